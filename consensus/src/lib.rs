@@ -1,0 +1,1 @@
+//! Order opaque payloads among equal nodes.

@@ -1,0 +1,1 @@
+//! Actuate one machine: obey certified orders, report what happened.

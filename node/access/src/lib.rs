@@ -1,0 +1,1 @@
+//! Decide who holds which right.

@@ -1,0 +1,1 @@
+//! Show state to people and programs.

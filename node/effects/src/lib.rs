@@ -1,0 +1,1 @@
+//! Tell the world and do what the ledger ordered.

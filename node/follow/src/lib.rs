@@ -1,0 +1,1 @@
+//! Follow the federation's bus: subscribe, verify, replay, submit.

@@ -1,0 +1,1 @@
+//! Apply ordered actions to state.

@@ -1,0 +1,1 @@
+//! Carry bytes: gossip and the pub/sub bus over ZeroMQ with CURVE.

@@ -1,0 +1,1 @@
+//! Run one node by wiring the rooms together.

@@ -1,0 +1,33 @@
+//! Define the wire messages.
+//!
+//! The `.proto` files under `proto/` are the contract; this crate holds the
+//! generated types ([`v1`]) and the few rules about bytes that every party
+//! shares: what is signed ([`action`]), how topics match ([`topic`]) and how
+//! messages look in JSON.
+//!
+//! Deliberately absent: any decision. Nothing here verifies a signature or
+//! knows a state.
+
+pub mod action;
+pub mod genesis;
+mod json;
+pub mod topic;
+
+/// Generated messages of package `dctrl.v1`.
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::doc_markdown,
+    clippy::large_enum_variant,
+    clippy::too_many_lines,
+    reason = "generated from the .proto files, which carry the documentation"
+)]
+pub mod v1 {
+    include!(concat!(env!("OUT_DIR"), "/dctrl.v1.rs"));
+}
+
+/// The encoded `FileDescriptorSet`, for gRPC reflection.
+#[cfg(feature = "rpc")]
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+mod refusal;

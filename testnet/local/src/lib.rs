@@ -1,0 +1,1 @@
+//! Drive real processes, a real bitcoind and faults.

@@ -1,0 +1,1 @@
+//! Simulate a whole federation deterministically.
