@@ -1,2 +1,110 @@
-//! Placeholder.
-fn main() {}
+//! Set up, demonstrate, test and tidy the project: `cargo xtask <command>`.
+//!
+//! This is the first thing that is built on a bare machine, so it has no
+//! native dependency and links nothing of ours. Whatever needs the product's
+//! crates (the federation of processes, the simulator) lives in `testnet/`;
+//! xtask builds it and hands over.
+//!
+//! Deliberately absent: any knowledge of the wire, of configuration files or
+//! of how a process is started and stopped.
+
+mod build;
+mod command;
+mod demo;
+mod deny;
+mod place;
+mod setup;
+mod tests;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::place::Place;
+
+/// Set up, demonstrate, test and tidy DCTRL.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Install the Debian packages that a build needs; nothing to do is silent.
+    Setup {
+        #[command(subcommand)]
+        extra: Option<Extra>,
+    },
+    /// Start a federation, pay a quote and show how the machine dispenses.
+    Demo(demo::Demo),
+    /// Set up, build, run every test and check, as CI does.
+    Test,
+    /// Measure; every benchmark prints the machine-readable result last.
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
+    /// Run the deterministic simulator; arguments are its own (try `-- --help`).
+    Sim {
+        /// Arguments for `dctrl-sim`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Check the house rules: import table, file sizes, words, top level.
+    Tidy,
+    /// Check advisories, licences, bans and sources with cargo-deny, which is
+    /// compiled on the first use (several minutes).
+    Deny,
+}
+
+#[derive(Debug, Subcommand)]
+enum Extra {
+    /// Fetch a bitcoind for regtest into the cache folder.
+    Bitcoind,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// From a payment on the simulated chain to the machine's pin, over many vends.
+    Vend(demo::BenchVend),
+    /// The criterion benches of consensus and ledger.
+    Core {
+        /// Arguments for criterion, such as a name to filter by.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match Place::find().and_then(|place| run(&place, arguments.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(place: &Place, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Setup { extra: None } => setup::packages(),
+        Command::Setup {
+            extra: Some(Extra::Bitcoind),
+        } => setup::bitcoind::install(place).map(drop),
+        Command::Demo(demo) => demo.run(place),
+        Command::Test => tests::run(place),
+        Command::Bench {
+            what: Bench::Vend(bench),
+        } => bench.run(place),
+        Command::Bench {
+            what: Bench::Core { arguments },
+        } => build::core_benches(place, &arguments),
+        Command::Sim { arguments } => build::simulator(place, &arguments),
+        Command::Tidy => tidy::run(place),
+        Command::Deny => deny::run(place),
+    }
+}

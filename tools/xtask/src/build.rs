@@ -1,0 +1,114 @@
+//! Building with cargo, and handing over to what was built.
+
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::Result;
+
+use crate::{
+    command::{become_program, execute, say},
+    place::Place,
+    setup,
+};
+
+/// How a build is optimised. The development profile already optimises the
+/// dependencies, so everything but a benchmark uses it and `RocksDB` compiles
+/// once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// For demonstrations, tests and checks.
+    Development,
+    /// For measurements.
+    Release,
+}
+
+impl Profile {
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Development => "debug",
+            Self::Release => "release",
+        }
+    }
+}
+
+/// Where a profile's programs are.
+pub(crate) fn programs(place: &Place, profile: Profile) -> PathBuf {
+    place.target.join(profile.folder())
+}
+
+/// `cargo`, the same that runs us, in the root and with our build folder.
+pub(crate) fn cargo(place: &Place) -> Command {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(cargo);
+    command
+        .current_dir(&place.root)
+        .env("CARGO_TARGET_DIR", &place.target);
+    command
+}
+
+/// Builds every program of the workspace.
+///
+/// Always the whole workspace: with a part of it cargo would unite other
+/// features and compile the heavy dependencies a second time.
+///
+/// # Errors
+/// Where the build fails.
+pub(crate) fn workspace(place: &Place, profile: Profile) -> Result<()> {
+    if !has_rocksdb(&programs(place, profile)) {
+        say("Building; the first build compiles RocksDB and takes 10 to 20 minutes on two cores");
+    } else {
+        say("Building");
+    }
+    let mut command = cargo(place);
+    command.args(["build", "--workspace", "--bins"]);
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
+    execute(&mut command)
+}
+
+fn has_rocksdb(folder: &Path) -> bool {
+    std::fs::read_dir(folder.join("deps")).is_ok_and(|entries| {
+        entries.filter_map(Result::ok).any(|entry| {
+            entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with("librocksdb")
+        })
+    })
+}
+
+/// Builds the simulator alone, which has no native dependency, and becomes it.
+///
+/// # Errors
+/// Where the build fails or the simulator cannot be started.
+pub(crate) fn simulator(place: &Place, arguments: &[String]) -> Result<()> {
+    execute(cargo(place).args([
+        "build",
+        "--quiet",
+        "--release",
+        "--package",
+        "dctrl-sim",
+        "--bins",
+    ]))?;
+    become_program(
+        Command::new(programs(place, Profile::Release).join("dctrl-sim")).args(arguments),
+    )
+}
+
+/// Runs the criterion benches.
+///
+/// # Errors
+/// Where the build or a bench fails.
+pub(crate) fn core_benches(place: &Place, arguments: &[String]) -> Result<()> {
+    setup::packages()?;
+    execute(
+        cargo(place)
+            .args(["bench", "--package", "dctrl-benches", "--benches", "--"])
+            .args(arguments),
+    )
+}
