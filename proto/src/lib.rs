@@ -2,7 +2,8 @@
 //!
 //! The `.proto` files under `proto/` are the contract; this crate holds the
 //! generated types ([`v1`]) and the few rules about bytes that every party
-//! shares: what is signed ([`action`]), how topics match ([`topic`]) and how
+//! shares: what is signed ([`action`]), how topics match ([`topic`]), which
+//! digests a machine's answers name ([`order`]) and how
 //! messages look in JSON.
 //!
 //! Deliberately absent: any decision. Nothing here verifies a signature or
@@ -11,6 +12,9 @@
 pub mod action;
 pub mod genesis;
 mod json;
+pub mod order;
+#[cfg(feature = "rpc")]
+pub mod status;
 pub mod topic;
 
 /// Generated messages of package `dctrl.v1`.

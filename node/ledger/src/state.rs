@@ -1,0 +1,176 @@
+//! State as keys and values: how it is read, and how changes are collected.
+//!
+//! The ledger never writes. It reads through [`StateRead`] and hands back a
+//! [`ChangeSet`], which the store applies in one batch. While a block is
+//! applied, an [`Overlay`] shows the state with the block's changes on top.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+/// Read access to one version of the state, in the order of the keys' bytes.
+pub trait StateRead {
+    /// The value at `key`.
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>>;
+
+    /// At most `limit` entries whose key starts with `prefix`, ascending;
+    /// only keys greater than `after` where it is given.
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Vec<u8>, Vec<u8>)>;
+}
+
+/// Changes to the state: a new value, or `None` where the key goes away.
+pub type ChangeSet = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// A state in memory, for tests and the simulator.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryState {
+    entries: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl MemoryState {
+    /// Carries out `changes`.
+    pub fn apply(&mut self, changes: &ChangeSet) {
+        for (key, value) in changes {
+            match value {
+                Some(value) => self.entries.insert(key.clone(), value.clone()),
+                None => self.entries.remove(key),
+            };
+        }
+    }
+}
+
+impl StateRead for MemoryState {
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.entries.get(key).cloned()
+    }
+
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+        range(&self.entries, prefix, after)
+            .take(limit)
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    }
+}
+
+/// The entries of `map` under `prefix` and beyond `after`.
+fn range<'m, V>(
+    map: &'m BTreeMap<Vec<u8>, V>,
+    prefix: &[u8],
+    after: Option<&[u8]>,
+) -> impl Iterator<Item = (&'m Vec<u8>, &'m V)> {
+    let start = match after {
+        Some(after) if after >= prefix => Bound::Excluded(after.to_vec()),
+        _ => Bound::Included(prefix.to_vec()),
+    };
+    let prefix = prefix.to_vec();
+    map.range((start, Bound::Unbounded))
+        .take_while(move |(key, _)| key.starts_with(&prefix))
+}
+
+/// A state with changes on top, which are not yet carried out.
+pub struct Overlay<'s> {
+    base: &'s dyn StateRead,
+    changes: ChangeSet,
+}
+
+impl<'s> Overlay<'s> {
+    /// `base` without changes.
+    #[must_use]
+    pub fn new(base: &'s dyn StateRead) -> Self {
+        Self {
+            base,
+            changes: ChangeSet::new(),
+        }
+    }
+
+    /// The state below the changes.
+    #[must_use]
+    pub fn base(&self) -> &'s dyn StateRead {
+        self.base
+    }
+
+    /// Sets the value at `key`.
+    pub fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.changes.insert(key, Some(value));
+    }
+
+    /// Removes `key`.
+    pub fn delete(&mut self, key: Vec<u8>) {
+        self.changes.insert(key, None);
+    }
+
+    /// The changes so far.
+    #[must_use]
+    pub fn changes(&self) -> &ChangeSet {
+        &self.changes
+    }
+
+    /// The changes, at the end.
+    #[must_use]
+    pub fn into_changes(self) -> ChangeSet {
+        self.changes
+    }
+}
+
+impl StateRead for Overlay<'_> {
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        match self.changes.get(key) {
+            Some(change) => change.clone(),
+            None => self.base.get(key),
+        }
+    }
+
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let changed: Vec<_> = range(&self.changes, prefix, after).collect();
+        // Each change hides at most one entry of the base, so that at least
+        // `limit` of these remain where the base has more.
+        let below = self.base.scan(prefix, after, limit + changed.len());
+        let mut merged: BTreeMap<Vec<u8>, Vec<u8>> = below.into_iter().collect();
+        for (key, value) in changed {
+            match value {
+                Some(value) => merged.insert(key.clone(), value.clone()),
+                None => merged.remove(key),
+            };
+        }
+        merged.into_iter().take(limit).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn key() -> impl Strategy<Value = Vec<u8>> {
+        proptest::collection::vec(97u8..100, 1..4)
+    }
+
+    proptest! {
+        #[test]
+        fn an_overlay_reads_like_the_state_its_changes_will_make(
+            base in proptest::collection::btree_map(key(), 0u8..9, 0..20),
+            changes in proptest::collection::btree_map(key(), proptest::option::of(0u8..9), 0..20),
+            prefix in proptest::collection::vec(97u8..100, 0..3),
+            after in proptest::option::of(key()),
+            limit in 1usize..8,
+        ) {
+            let mut below = MemoryState::default();
+            below.apply(&base.into_iter().map(|(k, v)| (k, Some(vec![v]))).collect());
+            let mut overlay = Overlay::new(&below);
+            for (key, value) in &changes {
+                match value {
+                    Some(value) => overlay.put(key.clone(), vec![*value]),
+                    None => overlay.delete(key.clone()),
+                }
+            }
+            let mut after_all = below.clone();
+            after_all.apply(overlay.changes());
+            prop_assert_eq!(
+                overlay.scan(&prefix, after.as_deref(), limit),
+                after_all.scan(&prefix, after.as_deref(), limit)
+            );
+            for key in changes.keys() {
+                prop_assert_eq!(overlay.get(key), after_all.get(key));
+            }
+        }
+    }
+}
