@@ -1,1 +1,55 @@
 //! Order opaque payloads among equal nodes.
+//!
+//! A pure engine: [`Core::step`] takes the time and one [`Input`] and returns
+//! [`Output`]s for a driver to perform. There is no thread, socket, clock, disk
+//! or random source in here, so a whole federation runs in one deterministic
+//! simulation.
+//!
+//! The rules are those of the hashgraph (Baird 2016, Swirlds TR-2016-01): nodes
+//! gossip signed events that name several parents; each node derives from its
+//! copy of the graph, without any further message, which events came first.
+//!
+//! What flows where: bytes → [`message`] (decode, verify) → `sync` (parents
+//! there?) → `dag` (insert, ancestry, forks) → `election` (rounds, witnesses,
+//! fame) → `order` (received rounds, times, blocks) → driver executes →
+//! `finality` (header signatures) → [`Certificate`]. `emit` decides when this
+//! node makes an event of its own.
+//!
+//! Invariants
+//! - An own event or block signature is sent only after its record is synced,
+//!   so a restarted node never contradicts itself.
+//! - Validity, rounds, fame and order are functions of an event's ancestry
+//!   only, never of arrival order or local time.
+//! - No recursion over the graph, and a named bound on all that peers can grow.
+//!
+//! Deliberately absent: leaders, membership changes within an epoch, sealing
+//! and pruning. Encoded events stay in memory for peers that catch up, so
+//! memory grows with the history of the epoch (payload included).
+
+mod block;
+pub mod certificate;
+mod codec;
+mod core;
+pub mod crypto;
+pub mod event;
+mod id;
+mod interface;
+mod limits;
+pub mod merkle;
+pub mod message;
+mod roster;
+
+pub use block::{Block, Transaction};
+pub use certificate::{BlockHeader, Certificate, CertificateError};
+pub use codec::DecodeError;
+pub use core::Core;
+pub use crypto::{Ed25519Signer, NullSigner, Signer};
+pub use event::{Event, ForkProof};
+pub use id::{ClusterId, Digest, NodeIndex, PublicKey, Signature, Timestamp};
+pub use interface::{
+    Config, Executed, Input, Output, Profile, Recipient, Record, RecordProblem, RefusalReason,
+    RestoreError, Summary,
+};
+pub use limits::{Limits, Pace};
+pub use message::{Message, VerifiedMessage};
+pub use roster::{MEMBER_NAME_BYTES_MAX, ROSTER_MEMBERS_MAX, Roster, RosterError, RosterMember};

@@ -1,0 +1,271 @@
+//! What nodes say to each other, and how it is checked.
+//!
+//! Decoding is a pure function of bytes and limits; verifying of the message,
+//! the roster and the cluster. Both may run on any thread, before the core.
+//! The sender is not in the message: the transport authenticates it.
+
+use bytes::Bytes;
+
+use crate::certificate::signing_bytes;
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::crypto::verify;
+use crate::event::{Event, EventProblem, ForkProof};
+use crate::id::{ClusterId, Digest, NodeIndex, Signature};
+use crate::limits::Limits;
+use crate::roster::{ROSTER_MEMBERS_MAX, Roster};
+
+/// The format version of messages made here.
+pub const MESSAGE_VERSION: u8 = 1;
+
+/// What one node tells others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// Events, each behind its parents where the sender can arrange it.
+    Events(Vec<Event>),
+    /// What the sender knows: tiny, sent now and then, answered by requests.
+    Known(Known),
+    /// Events that the sender wants.
+    Request(Request),
+    /// Signatures over block headers. They are no payload and wake nobody.
+    Signatures(Vec<BlockSignature>),
+    /// A creator forked.
+    Evidence(ForkProof),
+}
+
+/// How far a node has come.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Known {
+    /// For each node, how many events of its chain are known without a gap.
+    pub counts: Vec<u64>,
+    /// The last block that the sender has signed.
+    pub signed: u64,
+    /// The last block up to which the sender holds all certificates.
+    pub final_index: u64,
+}
+
+/// Events by place and by id.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Request {
+    /// Creator, first sequence number, and the one behind the last.
+    pub ranges: Vec<(NodeIndex, u64, u64)>,
+    /// Events of which the id is known: the way to the other branch of a fork.
+    pub ids: Vec<Digest>,
+}
+
+/// One node's signature over one block header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockSignature {
+    /// The block's index.
+    pub index: u64,
+    /// The hash of its header.
+    pub header: Digest,
+    /// Who signed.
+    pub signer: NodeIndex,
+    /// Over the hash; see [`signing_bytes`].
+    pub signature: Signature,
+}
+
+/// Why a decoded message must not reach the core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// An event or one half of a fork's proof.
+    #[error("{0}")]
+    Event(#[from] EventProblem),
+    /// A block signature.
+    #[error("the block signature of {0} does not hold")]
+    BlockSignature(NodeIndex),
+    /// A summary for another number of nodes, or a node outside the roster.
+    #[error("the message is for another roster")]
+    Roster,
+}
+
+/// A message whose signatures were checked, or are taken as checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedMessage(pub(crate) Message);
+
+/// Reads a message without checking its signatures.
+///
+/// # Errors
+/// Where the bytes are not exactly one canonical message within the limits.
+pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Message, DecodeError> {
+    if bytes.len() > limits.message_bytes_max {
+        return Err(DecodeError::TooLarge {
+            what: "message_bytes_max",
+            actual: bytes.len() as u64,
+            bound: limits.message_bytes_max as u64,
+        });
+    }
+    let mut input = Reader::new(Bytes::copy_from_slice(bytes));
+    let version = input.u8()?;
+    if version != MESSAGE_VERSION {
+        return Err(DecodeError::Version(u16::from(version)));
+    }
+    let message = match input.u8()? {
+        1 => Message::Events(read_events(&mut input, limits)?),
+        2 => Message::Known(read_known(&mut input)?),
+        3 => Message::Request(read_request(&mut input, limits)?),
+        4 => Message::Signatures(read_signatures(&mut input, limits)?),
+        5 => Message::Evidence(ForkProof::read(&mut input, limits)?),
+        kind => return Err(DecodeError::Kind(kind)),
+    };
+    input.end()?;
+    Ok(message)
+}
+
+fn read_events(input: &mut Reader, limits: &Limits) -> Result<Vec<Event>, DecodeError> {
+    let count = input.count("message_bytes_max", limits.message_bytes_max / 128)?;
+    let mut events = Vec::new();
+    for _ in 0..count {
+        let encoded = input.blob("event_bytes_max", limits.event_bytes_max)?;
+        events.push(Event::decode(&encoded, limits)?);
+    }
+    Ok(events)
+}
+
+fn read_known(input: &mut Reader) -> Result<Known, DecodeError> {
+    let count = input.count("roster members", ROSTER_MEMBERS_MAX)?;
+    let mut counts = Vec::with_capacity(count);
+    for _ in 0..count {
+        counts.push(input.u64()?);
+    }
+    Ok(Known {
+        counts,
+        signed: input.u64()?,
+        final_index: input.u64()?,
+    })
+}
+
+fn read_request(input: &mut Reader, limits: &Limits) -> Result<Request, DecodeError> {
+    let mut request = Request::default();
+    for _ in 0..input.count("roster members", ROSTER_MEMBERS_MAX)? {
+        request
+            .ranges
+            .push((input.node()?, input.u64()?, input.u64()?));
+    }
+    for _ in 0..input.count("request_hashes_max", limits.request_hashes_max)? {
+        request.ids.push(input.digest()?);
+    }
+    Ok(request)
+}
+
+fn read_signatures(
+    input: &mut Reader,
+    limits: &Limits,
+) -> Result<Vec<BlockSignature>, DecodeError> {
+    let count = input.count("message_signatures_max", limits.message_signatures_max)?;
+    let mut signatures = Vec::new();
+    for _ in 0..count {
+        signatures.push(BlockSignature {
+            index: input.u64()?,
+            header: input.digest()?,
+            signer: input.node()?,
+            signature: input.signature()?,
+        });
+    }
+    Ok(signatures)
+}
+
+impl Message {
+    /// The one encoding of the message.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let mut out = Writer::default();
+        out.u8(MESSAGE_VERSION);
+        match self {
+            Self::Events(events) => {
+                out.u8(1);
+                out.count(events.len());
+                for event in events {
+                    out.blob(event.encoded());
+                }
+            }
+            Self::Known(known) => {
+                out.u8(2);
+                out.count(known.counts.len());
+                known.counts.iter().for_each(|count| out.u64(*count));
+                out.u64(known.signed);
+                out.u64(known.final_index);
+            }
+            Self::Request(request) => {
+                out.u8(3);
+                out.count(request.ranges.len());
+                for (creator, from, to) in &request.ranges {
+                    out.node(*creator);
+                    out.u64(*from);
+                    out.u64(*to);
+                }
+                out.count(request.ids.len());
+                request.ids.iter().for_each(|id| out.digest(id));
+            }
+            Self::Signatures(signatures) => {
+                out.u8(4);
+                out.count(signatures.len());
+                for signature in signatures {
+                    out.u64(signature.index);
+                    out.digest(&signature.header);
+                    out.node(signature.signer);
+                    out.signature(&signature.signature);
+                }
+            }
+            Self::Evidence(proof) => {
+                out.u8(5);
+                proof.write(&mut out);
+            }
+        }
+        Bytes::from(out.finish())
+    }
+
+    /// Checks every signature and every node named.
+    ///
+    /// # Errors
+    /// The first thing that does not hold; then none of the message is used.
+    pub fn verify(
+        self,
+        roster: &Roster,
+        cluster: &ClusterId,
+    ) -> Result<VerifiedMessage, VerifyError> {
+        match &self {
+            Self::Events(events) => {
+                for event in events {
+                    event.verify(roster, cluster)?;
+                }
+            }
+            Self::Signatures(signatures) => {
+                for signed in signatures {
+                    let key = roster.key(signed.signer).ok_or(VerifyError::Roster)?;
+                    if !verify(key, &signing_bytes(&signed.header), &signed.signature) {
+                        return Err(VerifyError::BlockSignature(signed.signer));
+                    }
+                }
+            }
+            Self::Evidence(proof) => proof.verify(roster, cluster)?,
+            Self::Known(_) | Self::Request(_) => {}
+        }
+        self.check_nodes(roster)?;
+        Ok(VerifiedMessage(self))
+    }
+
+    fn check_nodes(&self, roster: &Roster) -> Result<(), VerifyError> {
+        let fits = match self {
+            Self::Known(known) => known.counts.len() == roster.len(),
+            Self::Request(request) => request
+                .ranges
+                .iter()
+                .all(|(creator, _, _)| roster.key(*creator).is_some()),
+            Self::Events(_) | Self::Signatures(_) | Self::Evidence(_) => true,
+        };
+        if fits {
+            Ok(())
+        } else {
+            Err(VerifyError::Roster)
+        }
+    }
+
+    /// Takes the signatures as checked. For simulations with a
+    /// [`NullSigner`](crate::crypto::NullSigner), and for nothing else; the
+    /// core still refuses what does not fit its roster.
+    #[must_use]
+    pub fn assume_verified(self) -> VerifiedMessage {
+        VerifiedMessage(self)
+    }
+}
