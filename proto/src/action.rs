@@ -25,12 +25,7 @@ pub fn signing_bytes(body: &[u8]) -> Vec<u8> {
 /// out, so that a re-signed copy is the same action.
 #[must_use]
 pub fn action_id(action: &SignedAction) -> [u8; 32] {
-    let bytes = [
-        b"dctrl/action-id/1\0".as_slice(),
-        &action.key,
-        &action.body,
-    ]
-    .concat();
+    let bytes = [b"dctrl/action-id/1\0".as_slice(), &action.key, &action.body].concat();
     let mut id = [0; 32];
     id.copy_from_slice(digest(&SHA256, &bytes).as_ref());
     id

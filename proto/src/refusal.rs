@@ -37,7 +37,11 @@ impl fmt::Display for Refusal {
         if self.field.is_empty() {
             write!(f, "{code} ({}): {}", self.rule, self.message)
         } else {
-            write!(f, "{code} ({} at {}): {}", self.rule, self.field, self.message)
+            write!(
+                f,
+                "{code} ({} at {}): {}",
+                self.rule, self.field, self.message
+            )
         }
     }
 }
