@@ -1,0 +1,151 @@
+//! A quote that may be paid: its address is shown only when a quorum has
+//! signed it and it really belongs to the federation's wallet.
+
+use std::{ops::ControlFlow, str::FromStr, time::Duration};
+
+use bitcoin::Network;
+use dctrl_proto::v1::{Genesis, Stage, Vend};
+use miniscript::{Descriptor, DescriptorPublicKey};
+use serde::Serialize;
+
+use crate::{
+    commands::vend::vend_of,
+    context::Context,
+    failure::Failure,
+    follow::{Wanted, follow},
+    invoice,
+    output::Answered,
+    submit::Outcome,
+    verify::Signatures,
+};
+
+/// How long the certified frame of a final quote may take to arrive.
+const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A certified quote.
+#[derive(Debug, Serialize)]
+pub struct Quote {
+    /// The vend as the federation signed it.
+    pub vend: Vend,
+    /// BIP-21.
+    pub uri: String,
+    /// Who signed.
+    #[serde(rename = "final")]
+    pub signatures: Signatures,
+    /// In hexadecimal.
+    pub action_id: String,
+    /// In hexadecimal, for `--request-id`.
+    pub request_id: String,
+}
+
+/// Fetches the certified frame behind a final quote and checks its address.
+/// None where the caller did not wait until the quote was final.
+///
+/// # Errors
+/// Where no node brings the frame, or the address is not the federation's.
+pub async fn certified(
+    context: &mut Context,
+    machine: &str,
+    outcome: &Answered<Outcome>,
+) -> Result<Option<Answered<Quote>>, Failure> {
+    let reply = &outcome.reply.reply;
+    let Some(receipt) = reply
+        .receipt
+        .as_ref()
+        .filter(|_| reply.stage() == Stage::Final)
+    else {
+        return Ok(None);
+    };
+    let wanted = Wanted {
+        after_height: receipt.height.saturating_sub(1),
+        topics: vec![format!("vend.{machine}")],
+        patient: false,
+    };
+    let mut found = None;
+    let search = follow(context, &wanted, |_, verified| {
+        match vend_of(verified).filter(|vend| vend.id == receipt.subject) {
+            Some(vend) => {
+                found = Some((vend.clone(), verified.signatures));
+                Ok(ControlFlow::Break(()))
+            }
+            None => Ok(ControlFlow::Continue(())),
+        }
+    });
+    tokio::time::timeout(FRAME_TIMEOUT, search)
+        .await
+        .map_err(|_| Failure::Deadline("no node sent the certified quote".to_owned()))??;
+    let Some((vend, signatures)) = found else {
+        return Err(Failure::Unreachable(
+            "no node sent the certified quote".to_owned(),
+        ));
+    };
+    check_address(context.genesis()?, &vend)?;
+    Ok(Some(Answered {
+        reply: Quote {
+            uri: invoice::uri(&vend.address, vend.price_sats),
+            vend,
+            signatures,
+            action_id: hex::encode(&reply.action_id),
+            request_id: outcome.reply.request_id.clone(),
+        },
+        answered_by: outcome.answered_by.clone(),
+    }))
+}
+
+/// The address must be the wallet's own at the vend's index.
+fn check_address(genesis: &Genesis, vend: &Vend) -> Result<(), Failure> {
+    let wrong = |message: String| Failure::Unverified {
+        rule: "quote.address",
+        message,
+    };
+    let derived =
+        address(genesis, vend.address_index).map_err(|error| wrong(format!("{error:#}")))?;
+    if derived == vend.address {
+        Ok(())
+    } else {
+        Err(wrong(format!(
+            "{} is not the federation's address {}",
+            vend.address, vend.address_index
+        )))
+    }
+}
+
+fn address(genesis: &Genesis, index: u32) -> anyhow::Result<String> {
+    let network = Network::from_str(&genesis.network)?;
+    let descriptor = Descriptor::<DescriptorPublicKey>::from_str(&genesis.descriptor)?;
+    Ok(descriptor
+        .at_derivation_index(index)?
+        .address(network)?
+        .to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testnet::wallet::Wallet;
+
+    #[test]
+    fn an_address_outside_the_wallet_is_refused() {
+        let wallet = Wallet::from_seeds(&[[1; 32], [2; 32], [3; 32]]).unwrap();
+        let genesis = Genesis {
+            network: "regtest".into(),
+            descriptor: wallet.descriptor,
+            ..Genesis::default()
+        };
+        let mut vend = Vend {
+            address_index: 7,
+            address: address(&genesis, 7).unwrap(),
+            ..Vend::default()
+        };
+        assert!(vend.address.starts_with("bcrt1q"));
+        check_address(&genesis, &vend).unwrap();
+        vend.address = address(&genesis, 8).unwrap();
+        assert!(matches!(
+            check_address(&genesis, &vend),
+            Err(Failure::Unverified {
+                rule: "quote.address",
+                ..
+            })
+        ));
+    }
+}
