@@ -1,1 +1,33 @@
 //! Follow the federation's bus: subscribe, verify, replay, submit.
+//!
+//! The client side of a node's bus and door, for effects and machine agents.
+//! [`Follower`] hands out each certified frame once, in order per topic;
+//! [`Door`] hands in signed actions. Both speak CurveZMQ with pinned server
+//! keys and move to the next node when one does not answer.
+//!
+//! Invariants
+//! - Nothing is handed out that a certificate of the roster and a Merkle path
+//!   do not cover ([`verify`]). A node that lies can only withhold.
+//! - What one node withholds another one replays: a frame names the frame of
+//!   its topic before it, so a hole is seen and asked for by name.
+//! - Every buffer is bounded. What finds no room is dropped and counted, and
+//!   comes back by replay.
+//!
+//! Deliberately absent: threads (the caller's thread drives [`Follower::next`]),
+//! storage of positions, and knowledge of any event's meaning.
+
+mod counters;
+mod door;
+mod federation;
+mod follower;
+mod position;
+mod replay;
+mod sequence;
+mod socket;
+pub mod verify;
+
+pub use counters::Counters;
+pub use door::{Door, DoorError};
+pub use federation::{Federation, FederationError, NodeEndpoint};
+pub use follower::{FollowError, Follower, FollowerConfig};
+pub use position::{Position, Verified};

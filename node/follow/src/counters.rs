@@ -1,0 +1,20 @@
+//! What a follower has seen, for status pages and tests.
+
+/// Counts since the follower started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Frames handed out.
+    pub delivered: u64,
+    /// Good frames that had been handed out before.
+    pub duplicates: u64,
+    /// Frames and messages that were malformed, uncertified or not asked for.
+    pub invalid: u64,
+    /// Good frames that found no room; they come back by replay.
+    pub no_room: u64,
+    /// Frames handed out that first arrived by replay.
+    pub replayed: u64,
+    /// Holes found in a topic.
+    pub gaps: u64,
+    /// Replay requests that a node refused or left unanswered.
+    pub unanswered: u64,
+}

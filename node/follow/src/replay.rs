@@ -1,0 +1,287 @@
+//! What to ask which node for.
+//!
+//! Two needs: *catch up* with a node, from where it last claimed that we have
+//! everything to its newest height, and *fill a gap* in one topic. A claim of
+//! completeness is one node's word, so it is kept per node; what f+1 nodes
+//! claim, an honest one claims.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::position::Position;
+
+/// A replay that is not answered after this is asked of another node.
+pub(crate) const REPLAY_TIMEOUT: Duration = Duration::from_secs(2);
+/// A node that failed to answer is left alone for this long.
+const BACK_OFF: Duration = Duration::from_millis(250);
+/// Catch-ups that run at once; a third one would mostly bring duplicates.
+const CATCH_UPS_MAX: usize = 2;
+/// Gaps that are being filled at once.
+const GAPS_MAX: usize = 16;
+
+/// What a request is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Need {
+    CatchUp,
+    Gap { topic: String },
+}
+
+/// A request to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ask {
+    pub(crate) id: u64,
+    pub(crate) node: usize,
+    pub(crate) need: Need,
+    pub(crate) after: Position,
+}
+
+#[derive(Debug)]
+struct Flight {
+    node: usize,
+    need: Need,
+    deadline: Instant,
+}
+
+#[derive(Debug)]
+struct Source {
+    /// Everything up to here came, by this node's word.
+    covered: Position,
+    /// Newest height that it speaks of.
+    tip: u64,
+    not_before: Instant,
+    /// It has once sent everything it had.
+    completed: bool,
+}
+
+/// Who is asked, and what has been promised.
+#[derive(Debug)]
+pub(crate) struct Replays {
+    sources: Vec<Source>,
+    /// This many equal claims include an honest one.
+    honest: usize,
+    flights: BTreeMap<u64, Flight>,
+    next_id: u64,
+    turn: usize,
+}
+
+impl Replays {
+    /// No node has claimed anything beyond `after`.
+    pub(crate) fn new(nodes: usize, fault_bound: usize, after: Position, now: Instant) -> Self {
+        let source = || Source {
+            covered: after,
+            // The start is a reason to ask: nobody knows what was missed.
+            tip: u64::MAX,
+            not_before: now,
+            completed: false,
+        };
+        Self {
+            sources: (0..nodes).map(|_| source()).collect(),
+            honest: (fault_bound + 1).min(nodes),
+            flights: BTreeMap::new(),
+            next_id: 1,
+            turn: 0,
+        }
+    }
+
+    /// Everything up to here came, by the word of enough nodes.
+    pub(crate) fn agreed(&self) -> Position {
+        let mut claims: Vec<Position> = self.sources.iter().map(|node| node.covered).collect();
+        claims.sort_unstable_by(|a, b| b.cmp(a));
+        claims.get(self.honest - 1).copied().unwrap_or_default()
+    }
+
+    /// A node says that it has `height`.
+    pub(crate) fn hint(&mut self, node: usize, height: u64) {
+        self.sources[node].tip = height;
+    }
+
+    /// The requests to send now, given the topics with gaps and the last
+    /// position of each.
+    pub(crate) fn due<'a>(
+        &mut self,
+        now: Instant,
+        gaps: impl Iterator<Item = (&'a str, Position)>,
+    ) -> Vec<Ask> {
+        let mut asks = Vec::new();
+        for (topic, after) in gaps {
+            let need = Need::Gap {
+                topic: topic.to_owned(),
+            };
+            let running = self.flights.values();
+            if running.clone().any(|flight| flight.need == need)
+                || running
+                    .filter(|flight| flight.need != Need::CatchUp)
+                    .count()
+                    >= GAPS_MAX
+            {
+                continue;
+            }
+            if let Some(node) = self.next_node(now) {
+                asks.push(self.launch(node, need, after, now));
+            }
+        }
+        let agreed = self.agreed();
+        for node in 0..self.sources.len() {
+            let source = &self.sources[node];
+            let after = source.covered.max(agreed);
+            let behind = source.tip > after.height;
+            let catching = |flight: &&Flight| flight.need == Need::CatchUp;
+            let running = self.flights.values().filter(catching);
+            if behind
+                && source.not_before <= now
+                && running.clone().all(|flight| flight.node != node)
+                && running.count() < CATCH_UPS_MAX
+            {
+                asks.push(self.launch(node, Need::CatchUp, after, now));
+            }
+        }
+        asks
+    }
+
+    /// The nodes take turns, so that one that withholds is soon passed over.
+    fn next_node(&mut self, now: Instant) -> Option<usize> {
+        let count = self.sources.len();
+        let start = self.turn;
+        let node = (0..count)
+            .map(|step| (start + step) % count)
+            .find(|node| self.sources[*node].not_before <= now)?;
+        self.turn = (node + 1) % count;
+        Some(node)
+    }
+
+    fn launch(&mut self, node: usize, need: Need, after: Position, now: Instant) -> Ask {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.flights.insert(
+            id,
+            Flight {
+                node,
+                need: need.clone(),
+                deadline: now + REPLAY_TIMEOUT,
+            },
+        );
+        Ask {
+            id,
+            node,
+            need,
+            after,
+        }
+    }
+
+    /// Takes the request that a reply of `node` answers, if it is one of ours.
+    pub(crate) fn answered(&mut self, node: usize, id: u64) -> Option<Need> {
+        if self.flights.get(&id)?.node != node {
+            return None;
+        }
+        self.flights.remove(&id).map(|flight| flight.need)
+    }
+
+    /// A node has sent everything up to `position`; `complete` where it has
+    /// nothing newer.
+    pub(crate) fn covered(&mut self, node: usize, position: Position, complete: bool) {
+        let source = &mut self.sources[node];
+        source.covered = source.covered.max(position);
+        if complete {
+            source.tip = source.covered.height;
+            source.completed = true;
+        }
+    }
+
+    /// Enough nodes have once sent everything that they had.
+    pub(crate) fn caught_up(&self) -> bool {
+        let completed = self.sources.iter().filter(|node| node.completed);
+        completed.count() >= self.honest
+    }
+
+    /// A request failed: the node is left alone for a while.
+    pub(crate) fn failed(&mut self, id: u64, node: usize, now: Instant) {
+        self.flights.remove(&id);
+        self.sources[node].not_before = now + BACK_OFF;
+    }
+
+    /// A node answered badly.
+    pub(crate) fn distrust(&mut self, node: usize, now: Instant) {
+        self.sources[node].not_before = now + BACK_OFF;
+    }
+
+    /// Gives up what is overdue; returns how many requests that were.
+    pub(crate) fn expire(&mut self, now: Instant) -> u64 {
+        let overdue: Vec<(u64, usize)> = self
+            .flights
+            .iter()
+            .filter(|(_, flight)| flight.deadline <= now)
+            .map(|(id, flight)| (*id, flight.node))
+            .collect();
+        for (id, node) in &overdue {
+            self.failed(*id, *node, now);
+        }
+        overdue.len() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(height: u64) -> Position {
+        Position::end_of(height)
+    }
+
+    fn ids(asks: &[Ask]) -> Vec<(usize, Position)> {
+        asks.iter().map(|ask| (ask.node, ask.after)).collect()
+    }
+
+    #[test]
+    fn one_node_that_claims_completeness_is_not_believed_alone() {
+        let now = Instant::now();
+        let mut replays = Replays::new(4, 1, at(0), now);
+        replays.covered(2, at(u64::MAX), true);
+        assert_eq!(replays.agreed(), at(0));
+        replays.covered(0, at(7), true);
+        assert_eq!(replays.agreed(), at(7));
+    }
+
+    #[test]
+    fn the_only_node_that_is_followed_is_believed_about_completeness() {
+        let now = Instant::now();
+        let mut replays = Replays::new(1, 1, at(0), now);
+        replays.covered(0, at(3), true);
+        assert_eq!(replays.agreed(), at(3));
+    }
+
+    #[test]
+    fn an_unanswered_gap_is_asked_of_the_next_node() {
+        let start = Instant::now();
+        let mut replays = Replays::new(3, 0, at(5), start);
+        for node in 0..3 {
+            replays.covered(node, at(5), true);
+        }
+        let gap = || [("a", at(2))].into_iter();
+        assert_eq!(ids(&replays.due(start, gap())), [(0, at(2))]);
+        assert!(replays.due(start, gap()).is_empty(), "asked once at a time");
+        let later = start + REPLAY_TIMEOUT;
+        assert_eq!(replays.expire(later), 1);
+        assert_eq!(ids(&replays.due(later, gap())), [(1, at(2))]);
+    }
+
+    #[test]
+    fn a_hint_that_no_reply_bears_out_is_forgotten() {
+        let now = Instant::now();
+        let mut replays = Replays::new(1, 0, at(0), now);
+        replays.hint(0, u64::MAX);
+        let asks = replays.due(now, std::iter::empty());
+        assert_eq!(ids(&asks), [(0, at(0))]);
+        assert_eq!(replays.answered(0, asks[0].id), Some(Need::CatchUp));
+        replays.covered(0, at(9), true);
+        assert!(replays.due(now, std::iter::empty()).is_empty());
+    }
+
+    #[test]
+    fn a_reply_from_another_node_answers_nothing() {
+        let now = Instant::now();
+        let mut replays = Replays::new(2, 0, at(0), now);
+        let asks = replays.due(now, std::iter::empty());
+        assert_eq!(replays.answered(1 - asks[0].node, asks[0].id), None);
+        assert!(replays.answered(asks[0].node, asks[0].id).is_some());
+    }
+}

@@ -1,0 +1,220 @@
+//! Each frame once, and in order within its topic.
+//!
+//! Pure: verified frames go in, in any order and any number of times; frames
+//! come out in the order of their topic. A frame whose predecessor is missing
+//! is held until the predecessor comes.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::position::{Position, Verified};
+
+/// Most frames held while their predecessors are missing.
+pub(crate) const HELD_FRAMES_MAX: usize = 4096;
+/// Most bytes of frames held.
+const HELD_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Most topics that are followed at once; certified topics grow only with the
+/// ledger's machines and currencies.
+const TOPICS_MAX: usize = 100_000;
+
+/// What became of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Placed {
+    /// Handed out, with all that waited for it.
+    Ready,
+    /// Held; `first` where it is the first of its topic to be held.
+    Held {
+        first: bool,
+    },
+    Duplicate,
+    NoRoom,
+}
+
+/// The order of every topic.
+#[derive(Debug)]
+pub(crate) struct Sequencer {
+    after: Position,
+    last: BTreeMap<String, Position>,
+    held: BTreeMap<String, BTreeMap<Position, Verified>>,
+    held_frames: usize,
+    held_bytes: usize,
+}
+
+impl Sequencer {
+    /// Frames up to and including `after` count as handed out.
+    pub(crate) fn new(after: Position) -> Self {
+        Self {
+            after,
+            last: BTreeMap::new(),
+            held: BTreeMap::new(),
+            held_frames: 0,
+            held_bytes: 0,
+        }
+    }
+
+    /// The last position of `topic` that was handed out.
+    pub(crate) fn last(&self, topic: &str) -> Position {
+        self.last.get(topic).copied().unwrap_or(self.after)
+    }
+
+    /// The topics in which a predecessor is missing.
+    pub(crate) fn gaps(&self) -> impl Iterator<Item = &str> {
+        self.held.keys().map(String::as_str)
+    }
+
+    /// Whether a predecessor is missing anywhere.
+    pub(crate) fn has_gaps(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Puts a frame in its place; what became ready is added to `ready`.
+    pub(crate) fn place(&mut self, frame: Verified, ready: &mut VecDeque<Verified>) -> Placed {
+        let topic = frame.body.topic.clone();
+        let last = self.last(&topic);
+        if frame.position <= last {
+            return Placed::Duplicate;
+        }
+        if Position::before(&frame.body) > last {
+            return self.hold(topic, frame);
+        }
+        if self.last.len() >= TOPICS_MAX && !self.last.contains_key(&topic) {
+            return Placed::NoRoom;
+        }
+        self.last.insert(topic.clone(), frame.position);
+        ready.push_back(frame);
+        self.release(&topic, ready);
+        Placed::Ready
+    }
+
+    fn hold(&mut self, topic: String, frame: Verified) -> Placed {
+        let bytes = size(&frame);
+        let waiting = self.held.get(&topic);
+        if waiting.is_some_and(|waiting| waiting.contains_key(&frame.position)) {
+            return Placed::Duplicate;
+        }
+        if self.held_frames >= HELD_FRAMES_MAX || self.held_bytes + bytes > HELD_BYTES_MAX {
+            return Placed::NoRoom;
+        }
+        let first = waiting.is_none();
+        self.held_frames += 1;
+        self.held_bytes += bytes;
+        self.held
+            .entry(topic)
+            .or_default()
+            .insert(frame.position, frame);
+        Placed::Held { first }
+    }
+
+    /// Hands out the held frames of `topic` that now follow on.
+    fn release(&mut self, topic: &str, ready: &mut VecDeque<Verified>) {
+        let Some(waiting) = self.held.get_mut(topic) else {
+            return;
+        };
+        let mut last = self.last.get(topic).copied().unwrap_or(self.after);
+        while let Some(entry) = waiting.first_entry() {
+            let is_next = Position::before(&entry.get().body) <= last;
+            if *entry.key() > last && !is_next {
+                break;
+            }
+            let frame = entry.remove();
+            self.held_frames -= 1;
+            self.held_bytes -= size(&frame);
+            if frame.position > last {
+                last = frame.position;
+                ready.push_back(frame);
+            }
+        }
+        if waiting.is_empty() {
+            self.held.remove(topic);
+        }
+        self.last.insert(topic.to_owned(), last);
+    }
+}
+
+fn size(frame: &Verified) -> usize {
+    // The body is kept encoded and decoded.
+    2 * frame.frame.body.len() + frame.frame.certificate.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use dctrl_proto::v1::{BusBody, BusFrame};
+
+    use super::*;
+
+    fn at(height: u64) -> Position {
+        Position {
+            height,
+            sub_index: 0,
+        }
+    }
+
+    fn frame(topic: &str, previous: u64, height: u64) -> Verified {
+        Verified {
+            position: at(height),
+            body: BusBody {
+                topic: topic.to_owned(),
+                height,
+                previous_height: previous,
+                ..BusBody::default()
+            },
+            frame: BusFrame::default(),
+        }
+    }
+
+    fn run(after: u64, frames: &[(&str, u64, u64)]) -> (Vec<(String, u64)>, Sequencer) {
+        let mut sequencer = Sequencer::new(at(after));
+        let mut ready = VecDeque::new();
+        for (topic, previous, height) in frames {
+            sequencer.place(frame(topic, *previous, *height), &mut ready);
+        }
+        let out = ready
+            .into_iter()
+            .map(|frame| (frame.body.topic, frame.position.height))
+            .collect();
+        (out, sequencer)
+    }
+
+    fn heights(out: &[(String, u64)]) -> Vec<u64> {
+        out.iter().map(|(_, height)| *height).collect()
+    }
+
+    #[test]
+    fn a_frame_is_handed_out_once() {
+        let (out, _) = run(0, &[("a", 0, 1), ("a", 0, 1), ("a", 1, 2), ("a", 0, 1)]);
+        assert_eq!(heights(&out), [1, 2]);
+    }
+
+    #[test]
+    fn a_hole_holds_back_its_topic_alone() {
+        let (out, sequencer) = run(0, &[("a", 0, 1), ("a", 2, 3), ("b", 0, 4), ("a", 3, 5)]);
+        assert_eq!(heights(&out), [1, 4]);
+        assert_eq!(sequencer.gaps().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(sequencer.last("a"), at(1));
+    }
+
+    #[test]
+    fn what_was_held_follows_its_predecessor_in_order() {
+        let (out, sequencer) = run(0, &[("a", 3, 5), ("a", 2, 3), ("a", 0, 2)]);
+        assert_eq!(heights(&out), [2, 3, 5]);
+        assert!(!sequencer.has_gaps());
+        assert_eq!(sequencer.held_frames, 0);
+        assert_eq!(sequencer.held_bytes, 0);
+    }
+
+    #[test]
+    fn frames_up_to_the_start_count_as_handed_out() {
+        let (out, _) = run(10, &[("a", 3, 7), ("a", 7, 11), ("b", 2, 12)]);
+        assert_eq!(heights(&out), [11, 12]);
+    }
+
+    #[test]
+    fn no_more_frames_are_held_than_the_limit() {
+        let mut sequencer = Sequencer::new(Position::default());
+        let mut ready = VecDeque::new();
+        for height in 0..HELD_FRAMES_MAX as u64 {
+            sequencer.place(frame("a", height + 1, height + 2), &mut ready);
+        }
+        let placed = sequencer.place(frame("a", 9_999, 10_000), &mut ready);
+        assert_eq!(placed, Placed::NoRoom);
+    }
+}

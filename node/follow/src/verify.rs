@@ -1,0 +1,156 @@
+//! Whether a frame is what the federation decided.
+//!
+//! A frame is true where its body is a leaf of the outputs of a block whose
+//! header 2f+1 nodes of the roster have signed. Signatures are checked once
+//! per block and remembered.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use dctrl_consensus::certificate::{BlockHeader, Certificate, CertificateError};
+use dctrl_consensus::{ClusterId, Digest, merkle};
+use dctrl_proto::topic::TOPIC_BYTES_MAX;
+use dctrl_proto::v1::{BusBody, BusFrame};
+use prost::Message;
+
+use crate::federation::Federation;
+use crate::position::{Position, Verified};
+
+/// Headers whose signatures are remembered as checked.
+const HEADERS_MAX: usize = 1024;
+
+/// Longest Merkle path: a block has fewer than 2^32 outputs.
+const PATH_MAX: usize = 32;
+
+/// Why a frame is not believed. Always the sender's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// Not a frame, or its body is no body.
+    #[error("the frame is malformed: {0}")]
+    Malformed(#[from] prost::DecodeError),
+    /// The certificate cannot be read.
+    #[error("the certificate is malformed")]
+    CertificateBytes,
+    /// Too few or wrong signatures, or those of another federation.
+    #[error("the certificate does not hold: {0}")]
+    Certificate(CertificateError),
+    /// The body is no leaf of the certified outputs.
+    #[error("the body is not among the certified outputs")]
+    Proof,
+    /// The body contradicts the certified header, or the topic it came under.
+    #[error("the body says another {0} than its envelope")]
+    Contradiction(&'static str),
+}
+
+/// Checks frames of one federation.
+#[derive(Debug)]
+pub struct Verifier {
+    federation: Federation,
+    cluster: ClusterId,
+    checked: BTreeSet<Digest>,
+    /// The same headers, oldest first.
+    order: VecDeque<Digest>,
+}
+
+impl Verifier {
+    /// A verifier that trusts the federation's roster and nothing else.
+    #[must_use]
+    pub fn new(federation: Federation) -> Self {
+        Self {
+            cluster: ClusterId(Digest(federation.cluster)),
+            federation,
+            checked: BTreeSet::new(),
+            order: VecDeque::new(),
+        }
+    }
+
+    /// Decodes and checks an encoded frame.
+    ///
+    /// # Errors
+    /// See [`FrameError`].
+    pub fn decode(&mut self, bytes: &[u8]) -> Result<Verified, FrameError> {
+        self.verify(BusFrame::decode(bytes)?)
+    }
+
+    /// Checks a frame.
+    ///
+    /// # Errors
+    /// See [`FrameError`].
+    pub fn verify(&mut self, frame: BusFrame) -> Result<Verified, FrameError> {
+        let body = BusBody::decode(frame.body.as_slice())?;
+        let certificate =
+            Certificate::decode(&frame.certificate).map_err(|_| FrameError::CertificateBytes)?;
+        agrees(&body, &certificate.header, &self.federation.cluster)?;
+        if !is_leaf(&frame, &body, &certificate.header) {
+            return Err(FrameError::Proof);
+        }
+        // Signatures last: they cost a thousand times the rest.
+        self.certified(&certificate)?;
+        Ok(Verified {
+            position: Position::of(&body),
+            body,
+            frame,
+        })
+    }
+
+    fn certified(&mut self, certificate: &Certificate) -> Result<(), FrameError> {
+        let header = certificate.header.hash();
+        if self.checked.contains(&header) {
+            return Ok(());
+        }
+        certificate
+            .verify(&self.federation.roster, &self.cluster)
+            .map_err(FrameError::Certificate)?;
+        if self.order.len() >= HEADERS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.checked.remove(&oldest);
+        }
+        self.checked.insert(header);
+        self.order.push_back(header);
+        Ok(())
+    }
+}
+
+/// Whether the body's own words are those of the header above it.
+fn agrees(body: &BusBody, header: &BlockHeader, cluster: &[u8; 32]) -> Result<(), FrameError> {
+    let what = if body.cluster != cluster || header.cluster.0.0 != *cluster {
+        "cluster"
+    } else if body.height != header.index {
+        "height"
+    } else if body.time_ms != header.time.as_millis() {
+        "time"
+    } else if body.topic.is_empty()
+        || body.topic.len() > TOPIC_BYTES_MAX
+        || body.topic.starts_with('_')
+    {
+        "topic"
+    } else if Position::before(body) >= Position::of(body) {
+        "predecessor"
+    } else {
+        return Ok(());
+    };
+    Err(FrameError::Contradiction(what))
+}
+
+fn is_leaf(frame: &BusFrame, body: &BusBody, header: &BlockHeader) -> bool {
+    let Some(proof) = &frame.proof else {
+        return false;
+    };
+    if proof.path.len() > PATH_MAX {
+        return false;
+    }
+    let path: Option<Vec<Digest>> = proof
+        .path
+        .iter()
+        .map(|step| <[u8; 32]>::try_from(step.as_slice()).ok().map(Digest))
+        .collect();
+    path.is_some_and(|path| {
+        merkle::verify(
+            &header.outputs_root,
+            &frame.body,
+            body.sub_index as usize,
+            proof.leaf_count as usize,
+            &path,
+        )
+    })
+}
