@@ -46,9 +46,14 @@ pub(crate) const SUBSCRIBER_QUEUE: i32 = 1_000;
 /// Messages that libzmq may hold for one gossip connection, each way.
 pub(crate) const GOSSIP_SOCKET_QUEUE: i32 = 64;
 
-/// Messages that libzmq may hold for one caller of the door, each way. A
-/// caller waits for its answer, so few suffice.
-pub(crate) const DOOR_SOCKET_QUEUE: i32 = 32;
+/// Messages that libzmq may hold for one caller of the door, each way: twice
+/// the requests that a caller may have open, since libzmq notices only after
+/// half a queue that messages have left it.
+pub(crate) const DOOR_SOCKET_QUEUE: i32 = 2 * DOOR_REQUESTS_PER_KEY_MAX as i32;
+
+/// Longest message of a subscriber, bytes. Subscriptions are shorter, but the
+/// CURVE handshake is not and counts too.
+pub(crate) const SUBSCRIPTION_BYTES_MAX: usize = 1024;
 
 /// Subscription messages that libzmq may hold for one subscriber.
 pub(crate) const SUBSCRIPTION_QUEUE: i32 = 1_000;
@@ -83,7 +88,7 @@ pub const DOOR_QUEUE_MAX: usize = 256;
 
 /// Requests of one caller that wait or are being answered; one more is
 /// refused, so that no caller can close the door for the others.
-pub const DOOR_REQUESTS_PER_KEY_MAX: usize = 32;
+pub const DOOR_REQUESTS_PER_KEY_MAX: usize = 16;
 
 /// Threads that answer requests at the door.
 pub const DOOR_WORKERS: usize = 2;

@@ -26,8 +26,8 @@ pub struct ConnectionStats {
     pub handshake_refused: u64,
     /// The connection ended or ran out of time before it was authenticated.
     pub handshake_other: u64,
-    /// Established, and closed since: by the peer, by a missed heartbeat, or
-    /// because it sent a frame over the size limit.
+    /// All that were closed: those above, and established ones that ended by
+    /// the peer, by a missed heartbeat or by a frame over the size limit.
     pub disconnected: u64,
 }
 

@@ -88,6 +88,8 @@ impl Zap {
             move || {
                 let _closed = FailClosed;
                 serve(&socket, &wake_end, &stop, &allowed);
+                // Closing alone frees the name later, in libzmq's own time.
+                let _ = socket.unbind(ENDPOINT);
             }
         })?;
         Ok(Self {

@@ -132,8 +132,7 @@ impl Queue {
 
 fn open(zap: &Zap, listen: &str, secret: &[u8; 32]) -> Result<Listener, NetError> {
     let bounds = Bounds {
-        // Subscribers send nothing but subscriptions.
-        part_bytes_max: 2 * topic::TOPIC_BYTES_MAX,
+        part_bytes_max: limits::SUBSCRIPTION_BYTES_MAX,
         send_queue: limits::SUBSCRIBER_QUEUE,
         receive_queue: limits::SUBSCRIPTION_QUEUE,
     };

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use dctrl_proto::v1::{DoorReply, DoorRequest, RefusalCode};
 use prost::Message as _;
 
-use super::worker::refused;
+use super::worker;
 use super::{Done, Job, Shared};
 use crate::bus::stats::count;
 use crate::limits;
@@ -106,7 +106,7 @@ impl Desk {
         key: Option<[u8; 32]>,
         routing_id: &[u8],
         received: &Received,
-    ) -> Result<(), DoorReply> {
+    ) -> Result<(), Box<DoorReply>> {
         let counters = &self.shared.counters;
         let request = decode(received).map_err(|text| {
             count(&counters.malformed);
@@ -172,6 +172,10 @@ impl Desk {
             count(&self.shared.counters.lost_replies);
         }
     }
+}
+
+fn refused(id: u64, code: RefusalCode, rule: &str, text: &str) -> Box<DoorReply> {
+    Box::new(worker::refused(id, code, rule, text))
 }
 
 fn decode(received: &Received) -> Result<DoorRequest, &'static str> {

@@ -1,0 +1,265 @@
+//! Gossip between two nodes, and what strangers cannot do to it.
+
+use std::sync::mpsc::{self, Receiver};
+
+use bytes::Bytes;
+use dctrl_consensus::{NodeIndex, Recipient};
+use dctrl_net::NetError;
+use dctrl_net::gossip::{Gossip, GossipConfig, GossipStats, Peer};
+use dctrl_net::limits::{FRAME_BYTES_MAX, PEER_QUEUE_FRAMES_MAX};
+use dctrl_net::zap::{Domain, Zap};
+use zmq::Context;
+
+use crate::support::{
+    PATIENCE, client, eventually, free_endpoint, public, secret, throw_garbage, zap,
+};
+
+const A: NodeIndex = NodeIndex(0);
+const B: NodeIndex = NodeIndex(1);
+
+struct Node {
+    gossip: Gossip,
+    zap: Zap,
+    inbox: Receiver<(NodeIndex, Vec<u8>)>,
+}
+
+/// Node `me` of the two that listen at `endpoints`; its key is its position.
+fn config(me: NodeIndex, endpoints: &[String; 2]) -> GossipConfig {
+    let peers = [A, B].map(|index| Peer {
+        index,
+        endpoint: endpoints[index.position()].clone(),
+        curve_public: public(index.0 as u8),
+    });
+    GossipConfig {
+        zap: zap(&[]),
+        me,
+        listen: endpoints[me.position()].clone(),
+        curve_secret: secret(me.0 as u8),
+        peers: peers.into(),
+        frame_bytes_max: FRAME_BYTES_MAX,
+    }
+}
+
+fn start(me: NodeIndex, endpoints: &[String; 2]) -> Node {
+    let (sender, inbox) = mpsc::channel();
+    let config = config(me, endpoints);
+    let zap = config.zap.clone();
+    let deliver = move |from, bytes| {
+        let _ = sender.send((from, bytes));
+    };
+    let gossip = Gossip::start(config, Box::new(deliver)).unwrap();
+    Node { gossip, zap, inbox }
+}
+
+/// Whichever side notices first that the handshake cannot work hangs up, and
+/// the other sees no more than that.
+fn failed_handshakes(node: &Node) -> u64 {
+    let seen = node.stats().connections;
+    seen.handshake_protocol + seen.handshake_other
+}
+
+fn endpoints() -> [String; 2] {
+    [free_endpoint(), free_endpoint()]
+}
+
+impl Node {
+    fn send(&self, message: &'static [u8]) {
+        self.gossip
+            .send(Recipient::All, Bytes::from_static(message));
+    }
+
+    fn expect(&self, from: NodeIndex, message: &[u8]) {
+        let (sender, bytes) = self.inbox.recv_timeout(PATIENCE).unwrap();
+        assert_eq!((sender, &bytes[..]), (from, message));
+    }
+
+    fn stats(&self) -> GossipStats {
+        self.gossip.stats()
+    }
+}
+
+#[test]
+fn two_nodes_exchange_messages_and_know_the_sender() {
+    let endpoints = endpoints();
+    let (a, b) = (start(A, &endpoints), start(B, &endpoints));
+    a.send(b"hello");
+    b.expect(A, b"hello");
+    b.gossip.send(Recipient::One(A), Bytes::from_static(b"hi"));
+    a.expect(B, b"hi");
+    let row = b.stats().peers[0];
+    assert_eq!(
+        (row.index, row.sent, row.received, row.dropped),
+        (A, 1, 1, 0)
+    );
+}
+
+#[test]
+fn a_message_for_an_absent_peer_arrives_when_it_comes() {
+    let endpoints = endpoints();
+    let a = start(A, &endpoints);
+    a.send(b"waiting");
+    assert_eq!(a.stats().peers[0].sent, 0);
+    let b = start(B, &endpoints);
+    b.expect(A, b"waiting");
+}
+
+#[test]
+fn a_queue_overflow_is_counted_and_send_never_blocks() {
+    let a = start(A, &endpoints());
+    for number in 0..PEER_QUEUE_FRAMES_MAX + 5 {
+        a.gossip
+            .send(Recipient::One(B), Bytes::from(number.to_string()));
+    }
+    let row = a.stats().peers[0];
+    assert_eq!(
+        (row.queued, row.dropped, row.sent),
+        (PEER_QUEUE_FRAMES_MAX, 5, 0)
+    );
+}
+
+#[test]
+fn an_unknown_key_never_delivers() {
+    let endpoints = endpoints();
+    let (a, b) = (start(A, &endpoints), start(B, &endpoints));
+    let stranger = client(zmq::DEALER, 77, B.0 as u8);
+    stranger.connect(b.gossip.endpoint()).unwrap();
+    stranger.send("let me in", 0).unwrap();
+    eventually("the key is refused", || {
+        b.zap.allowed().refused().unknown_key > 0
+    });
+    a.send(b"known");
+    b.expect(A, b"known");
+    eventually("libzmq reports it", || {
+        b.stats().connections.handshake_refused > 0
+    });
+}
+
+#[test]
+fn a_key_of_the_bus_is_unknown_to_gossip() {
+    let endpoints = endpoints();
+    let (a, b) = (start(A, &endpoints), start(B, &endpoints));
+    b.zap.allowed().allow(Domain::Bus, public(78)).unwrap();
+    let subscriber = client(zmq::DEALER, 78, B.0 as u8);
+    subscriber.connect(b.gossip.endpoint()).unwrap();
+    subscriber.send("let me in", 0).unwrap();
+    eventually("the key is refused", || {
+        b.zap.allowed().refused().unknown_key > 0
+    });
+    a.send(b"known");
+    b.expect(A, b"known");
+}
+
+#[test]
+fn a_plain_socket_never_delivers() {
+    let endpoints = endpoints();
+    let (a, b) = (start(A, &endpoints), start(B, &endpoints));
+    let plain = Context::new().socket(zmq::DEALER).unwrap();
+    plain.set_linger(0).unwrap();
+    plain.connect(b.gossip.endpoint()).unwrap();
+    plain.send("no lock at all", 0).unwrap();
+    eventually("the handshake fails", || failed_handshakes(&b) > 0);
+    a.send(b"known");
+    b.expect(A, b"known");
+}
+
+#[test]
+fn a_revoked_peer_is_ignored_on_its_open_connection() {
+    let endpoints = endpoints();
+    let (a, b) = (start(A, &endpoints), start(B, &endpoints));
+    a.send(b"before");
+    b.expect(A, b"before");
+    b.zap.allowed().revoke(Domain::Gossip, &public(A.0 as u8));
+    a.send(b"after");
+    eventually("it is counted", || b.stats().unknown_sender == 1);
+    assert!(b.inbox.try_recv().is_err());
+}
+
+#[test]
+fn malformed_and_oversize_messages_are_counted_and_not_delivered() {
+    let endpoints = endpoints();
+    let b = start(B, &endpoints);
+    let a = client(zmq::DEALER, A.0 as u8, B.0 as u8);
+    a.connect(b.gossip.endpoint()).unwrap();
+    a.send_multipart(["two", "parts"], 0).unwrap();
+    a.send_multipart(["three", "whole", "parts"], 0).unwrap();
+    eventually("parts are counted", || b.stats().malformed == 2);
+    a.send("", 0).unwrap();
+    eventually("emptiness is counted", || b.stats().empty == 1);
+    a.send(vec![0; FRAME_BYTES_MAX + 1], 0).unwrap();
+    eventually("a little too long is counted", || b.stats().oversize == 1);
+    a.send(vec![0; FRAME_BYTES_MAX], 0).unwrap();
+    let (_, whole) = b.inbox.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(whole.len(), FRAME_BYTES_MAX);
+    a.send(vec![0; 2 * FRAME_BYTES_MAX], 0).unwrap();
+    eventually("far too long is cut off", || {
+        b.stats().connections.disconnected > 0
+    });
+    a.send("still served", 0).unwrap();
+    b.expect(A, b"still served");
+}
+
+#[test]
+fn own_messages_over_the_limit_are_not_sent() {
+    let a = start(A, &endpoints());
+    a.gossip
+        .send(Recipient::All, Bytes::from(vec![0; FRAME_BYTES_MAX + 1]));
+    a.gossip.send(Recipient::All, Bytes::new());
+    assert_eq!(a.stats().own_oversize, 2);
+    assert_eq!(a.stats().peers[0].queued, 0);
+}
+
+#[test]
+fn garbage_on_the_port_leaves_gossip_alive() {
+    let endpoints = endpoints();
+    let (a, b) = (start(A, &endpoints), start(B, &endpoints));
+    throw_garbage(b.gossip.endpoint());
+    eventually("garbage is counted", || failed_handshakes(&b) > 0);
+    a.send(b"alive");
+    b.expect(A, b"alive");
+}
+
+#[test]
+fn a_stopped_node_starts_again_on_the_same_port() {
+    let endpoints = endpoints();
+    let a = start(A, &endpoints);
+    for round in [b"one", b"two"] {
+        let b = start(B, &endpoints);
+        // What goes into a connection that has just died is lost.
+        eventually("node A reaches it", || {
+            a.send(round);
+            b.inbox
+                .try_iter()
+                .any(|received| received == (A, round.to_vec()))
+        });
+        b.gossip.stop();
+    }
+}
+
+#[test]
+fn a_taken_port_and_a_doubled_peer_are_named_in_the_error() {
+    let endpoints = endpoints();
+    let a = start(A, &endpoints);
+    let taken = Gossip::start(config(A, &endpoints), Box::new(|_, _| {}));
+    let text = taken.err().unwrap().to_string();
+    assert!(text.contains(a.gossip.endpoint()), "{text}");
+    let mut doubled = config(B, &endpoints);
+    doubled.peers[1] = Peer {
+        index: NodeIndex(2),
+        ..doubled.peers[0].clone()
+    };
+    let error = Gossip::start(doubled, Box::new(|_, _| {})).err().unwrap();
+    assert!(
+        matches!(error, NetError::DuplicatePeer(NodeIndex(2))),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_context_has_one_authenticator() {
+    let first = zap(&[]);
+    let second = Zap::start(first.context(), first.allowed().clone());
+    assert!(matches!(second.err().unwrap(), NetError::ZapTaken(_)));
+    let context = first.context().clone();
+    drop(first);
+    assert!(Zap::start(&context, Default::default()).is_ok());
+}

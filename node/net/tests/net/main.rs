@@ -1,0 +1,10 @@
+//! The services over real sockets on the loopback interface.
+
+#[cfg(test)]
+mod bus;
+#[cfg(test)]
+mod door;
+#[cfg(test)]
+mod gossip;
+#[cfg(test)]
+mod support;
