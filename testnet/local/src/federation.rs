@@ -1,0 +1,460 @@
+//! A federation of processes: made, started, asked and stopped.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use dctrl_proto::v1::{Status, Vend};
+
+use crate::{
+    chain::{self, Chain, ChainKind},
+    cli::Cli,
+    client::Client,
+    ports,
+    process::{Process, STOP_LIMIT},
+    programs::Programs,
+    trace::Trace,
+    wait::until,
+};
+
+/// The machine that `dctrl testnet init` registers.
+pub const MACHINE: &str = "m1";
+/// Its slot with a price in satoshi.
+pub const SLOT_SATS: &str = "A1";
+/// Its slot with a price in euro.
+pub const SLOT_FIAT: &str = "A2";
+/// Its empty slot.
+pub const SLOT_EMPTY: &str = "A3";
+
+/// Names of the nodes, by index.
+pub const NODE_NAMES: [&str; 10] = [
+    "alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india", "juliett",
+];
+
+/// How long the federation may take until it sells.
+const READY_LIMIT: Duration = Duration::from_secs(90);
+
+/// Ports of one node, and the API's among them; part of the layout that
+/// `dctrl testnet init` documents.
+const NODE_PORTS: u16 = 10;
+const GOSSIP_PORT: u16 = 0;
+const BUS_PORT: u16 = 1;
+const DOOR_PORT: u16 = 2;
+const API_PORT: u16 = 3;
+
+/// What to make.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many nodes, 4 to 10.
+    pub nodes: u16,
+    /// Where bitcoin comes from.
+    pub chain: ChainKind,
+    /// Largest price sold on an unconfirmed payment, satoshi.
+    pub zero_conf_sats_max: u64,
+    /// Folder of `bitcoind`, where it is not found by itself.
+    pub bitcoind: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            nodes: 4,
+            chain: ChainKind::Simulated,
+            zero_conf_sats_max: 0,
+            bitcoind: None,
+        }
+    }
+}
+
+/// The processes of one federation and the folder they live in.
+#[derive(Debug)]
+pub struct Federation {
+    options: Options,
+    programs: Programs,
+    dir: PathBuf,
+    base_port: u16,
+    // Dropped in this order: the agent first, the chain last.
+    agent: Option<Process>,
+    nodes: Vec<Option<Process>>,
+    chain: Option<Chain>,
+    clients: Vec<Client>,
+}
+
+impl Federation {
+    /// Makes keys, genesis and settings in `dir` with `dctrl testnet init`;
+    /// starts nothing.
+    ///
+    /// # Errors
+    /// Where `dir` is in use or the command refuses.
+    pub async fn init(options: Options, programs: Programs, dir: &Path) -> Result<Self> {
+        ensure!(
+            (4..=NODE_NAMES.len()).contains(&usize::from(options.nodes)),
+            "a federation here has 4 to {} nodes",
+            NODE_NAMES.len()
+        );
+        let base_port = ports::free_base()?;
+        let mut arguments: Vec<OsString> = ["testnet", "init", "--dir"].map(Into::into).to_vec();
+        arguments.push(dir.into());
+        for (name, value) in [
+            ("--nodes", options.nodes.to_string()),
+            ("--chain", options.chain.as_argument().to_owned()),
+            ("--base-port", base_port.to_string()),
+            (
+                "--zero-conf-sats-max",
+                options.zero_conf_sats_max.to_string(),
+            ),
+        ] {
+            arguments.extend([name.into(), value.into()]);
+        }
+        if options.chain == ChainKind::Bitcoind {
+            arguments.extend(chain::init_arguments(dir, base_port));
+        }
+        let said = Cli::new(programs.cli()).run(&arguments).await?;
+        said.ok().context("`dctrl testnet init` refused")?;
+        let clients = (0..options.nodes)
+            .map(|node| Client::new(&url(base_port, node)))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            nodes: (0..options.nodes).map(|_| None).collect(),
+            options,
+            programs,
+            dir: dir.to_path_buf(),
+            base_port,
+            agent: None,
+            chain: None,
+            clients,
+        })
+    }
+
+    /// Starts the chain, all nodes and the agent, and waits until the machine
+    /// sells.
+    ///
+    /// # Errors
+    /// Where one of them ends, or the federation is not ready in time.
+    pub async fn start(&mut self) -> Result<()> {
+        self.start_chain().await?;
+        for node in 0..self.len() {
+            self.start_node(node)?;
+        }
+        self.nodes_ready().await?;
+        self.start_agent(&[])?;
+        self.sells().await
+    }
+
+    /// Starts the chain.
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub async fn start_chain(&mut self) -> Result<()> {
+        let chain = Chain::start(
+            self.options.chain,
+            &self.programs,
+            self.options.bitcoind.as_deref(),
+            &self.dir,
+            self.base_port,
+        )
+        .await?;
+        self.chain = Some(chain);
+        Ok(())
+    }
+
+    /// Starts, or starts again, one node.
+    ///
+    /// # Errors
+    /// Where the program is missing.
+    pub fn start_node(&mut self, node: usize) -> Result<()> {
+        let process = Process::start(
+            format!("node {}", NODE_NAMES[node]),
+            Command::new(self.programs.node())
+                .args(["run", "--config"])
+                .arg(self.node_dir(node).join("node.toml")),
+            &self.node_log(node),
+        )?;
+        self.nodes[node] = Some(process);
+        Ok(())
+    }
+
+    /// Starts, or starts again, the machine's agent.
+    ///
+    /// # Errors
+    /// Where the program is missing.
+    pub fn start_agent(&mut self, environment: &[(&str, &str)]) -> Result<()> {
+        // The old one must be gone before two could hold the same journal.
+        self.agent = None;
+        let process = Process::start(
+            "machine agent",
+            Command::new(self.programs.agent())
+                .arg("--config")
+                .arg(self.agent_dir().join("agent.toml"))
+                .envs(environment.iter().copied()),
+            &self.dir.join("agent.log"),
+        )?;
+        self.agent = Some(process);
+        Ok(())
+    }
+
+    /// Waits until every running node answers and sees a quorum.
+    ///
+    /// # Errors
+    /// Where a process ends or the time is up.
+    pub async fn nodes_ready(&mut self) -> Result<()> {
+        let live: Vec<usize> = self.live().collect();
+        for node in live {
+            let client = self.clients[node].clone();
+            let name = NODE_NAMES[node];
+            let process = self.nodes[node].as_mut().context("the node was stopped")?;
+            until(READY_LIMIT, format!("node {name} to answer"), async || {
+                // A node that refuses to start never answers: say so at once.
+                if !process.is_alive() {
+                    return Ok(Some(()));
+                }
+                client.status().await.map(|_| Some(()))
+            })
+            .await?;
+            process.must_live()?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the machine can be sold from.
+    ///
+    /// # Errors
+    /// Where a process ends or the time is up.
+    pub async fn sells(&mut self) -> Result<()> {
+        let client = self.client()?;
+        let mut last = String::new();
+        let found = until(READY_LIMIT, "the machine to be sellable", async || {
+            if self.agent.as_mut().is_some_and(|agent| !agent.is_alive()) {
+                return Ok(Some(()));
+            }
+            let view = client.machine(MACHINE).await?;
+            last = view.not_sellable;
+            Ok(last.is_empty().then_some(()))
+        })
+        .await;
+        if let Some(agent) = self.agent.as_mut() {
+            agent.must_live()?;
+        }
+        found.with_context(|| format!("the nodes say: {last}"))
+    }
+
+    /// Stops everything in order: the agent, the nodes, the chain. Each is
+    /// asked first, and killed when it does not end in time.
+    pub async fn stop(&mut self) -> Vec<String> {
+        let mut killed = Vec::new();
+        if let Some(mut agent) = self.agent.take() {
+            agent.ask_to_stop();
+            if agent.stopped(STOP_LIMIT).await.is_none() {
+                killed.push(agent.name().to_owned());
+            }
+        }
+        for node in self.nodes.iter_mut().flatten() {
+            node.ask_to_stop();
+        }
+        for node in &mut self.nodes {
+            if let Some(mut node) = node.take()
+                && node.stopped(STOP_LIMIT).await.is_none()
+            {
+                killed.push(node.name().to_owned());
+            }
+        }
+        if let Some(mut chain) = self.chain.take() {
+            let process = chain.process();
+            process.ask_to_stop();
+            if process.stopped(STOP_LIMIT).await.is_none() {
+                killed.push(process.name().to_owned());
+            }
+        }
+        killed
+    }
+
+    /// Ends a node at once, as a power cut would.
+    pub fn kill_node(&mut self, node: usize) {
+        self.nodes[node] = None;
+    }
+
+    /// Number of nodes, running or not.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Never: a federation has at least four nodes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// Nodes that may fail or lie.
+    #[must_use]
+    pub fn faults(&self) -> usize {
+        (self.len() - 1) / 3
+    }
+
+    /// Indices of the nodes that we run.
+    pub fn live(&self) -> impl Iterator<Item = usize> + '_ {
+        self.nodes
+            .iter()
+            .enumerate()
+            .filter_map(|(node, process)| process.as_ref().map(|_| node))
+    }
+
+    /// A client of the first node that runs.
+    ///
+    /// # Errors
+    /// Where none runs.
+    pub fn client(&self) -> Result<Client> {
+        let node = self.live().next().context("no node runs")?;
+        Ok(self.clients[node].clone())
+    }
+
+    /// A client of one node.
+    #[must_use]
+    pub fn client_of(&self, node: usize) -> Client {
+        self.clients[node].clone()
+    }
+
+    /// The running chain.
+    ///
+    /// # Errors
+    /// Where none runs.
+    pub fn chain(&self) -> Result<&Chain> {
+        self.chain.as_ref().context("no chain runs")
+    }
+
+    /// The agent's process, where it runs.
+    pub fn agent(&mut self) -> Option<&mut Process> {
+        self.agent.as_mut()
+    }
+
+    /// One node's process, where it runs.
+    pub fn node(&mut self, node: usize) -> Option<&mut Process> {
+        self.nodes.get_mut(node).and_then(Option::as_mut)
+    }
+
+    /// The pin trace of the machine.
+    #[must_use]
+    pub fn trace(&self) -> Trace {
+        Trace::new(self.agent_dir().join("actuator.trace"))
+    }
+
+    /// The command line with this federation's settings.
+    #[must_use]
+    pub fn cli(&self) -> Cli {
+        Cli::new(self.programs.cli()).with_config(self.cli_config())
+    }
+
+    /// The settings file of the command line.
+    #[must_use]
+    pub fn cli_config(&self) -> PathBuf {
+        self.dir.join("dctrl.toml")
+    }
+
+    /// The folder of everything.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The folder of one node.
+    #[must_use]
+    pub fn node_dir(&self, node: usize) -> PathBuf {
+        self.dir.join(format!("node-{}", node + 1))
+    }
+
+    /// The folder of the machine's agent.
+    #[must_use]
+    pub fn agent_dir(&self) -> PathBuf {
+        self.dir.join(format!("machine-{MACHINE}"))
+    }
+
+    fn node_log(&self, node: usize) -> PathBuf {
+        self.dir.join(format!("node-{}.log", node + 1))
+    }
+
+    /// Every log file that there is.
+    #[must_use]
+    pub fn logs(&self) -> Vec<PathBuf> {
+        let mut logs: Vec<PathBuf> = fs::read_dir(&self.dir)
+            .map(|entries| {
+                entries
+                    .filter_map(Result::ok)
+                    .map(|entry| entry.path())
+                    .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
+                    .collect()
+            })
+            .unwrap_or_default();
+        logs.sort_unstable();
+        logs
+    }
+
+    /// Ports of one node: gossip, bus, door and API.
+    #[must_use]
+    pub fn node_ports(&self, node: u16) -> [u16; 4] {
+        [GOSSIP_PORT, BUS_PORT, DOOR_PORT, API_PORT]
+            .map(|offset| self.base_port + NODE_PORTS * node + offset)
+    }
+
+    /// Asks for a quote with the command line, and gives the vend.
+    ///
+    /// # Errors
+    /// A refusal.
+    pub async fn quote(&self, slot: &str) -> Result<Vend> {
+        let answer = self
+            .cli()
+            .json(&["vend", "quote", "--machine", MACHINE, "--slot", slot])
+            .await?;
+        let vend = answer.get("vend").context("a quote without a vend")?;
+        serde_json::from_value(vend.clone()).context("a quote with a strange vend")
+    }
+
+    /// Status of every running node that answers.
+    pub async fn statuses(&self) -> BTreeMap<usize, Status> {
+        let mut statuses = BTreeMap::new();
+        for node in self.live() {
+            if let Ok(status) = self.clients[node].status().await {
+                statuses.insert(node, status);
+            }
+        }
+        statuses
+    }
+
+    /// The highest height that every running node has, and each one's digest
+    /// of the state there.
+    ///
+    /// # Errors
+    /// Where a running node does not answer.
+    pub async fn digests(&self) -> Result<(u64, BTreeMap<usize, Vec<u8>>)> {
+        let statuses = self.statuses().await;
+        ensure!(
+            statuses.len() == self.live().count(),
+            "only {} of the running nodes answer",
+            statuses.len()
+        );
+        let height = statuses
+            .values()
+            .map(|status| status.height)
+            .min()
+            .context("no node runs")?;
+        let mut digests = BTreeMap::new();
+        for node in self.live() {
+            let block = self.clients[node].block(height).await?;
+            digests.insert(node, block.state_digest);
+        }
+        Ok((height, digests))
+    }
+}
+
+/// URL of a node's API.
+fn url(base_port: u16, node: u16) -> String {
+    format!(
+        "http://127.0.0.1:{}",
+        base_port + NODE_PORTS * node + API_PORT
+    )
+}

@@ -1,0 +1,49 @@
+//! `dctrl-testnet`: the demonstration and the end-to-end benchmark. It is
+//! started by `cargo xtask demo` and `cargo xtask bench vend`, which build
+//! everything first.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use dctrl_testnet::{Programs, bench, demo};
+
+/// Drive a federation of processes on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "dctrl-testnet", version)]
+struct Arguments {
+    /// Folder of dctrl-node, dctrl and dctrl-agent [default: beside this program]
+    #[arg(long, value_name = "FOLDER")]
+    programs: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// A payment becomes one vend, shown step by step
+    Demo(demo::Arguments),
+    /// From a payment to the machine's pin, over many vends
+    BenchVend(bench::Arguments),
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let programs = match arguments.programs {
+        Some(folder) => Programs::new(folder)?,
+        None => Programs::find()?,
+    };
+    match arguments.command {
+        Command::Demo(demo) => dctrl_testnet::demo::run(demo, programs).await,
+        Command::BenchVend(bench) => dctrl_testnet::bench::run(bench, programs).await,
+    }
+}

@@ -1,0 +1,215 @@
+//! One child process: its log file, its life and its end.
+
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::wait::POLL;
+
+/// How long a process may take to end after SIGTERM.
+pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(8);
+
+/// A child of ours. Dropping it kills it: nothing that a failed test started
+/// stays behind.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command`; its output is appended to `log`.
+    ///
+    /// It gets a process group of its own, so that Ctrl-C at a terminal
+    /// reaches only us and we can stop everything in order.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn start(name: impl Into<String>, command: &mut Command, log: &Path) -> Result<Self> {
+        let name = name.into();
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .with_context(|| format!("cannot write the log {}", log.display()))?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("cannot start {name}: {}", command.get_program().display()))?;
+        Ok(Self {
+            name,
+            child,
+            log: log.to_path_buf(),
+        })
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The operating system's id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The file with everything it said.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// How it ended, or none while it runs.
+    ///
+    /// # Errors
+    /// Where the operating system does not tell.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.child
+            .try_wait()
+            .with_context(|| format!("cannot ask after {}", self.name))
+    }
+
+    /// Whether it runs.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.ended(), Ok(None))
+    }
+
+    /// Fails where the process has ended, with the end of its log.
+    ///
+    /// # Errors
+    /// Where it has ended.
+    pub fn must_live(&mut self) -> Result<()> {
+        if let Some(status) = self.ended()? {
+            anyhow::bail!(
+                "{} ended with {status}; its log {} ends so:\n{}",
+                self.name,
+                self.log.display(),
+                tail(&self.log)
+            );
+        }
+        Ok(())
+    }
+
+    /// Asks it to end (SIGTERM). Nothing happens where it has ended already.
+    pub fn ask_to_stop(&mut self) {
+        self.signal(Signal::SIGTERM);
+    }
+
+    /// Ends it at once (SIGKILL), as a power cut would, and waits for that.
+    pub fn kill(&mut self) {
+        self.signal(Signal::SIGKILL);
+        // A process that was killed ends; its status carries no news.
+        let _ = self.child.wait();
+    }
+
+    /// Waits until it has ended, or kills it after `limit`. Gives the status
+    /// of an end in time.
+    pub async fn stopped(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let start = Instant::now();
+        while start.elapsed() < limit {
+            if let Ok(Some(status)) = self.ended() {
+                return Some(status);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        self.kill();
+        None
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        if !self.is_alive() {
+            return;
+        }
+        // Not yet waited for, so the id is still this process and no other.
+        if let Ok(id) = i32::try_from(self.child.id()) {
+            // It may end between the question and the signal.
+            let _ = kill(Pid::from_raw(id), signal);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.is_alive() {
+            self.kill();
+        }
+    }
+}
+
+/// How much of a log is shown, bytes.
+const TAIL_BYTES: u64 = 2_000;
+
+/// The last lines of a log, for a failure's report.
+pub(crate) fn tail(log: &Path) -> String {
+    let read = || -> std::io::Result<String> {
+        let mut file = File::open(log)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    read().unwrap_or_else(|error| format!("(the log cannot be read: {error})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, log: &Path) -> Process {
+        Process::start("shell", Command::new("sh").args(["-c", script]), log).expect("sh")
+    }
+
+    #[tokio::test]
+    async fn a_process_that_ignores_the_request_is_killed_after_the_limit() {
+        let folder = tempfile::tempdir().expect("folder");
+        let log = folder.path().join("log");
+        let mut process = shell("trap '' TERM; echo up; while :; do sleep 1; done", &log);
+        crate::until(Duration::from_secs(5), "the trap", async || {
+            Ok(std::fs::read_to_string(&log)?.contains("up").then_some(()))
+        })
+        .await
+        .expect("up");
+        process.ask_to_stop();
+        assert!(process.stopped(Duration::from_millis(200)).await.is_none());
+        assert!(!process.is_alive());
+    }
+
+    #[tokio::test]
+    async fn an_early_end_is_reported_with_the_end_of_the_log() {
+        let folder = tempfile::tempdir().expect("folder");
+        let mut process = shell("echo no such key; exit 7", &folder.path().join("log"));
+        process.stopped(Duration::from_secs(5)).await.expect("ends");
+        let text = process.must_live().expect_err("ended").to_string();
+        assert!(
+            text.contains("exit status: 7") && text.contains("no such key"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_dropped_process_does_not_live_on() {
+        let folder = tempfile::tempdir().expect("folder");
+        let process = shell("exec sleep 60", &folder.path().join("log"));
+        let id = i32::try_from(process.id()).expect("id");
+        drop(process);
+        assert!(kill(Pid::from_raw(id), None).is_err());
+    }
+}

@@ -1,0 +1,93 @@
+//! Waiting for other processes: by asking again, and never for ever.
+
+use std::{
+    fmt::Display,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, anyhow};
+
+/// How often a condition is asked again.
+pub const POLL: Duration = Duration::from_millis(40);
+
+/// What a look at the world gave.
+pub(crate) type Look<T> = Result<Option<T>>;
+
+/// Asks `look` until it gives something or `deadline` has passed. A look that
+/// fails counts as nothing yet: a process that starts refuses connections.
+///
+/// # Errors
+/// After the deadline, naming `what` was awaited and the last failure.
+pub async fn until<T>(
+    deadline: Duration,
+    what: impl Display,
+    mut look: impl AsyncFnMut() -> Look<T>,
+) -> Result<T> {
+    let start = Instant::now();
+    loop {
+        // A look must not outlive the deadline either.
+        let left = deadline.saturating_sub(start.elapsed());
+        let why = match tokio::time::timeout(left.max(POLL), look()).await {
+            Ok(Ok(Some(found))) => return Ok(found),
+            Ok(Ok(None)) => String::new(),
+            Ok(Err(error)) => format!(" (last: {error:#})"),
+            Err(_) => " (last: no answer)".to_owned(),
+        };
+        if start.elapsed() >= deadline {
+            return Err(anyhow!(
+                "waited {} s for {what}, in vain{why}",
+                deadline.as_secs()
+            ));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Bounds one operation.
+///
+/// # Errors
+/// The operation's own, or that it took longer than `limit`.
+pub async fn within<T>(
+    limit: Duration,
+    what: impl Display,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(result) => result,
+        Err(_) => Err(anyhow!("{what} took longer than {} s", limit.as_secs())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failing_look_is_repeated_until_it_succeeds() {
+        let mut looks = 0;
+        let found = until(Duration::from_secs(5), "it", async || {
+            looks += 1;
+            match looks {
+                1 => Err(anyhow!("refused")),
+                2 => Ok(None),
+                _ => Ok(Some(looks)),
+            }
+        })
+        .await;
+        assert_eq!(found.expect("third look"), 3);
+    }
+
+    #[tokio::test]
+    async fn the_deadline_names_what_was_awaited_and_the_last_failure() {
+        let error = until::<()>(Duration::from_millis(1), "a node", async || {
+            Err(anyhow!("connection refused"))
+        })
+        .await
+        .expect_err("never");
+        let text = error.to_string();
+        assert!(
+            text.contains("a node") && text.contains("connection refused"),
+            "{text}"
+        );
+    }
+}
