@@ -20,7 +20,7 @@ use crate::{
     federation::{Federation, MACHINE, Options, SLOT_SATS},
     programs::Programs,
     story::Story,
-    trace::now_ns,
+    trace::now_ms,
     wait::until,
 };
 
@@ -98,11 +98,11 @@ async fn measure(
     ));
     let mut distribution = Distribution::default();
     for number in 1..=WARM_UP + arguments.vends {
-        let delay_ns = vend(federation)
+        let delay_ms = vend(federation)
             .await
             .with_context(|| format!("vend {number} failed"))?;
         if number > WARM_UP {
-            distribution.add(delay_ns);
+            distribution.add(delay_ms);
         }
         if number % PROGRESS == 0 {
             story.tell(format!("{number} vends"));
@@ -111,7 +111,7 @@ async fn measure(
     Ok(distribution)
 }
 
-/// One vend; gives the time from payment to pulse, nanoseconds.
+/// One vend; gives the time from payment to pulse, milliseconds.
 async fn vend(federation: &Federation) -> Result<u64> {
     restock(federation).await?;
     let client = federation.client()?;
@@ -121,7 +121,7 @@ async fn vend(federation: &Federation) -> Result<u64> {
         .chain()?
         .pay(&quote.address, quote.price_sats)
         .await?;
-    let paid_at_ns = now_ns();
+    let paid_at_ms = now_ms();
     until(VEND_LIMIT, "the vend to be dispensed", async || {
         let vend = client.vend(&quote.id).await?;
         Ok((vend.state() == VendState::Dispensed).then_some(()))
@@ -133,7 +133,7 @@ async fn vend(federation: &Federation) -> Result<u64> {
         "one vend made {} pulses",
         pulses.len() - before
     );
-    Ok(pulses[before].after_ns(paid_at_ns))
+    Ok(pulses[before].after_ms(paid_at_ms))
 }
 
 async fn restock(federation: &Federation) -> Result<()> {

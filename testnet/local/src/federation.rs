@@ -1,16 +1,16 @@
 //! A federation of processes: made, started, asked and stopped.
 
+mod ask;
+mod layout;
+
 use std::{
-    collections::BTreeMap,
     ffi::OsString,
-    fs,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
-use dctrl_proto::v1::{Status, Vend};
 
 use crate::{
     chain::{self, Chain, ChainKind},
@@ -19,7 +19,6 @@ use crate::{
     ports,
     process::{Process, STOP_LIMIT},
     programs::Programs,
-    trace::Trace,
     wait::until,
 };
 
@@ -336,118 +335,6 @@ impl Federation {
     /// One node's process, where it runs.
     pub fn node(&mut self, node: usize) -> Option<&mut Process> {
         self.nodes.get_mut(node).and_then(Option::as_mut)
-    }
-
-    /// The pin trace of the machine.
-    #[must_use]
-    pub fn trace(&self) -> Trace {
-        Trace::new(self.agent_dir().join("actuator.trace"))
-    }
-
-    /// The command line with this federation's settings.
-    #[must_use]
-    pub fn cli(&self) -> Cli {
-        Cli::new(self.programs.cli()).with_config(self.cli_config())
-    }
-
-    /// The settings file of the command line.
-    #[must_use]
-    pub fn cli_config(&self) -> PathBuf {
-        self.dir.join("dctrl.toml")
-    }
-
-    /// The folder of everything.
-    #[must_use]
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    /// The folder of one node.
-    #[must_use]
-    pub fn node_dir(&self, node: usize) -> PathBuf {
-        self.dir.join(format!("node-{}", node + 1))
-    }
-
-    /// The folder of the machine's agent.
-    #[must_use]
-    pub fn agent_dir(&self) -> PathBuf {
-        self.dir.join(format!("machine-{MACHINE}"))
-    }
-
-    fn node_log(&self, node: usize) -> PathBuf {
-        self.dir.join(format!("node-{}.log", node + 1))
-    }
-
-    /// Every log file that there is.
-    #[must_use]
-    pub fn logs(&self) -> Vec<PathBuf> {
-        let mut logs: Vec<PathBuf> = fs::read_dir(&self.dir)
-            .map(|entries| {
-                entries
-                    .filter_map(Result::ok)
-                    .map(|entry| entry.path())
-                    .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
-                    .collect()
-            })
-            .unwrap_or_default();
-        logs.sort_unstable();
-        logs
-    }
-
-    /// Ports of one node: gossip, bus, door and API.
-    #[must_use]
-    pub fn node_ports(&self, node: u16) -> [u16; 4] {
-        [GOSSIP_PORT, BUS_PORT, DOOR_PORT, API_PORT]
-            .map(|offset| self.base_port + NODE_PORTS * node + offset)
-    }
-
-    /// Asks for a quote with the command line, and gives the vend.
-    ///
-    /// # Errors
-    /// A refusal.
-    pub async fn quote(&self, slot: &str) -> Result<Vend> {
-        let answer = self
-            .cli()
-            .json(&["vend", "quote", "--machine", MACHINE, "--slot", slot])
-            .await?;
-        let vend = answer.get("vend").context("a quote without a vend")?;
-        serde_json::from_value(vend.clone()).context("a quote with a strange vend")
-    }
-
-    /// Status of every running node that answers.
-    pub async fn statuses(&self) -> BTreeMap<usize, Status> {
-        let mut statuses = BTreeMap::new();
-        for node in self.live() {
-            if let Ok(status) = self.clients[node].status().await {
-                statuses.insert(node, status);
-            }
-        }
-        statuses
-    }
-
-    /// The highest height that every running node has, and each one's digest
-    /// of the state there.
-    ///
-    /// # Errors
-    /// Where a running node does not answer.
-    pub async fn digests(&self) -> Result<(u64, BTreeMap<usize, Vec<u8>>)> {
-        let statuses = self.statuses().await;
-        ensure!(
-            statuses.len() == self.live().count(),
-            "only {} of the running nodes answer",
-            statuses.len()
-        );
-        let height = statuses
-            .values()
-            .map(|status| status.height)
-            .min()
-            .context("no node runs")?;
-        let mut digests = BTreeMap::new();
-        for node in self.live() {
-            let block = self.clients[node].block(height).await?;
-            digests.insert(node, block.state_digest);
-        }
-        Ok((height, digests))
     }
 }
 

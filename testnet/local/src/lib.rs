@@ -34,5 +34,5 @@ pub use ports::free_base;
 pub use process::Process;
 pub use programs::{Programs, bitcoind};
 pub use story::Story;
-pub use trace::{Pulse, Trace, now_ns};
+pub use trace::{Pulse, Trace, now_ms};
 pub use wait::{POLL, until, within};

@@ -8,38 +8,49 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use serde::Deserialize;
 
 /// One time that the pin was high.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pulse {
-    /// When it went high, nanoseconds since the Unix epoch.
-    pub high_at_ns: u64,
+    /// When it went high, milliseconds since the Unix epoch.
+    pub high_at_ms: u64,
     /// When it went low again, where it did.
-    pub low_at_ns: Option<u64>,
+    pub low_at_ms: Option<u64>,
+    /// The order that asked for it.
+    pub sequence: u64,
 }
 
 impl Pulse {
-    /// How long after `since_ns` the pin went high, nanoseconds.
+    /// How long after `since_ms` the pin went high, milliseconds.
     #[must_use]
-    pub fn after_ns(&self, since_ns: u64) -> u64 {
-        self.high_at_ns.saturating_sub(since_ns)
+    pub fn after_ms(&self, since_ms: u64) -> u64 {
+        self.high_at_ms.saturating_sub(since_ms)
     }
 }
 
-/// The present time on the clock of the trace.
+/// The present time on the clock of the trace, milliseconds since the Unix epoch.
 #[must_use]
-pub fn now_ns() -> u64 {
+pub fn now_ms() -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The file that the agent's fake actuator writes: one line for each edge,
-/// `<nanoseconds since the Unix epoch> <high|low> …`.
+/// The file that the agent's fake actuator writes: one line of JSON for each
+/// edge of a line.
 #[derive(Debug, Clone)]
 pub struct Trace {
     file: PathBuf,
+}
+
+/// What of an edge matters here.
+#[derive(Debug, Deserialize)]
+struct Edge {
+    at_ms: u64,
+    level: u8,
+    sequence: u64,
 }
 
 impl Trace {
@@ -54,7 +65,7 @@ impl Trace {
     pub fn pulses(&self) -> Result<Vec<Pulse>> {
         match fs::read_to_string(&self.file) {
             Ok(text) => parse(&text),
-            // The agent makes the file with its first edge.
+            // The agent has not opened it yet.
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error).with_context(|| self.file.display().to_string()),
         }
@@ -66,23 +77,19 @@ fn parse(text: &str) -> Result<Vec<Pulse>> {
     // A last line without its end is still being written.
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     for line in whole.lines() {
-        let mut words = line.split_whitespace();
-        let at_ns = words
-            .next()
-            .and_then(|word| word.parse().ok())
-            .with_context(|| format!("the trace has a line without a time: {line}"))?;
-        match words.next() {
-            Some("high") => pulses.push(Pulse {
-                high_at_ns: at_ns,
-                low_at_ns: None,
-            }),
-            Some("low") => {
-                // The agent sets the pin low at its start too.
-                if let Some(pulse) = pulses.last_mut() {
-                    pulse.low_at_ns.get_or_insert(at_ns);
-                }
+        let edge: Edge =
+            serde_json::from_str(line).with_context(|| format!("no edge of a pin: {line}"))?;
+        if edge.level == 0 {
+            // The agent may set a line low that was low already.
+            if let Some(pulse) = pulses.last_mut() {
+                pulse.low_at_ms.get_or_insert(edge.at_ms);
             }
-            _ => anyhow::bail!("the trace has a line without a level: {line}"),
+        } else {
+            pulses.push(Pulse {
+                high_at_ms: edge.at_ms,
+                low_at_ms: None,
+                sequence: edge.sequence,
+            });
         }
     }
     Ok(pulses)
@@ -92,28 +99,47 @@ fn parse(text: &str) -> Result<Vec<Pulse>> {
 mod tests {
     use super::*;
 
+    fn edge(at_ms: u64, level: u8, sequence: u64) -> String {
+        format!(
+            "{{\"at_ms\":{at_ms},\"line\":0,\"level\":{level},\"sequence\":{sequence},\"incarnation\":1}}\n"
+        )
+    }
+
     #[test]
     fn a_pulse_is_a_rising_edge_and_a_safe_start_is_none() {
-        let pulses =
-            parse("5 low boot\n10 high A1\n30 low A1\n40 low boot\n50 high A1\n6").expect("edges");
+        let edges = [
+            edge(5, 0, 0),
+            edge(10, 1, 1),
+            edge(30, 0, 1),
+            edge(40, 0, 1),
+            edge(50, 1, 2),
+        ];
+        let pulses = parse(&edges.concat()).expect("edges");
         assert_eq!(
             pulses,
             [
                 Pulse {
-                    high_at_ns: 10,
-                    low_at_ns: Some(30)
+                    high_at_ms: 10,
+                    low_at_ms: Some(30),
+                    sequence: 1
                 },
                 Pulse {
-                    high_at_ns: 50,
-                    low_at_ns: None
-                }
+                    high_at_ms: 50,
+                    low_at_ms: None,
+                    sequence: 2
+                },
             ]
         );
     }
 
     #[test]
+    fn a_line_that_is_being_written_is_not_read_yet() {
+        let text = edge(10, 1, 1) + "{\"at_ms\":2";
+        assert_eq!(parse(&text).expect("whole lines only").len(), 1);
+    }
+
+    #[test]
     fn a_line_that_is_no_edge_is_an_error() {
-        assert!(parse("10 sideways\n").is_err());
-        assert!(parse("high\n").is_err());
+        assert!(parse("10 high\n").is_err());
     }
 }

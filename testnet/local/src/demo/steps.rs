@@ -11,7 +11,7 @@ use crate::{
     client::Client,
     federation::{Federation, MACHINE, NODE_NAMES, SLOT_SATS},
     story::Story,
-    trace::now_ns,
+    trace::now_ms,
     wait::until,
 };
 
@@ -20,9 +20,6 @@ const VEND_LIMIT: Duration = Duration::from_secs(120);
 
 /// How long the nodes may take to agree on a height after the vend.
 const DIGEST_LIMIT: Duration = Duration::from_secs(30);
-
-/// Nanoseconds in a millisecond.
-const NS_PER_MS: u64 = 1_000_000;
 
 /// Plays all steps and says how they ended.
 pub(super) async fn play(
@@ -51,7 +48,7 @@ pub(super) async fn play(
         .chain()?
         .pay(&vend.address, vend.price_sats)
         .await?;
-    let paid_at_ns = now_ns();
+    let paid_at_ms = now_ms();
     story.tell(format!("transaction {txid} is in the mempool"));
 
     story.step("The federation sees, orders and certifies");
@@ -69,9 +66,7 @@ pub(super) async fn play(
         vend_state: word(vend.state()),
         pulses: pulses.len(),
         state_digests_equal: equal,
-        payment_to_pulse_ms: pulses
-            .first()
-            .map(|pulse| pulse.after_ns(paid_at_ns) / NS_PER_MS),
+        payment_to_pulse_ms: pulses.first().map(|pulse| pulse.after_ms(paid_at_ms)),
         height,
     })
 }
