@@ -21,6 +21,7 @@ pub mod topic;
 #[allow(
     missing_docs,
     unreachable_pub,
+    clippy::allow_attributes_without_reason,
     clippy::doc_markdown,
     clippy::large_enum_variant,
     clippy::too_many_lines,

@@ -1,0 +1,240 @@
+//! The program as its users meet it: arguments in; text, JSON and exit codes out.
+
+mod support;
+
+use std::process::{Command, Stdio};
+
+use dctrl_cli::testnet::wallet::Wallet;
+use dctrl_proto::v1::{Refusal, RefusalCode};
+use serde_json::Value;
+use support::{Federation, HEIGHT, Script, dctrl, folder, quoted, serve};
+
+/// A port on which nobody listens: bound once, so that it was free, and let go.
+fn dead_url() -> String {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    format!("http://127.0.0.1:{port}")
+}
+
+fn url(address: std::net::SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+fn federation() -> Federation {
+    Federation::new(
+        Wallet::from_seeds(&[[1; 32], [2; 32], [3; 32]])
+            .unwrap()
+            .descriptor,
+    )
+}
+
+/// The wallet's address 0.
+fn own_address(federation: &Federation) -> String {
+    use std::str::FromStr;
+    let descriptor = &federation.genesis.descriptor;
+    miniscript::Descriptor::<miniscript::DescriptorPublicKey>::from_str(descriptor)
+        .unwrap()
+        .at_derivation_index(0)
+        .unwrap()
+        .address(bitcoin::Network::Regtest)
+        .unwrap()
+        .to_string()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn json(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap()
+}
+
+const QUOTE: [&str; 6] = ["vend", "quote", "--machine", "m1", "--slot", "A1"];
+
+#[test]
+fn a_dead_node_is_passed_over_and_the_answer_names_the_living_one() {
+    let living = url(serve(Script::default()));
+    let folder = folder(&federation().genesis, &[dead_url(), living.clone()]);
+    let shown = dctrl(folder.path(), &["status"]);
+    assert!(shown.status.success(), "{}", text(&shown.stderr));
+    assert!(text(&shown.stdout).ends_with(&format!("from {living}\n")));
+
+    let shown = dctrl(folder.path(), &["status", "--json"]);
+    let status = json(&shown.stdout);
+    assert_eq!(status["answered_by"], living);
+    assert_eq!(status["final_height"], HEIGHT);
+}
+
+#[test]
+fn a_certified_quote_shows_address_uri_and_signatures() {
+    let federation = federation();
+    let address = own_address(&federation);
+    let frames = federation.frames(HEIGHT, vec![("vend.m1", quoted(&address))], 3);
+    let node = url(serve(Script {
+        frames,
+        ..Script::default()
+    }));
+    let folder = folder(&federation.genesis, &[node]);
+
+    let shown = dctrl(folder.path(), &QUOTE);
+    let output = text(&shown.stdout);
+    assert!(shown.status.success(), "{}", text(&shown.stderr));
+    let uri = format!("bitcoin:{address}?amount=0.00001500");
+    for part in [
+        "1,500 sats",
+        &address,
+        &uri,
+        "2025-06-15T15:21:40.000Z",
+        "final (3 of 4 signatures)",
+    ] {
+        assert!(output.contains(part), "{part} is not in\n{output}");
+    }
+    assert!(
+        !output.contains('█'),
+        "no QR code where the output is no terminal"
+    );
+    let drawn = dctrl(folder.path(), &[QUOTE.as_slice(), &["--qr"]].concat());
+    assert!(text(&drawn.stdout).contains("█▀▀"));
+
+    let quote = json(&dctrl(folder.path(), &[QUOTE.as_slice(), &["--json"]].concat()).stdout);
+    assert_eq!(quote["vend"]["address"], address);
+    assert_eq!(quote["uri"], uri);
+    assert_eq!(quote["final"], serde_json::json!({"signed": 3, "of": 4}));
+}
+
+#[test]
+fn an_address_that_the_federation_did_not_certify_is_never_shown() {
+    let federation = federation();
+    let address = own_address(&federation);
+    let honest = federation.frames(HEIGHT, vec![("vend.m1", quoted(&address))], 3);
+    let mut altered = honest.clone();
+    altered[0].body = federation.frames(HEIGHT, vec![("vend.m1", quoted("bcrt1qthief"))], 3)[0]
+        .body
+        .clone();
+    let two_signed = federation.frames(HEIGHT, vec![("vend.m1", quoted(&address))], 2);
+    let foreign = federation.frames(HEIGHT, vec![("vend.m1", quoted("bcrt1qthief"))], 4);
+    for (frames, rule) in [
+        (altered, "frame.proof"),
+        (two_signed, "frame.certificate"),
+        (foreign, "quote.address"),
+    ] {
+        let node = url(serve(Script {
+            frames,
+            ..Script::default()
+        }));
+        let folder = folder(&federation.genesis, &[node]);
+        let shown = dctrl(folder.path(), &[QUOTE.as_slice(), &["--json"]].concat());
+        assert_eq!(shown.status.code(), Some(1), "{rule}");
+        let error = json(&shown.stdout);
+        assert_eq!(error["error"]["code"], "UNVERIFIED");
+        assert_eq!(error["error"]["rule"], rule);
+        assert!(!text(&shown.stdout).contains("bitcoin:"));
+    }
+}
+
+#[test]
+fn a_refusal_names_rule_and_field_and_exits_with_3() {
+    let refusal = Refusal::field(
+        RefusalCode::Precond,
+        "slot.stock",
+        "slot",
+        "slot A3 is empty",
+    );
+    let node = url(serve(Script {
+        refusal: Some(refusal),
+        ..Script::default()
+    }));
+    let folder = folder(&federation().genesis, &[node]);
+    let shown = dctrl(folder.path(), &[QUOTE.as_slice(), &["--json"]].concat());
+    assert_eq!(shown.status.code(), Some(3));
+    assert_eq!(
+        text(&shown.stderr),
+        "error: PRECOND (slot.stock at slot): slot A3 is empty\n"
+    );
+    let expected = serde_json::json!({"error": {
+        "code": "PRECOND", "rule": "slot.stock", "field": "slot", "message": "slot A3 is empty"
+    }});
+    assert_eq!(json(&shown.stdout), expected);
+}
+
+#[test]
+fn absent_unreachable_and_misused_have_their_own_exit_codes() {
+    let node = url(serve(Script::default()));
+    let living = folder(&federation().genesis, &[node]);
+    assert_eq!(
+        dctrl(living.path(), &["vend", "show", "nope"])
+            .status
+            .code(),
+        Some(4)
+    );
+    assert_eq!(
+        dctrl(living.path(), &["vend", "shove"]).status.code(),
+        Some(2)
+    );
+    let dead = folder(&federation().genesis, &[dead_url()]);
+    let shown = dctrl(dead.path(), &["status"]);
+    assert_eq!(shown.status.code(), Some(5), "{}", text(&shown.stderr));
+}
+
+#[test]
+fn a_retry_with_the_same_request_id_sends_the_same_bytes() {
+    let script = Script::default();
+    let node = url(serve(script.clone()));
+    let folder = folder(&federation().genesis, &[node]);
+    let restock = [
+        "slots",
+        "restock",
+        "--machine",
+        "m1",
+        "--slot",
+        "A1",
+        "--added",
+        "5",
+        "--json",
+    ];
+    let first = json(&dctrl(folder.path(), &restock).stdout);
+    let id = first["request_id"].as_str().unwrap();
+    dctrl(
+        folder.path(),
+        &[restock.as_slice(), &["--request-id", id]].concat(),
+    );
+    dctrl(folder.path(), &restock);
+    let submitted = script.submitted.lock().unwrap();
+    assert_eq!(submitted[0], submitted[1]);
+    assert_ne!(submitted[0].body, submitted[2].body);
+}
+
+#[test]
+fn events_end_at_the_final_height_unless_followed() {
+    let federation = federation();
+    let frames = federation.frames(HEIGHT, vec![("vend.m1", quoted("x"))], 4);
+    let node = url(serve(Script {
+        frames,
+        ..Script::default()
+    }));
+    let folder = folder(&federation.genesis, &[node]);
+    let all = dctrl(folder.path(), &["events"]);
+    assert!(all.status.success(), "{}", text(&all.stderr));
+    assert_eq!(text(&all.stdout).lines().count(), 2);
+    let some = dctrl(folder.path(), &["events", "--topic", "vend.", "--json"]);
+    let event = json(&some.stdout);
+    assert_eq!(event["topic"], "vend.m1");
+    assert_eq!(event["final"]["signed"], 4);
+}
+
+#[test]
+fn a_reader_that_goes_away_causes_no_noise() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_dctrl"))
+        .arg("actions")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(text(&ended.stderr), "");
+    assert_eq!(ended.status.code(), Some(0));
+}
