@@ -13,11 +13,36 @@
 //! order, and any effect. What the world is to be told is an output; what
 //! the world answers is the next signed action.
 
+mod actions;
+mod address;
+pub mod audit;
+mod books;
+mod caller;
+mod digest;
+mod envelope;
+mod execute;
+mod genesis;
+mod ids;
+mod keys;
+mod payments;
+pub mod query;
+mod rates;
+mod refuse;
+pub mod registry;
+mod scope;
+mod sellable;
 mod state;
+mod stock;
+mod tables;
+mod vends;
+mod votes;
 
+pub use envelope::EXPIRY_AHEAD_MS_MAX;
+pub use execute::{admit, apply};
+pub use genesis::genesis;
 pub use state::{ChangeSet, MemoryState, Overlay, StateRead};
 
-use dctrl_proto::v1::{Genesis, Receipt, Refusal, RefusalCode, SignedAction};
+use dctrl_proto::v1::{Receipt, Refusal};
 
 /// What a block, or the genesis, made of the state.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,48 +77,4 @@ pub struct Admitted {
     pub id: [u8; 32],
     /// Its receipt, where it was applied before: there is nothing to submit.
     pub already: Option<Receipt>,
-}
-
-/// Checks `genesis` and makes the state at height 0.
-///
-/// # Errors
-/// Every problem of the genesis, not only the first.
-pub fn genesis(genesis: &Genesis) -> Result<Applied, Vec<Refusal>> {
-    let _ = genesis;
-    Err(vec![not_yet()])
-}
-
-/// Whether `action` would be applied on `state`. `now_ms` is the node's own
-/// clock, for the expiry only.
-///
-/// # Errors
-/// The refusal the action would end with.
-pub fn admit(
-    state: &dyn StateRead,
-    now_ms: u64,
-    action: &SignedAction,
-) -> Result<Admitted, Refusal> {
-    let _ = (state, now_ms, action);
-    Err(not_yet())
-}
-
-/// Applies one block.
-#[must_use]
-pub fn apply(state: &dyn StateRead, block: &BlockInput<'_>) -> Applied {
-    let _ = (state, block);
-    Applied {
-        changes: ChangeSet::new(),
-        outputs: Vec::new(),
-        receipts: Vec::new(),
-        state_digest: [0; 32],
-        next_deadline_ms: None,
-    }
-}
-
-fn not_yet() -> Refusal {
-    Refusal::rule(
-        RefusalCode::Unavailable,
-        "ledger",
-        "The ledger is being built.",
-    )
 }

@@ -1,0 +1,37 @@
+//! The actions, one short file each: checks without state, checks against
+//! the state, execution.
+
+mod chain_observe;
+mod machine_accept;
+mod machine_heartbeat;
+mod machine_receipt;
+mod machine_report;
+mod machine_reset;
+mod machine_set;
+mod member_set;
+mod payment_observe;
+mod price_observe;
+mod product_set;
+mod slot_restock;
+mod slot_set;
+mod time_tick;
+mod vend_quote;
+mod vend_resolve;
+
+pub(crate) use machine_set::check_machine;
+pub(crate) use member_set::check_member;
+pub(crate) use product_set::check_product;
+pub(crate) use slot_set::CAPACITY_MAX;
+
+use dctrl_proto::v1::{Machine, Refusal};
+
+use crate::refuse::{ensure, precond};
+
+/// Refuses a machine's word from before it lost its journal.
+fn same_incarnation(machine: &Machine, incarnation: u32) -> Result<(), Refusal> {
+    ensure(machine.incarnation == incarnation, || {
+        let (id, current) = (&machine.id, machine.incarnation);
+        let message = format!("Machine {id} is at incarnation {current}, not {incarnation}.");
+        precond("machine.incarnation", message)
+    })
+}

@@ -1,0 +1,94 @@
+//! Double-entry books in satoshi.
+//!
+//! An entry's postings sum to 0, so all balances do. A balance is debits less
+//! credits: what the federation has is positive, what it owes or has earned
+//! negative.
+
+use dctrl_proto::v1::{JournalEntry, Posting, Vend};
+
+use crate::scope::Scope;
+use crate::{keys, tables};
+
+/// Received on the chain, and still there.
+pub(crate) const BITCOIN: &str = "asset:bitcoin";
+/// Counted, and then gone from the chain: somebody owes it.
+pub(crate) const RECEIVABLE: &str = "asset:receivable";
+/// Earned by dispensing.
+pub(crate) const SALES: &str = "income:sales";
+
+/// Received for a vend whose end is open.
+pub(crate) fn vend(vend: &Vend) -> String {
+    format!("liability:vend:{}", vend.id)
+}
+
+/// Held while nobody knows whether the vend dispensed.
+pub(crate) fn held(vend: &Vend) -> String {
+    format!("liability:held:{}", vend.id)
+}
+
+/// What the payer has to their credit: a member's tab, or a guest's claim.
+pub(crate) fn payer(vend: &Vend) -> String {
+    if vend.member_id.is_empty() {
+        format!("liability:claim:{}", vend.id)
+    } else {
+        format!("liability:tab:{}", vend.member_id)
+    }
+}
+
+/// Satoshi as a signed amount.
+pub(crate) fn signed(sats: u64) -> i64 {
+    i64::try_from(sats).expect("there are fewer than 2^51 satoshi")
+}
+
+/// Moves `sats` from one account to another. Nothing is booked for 0.
+pub(crate) fn transfer(
+    scope: &mut Scope<'_>,
+    reference: &str,
+    text: &str,
+    from: &str,
+    to: &str,
+    sats: u64,
+) {
+    let postings = [(to, signed(sats)), (from, -signed(sats))];
+    post(scope, reference, text, &postings);
+}
+
+/// Books an entry; postings of 0 are left out.
+///
+/// # Panics
+/// When the postings do not sum to 0.
+pub(crate) fn post(scope: &mut Scope<'_>, reference: &str, text: &str, postings: &[(&str, i64)]) {
+    let sum: i64 = postings.iter().map(|(_, amount)| amount).sum();
+    assert_eq!(sum, 0, "entry {text:?} for {reference} does not balance");
+    let postings: Vec<Posting> = postings
+        .iter()
+        .filter(|(_, amount)| *amount != 0)
+        .map(|(account, amount)| Posting {
+            account: (*account).to_owned(),
+            amount_sats: *amount,
+        })
+        .collect();
+    if postings.is_empty() {
+        return;
+    }
+    for posting in &postings {
+        let mut account = tables::account(scope, &posting.account);
+        account.balance_sats += posting.amount_sats;
+        let key = keys::account(&posting.account);
+        if account.balance_sats == 0 {
+            scope.delete(key);
+        } else {
+            scope.put(key, &account);
+        }
+    }
+    let number = scope.take_journal_number();
+    let entry = JournalEntry {
+        number,
+        height: scope.height(),
+        time_ms: scope.time_ms(),
+        reference: reference.to_owned(),
+        text: text.to_owned(),
+        postings,
+    };
+    scope.put(keys::journal(number), &entry);
+}

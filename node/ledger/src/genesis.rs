@@ -1,0 +1,90 @@
+//! The state before the first block.
+
+mod check;
+
+use dctrl_proto::genesis::cluster_id;
+use dctrl_proto::order::NO_RECEIPT;
+use dctrl_proto::v1::{Genesis, LedgerMeta, Machine, Product, Refusal, Slot};
+
+use crate::caller::{Principal, hold_key};
+use crate::scope::Scope;
+use crate::{Applied, MemoryState, audit, digest, keys, stock};
+
+/// Checks `genesis` and makes the state at height 0. It has no outputs: no
+/// certificate covers what was agreed on before the first block.
+///
+/// # Errors
+/// Every problem of the genesis, not only the first.
+pub fn genesis(genesis: &Genesis) -> Result<Applied, Vec<Refusal>> {
+    check::check(genesis)?;
+    let nothing = MemoryState::default();
+    let meta = LedgerMeta {
+        cluster: cluster_id(genesis).to_vec(),
+        next_journal_number: 1,
+        ..LedgerMeta::default()
+    };
+    let mut scope = Scope::new(&nothing, genesis.clone(), meta, 0, genesis.created_at_ms);
+    scope.put(keys::GENESIS.to_vec(), genesis);
+    for (index, node) in (0..).zip(&genesis.nodes) {
+        hold_key(&mut scope, &Principal::Node(index), &[], &node.key);
+    }
+    for member in &genesis.members {
+        let who = Principal::Member(member.id.clone());
+        hold_key(&mut scope, &who, &[], &member.key);
+        scope.put(keys::member(&member.id), member);
+    }
+    for machine in &genesis.machines {
+        let who = Principal::Machine(machine.id.clone());
+        hold_key(&mut scope, &who, &[], &machine.key);
+        scope.put(keys::machine(&machine.id), &fresh_machine(machine));
+    }
+    for product in &genesis.products {
+        let product = Product {
+            version: 1,
+            ..product.clone()
+        };
+        scope.put(keys::product(&product.id), &product);
+    }
+    for slot in &genesis.slots {
+        let slot = fresh_slot(slot);
+        assert!(stock::adds_up(&slot), "a slot was checked for its capacity");
+        scope.put(keys::slot(&slot.machine_id, &slot.slot), &slot);
+    }
+    audit::block(&scope);
+    let (mut changes, _) = scope.close();
+    let state_digest = digest::advance(&nothing, &mut changes);
+    Ok(Applied {
+        changes,
+        outputs: Vec::new(),
+        receipts: Vec::new(),
+        state_digest,
+        next_deadline_ms: None,
+    })
+}
+
+/// A machine as people describe it; what the ledger decides starts anew.
+fn fresh_machine(described: &Machine) -> Machine {
+    Machine {
+        id: described.id.clone(),
+        site: described.site.clone(),
+        key: described.key.clone(),
+        curve_key: described.curve_key.clone(),
+        enabled: described.enabled,
+        incarnation: described.incarnation,
+        last_receipt_hash: NO_RECEIPT.to_vec(),
+        ..Machine::default()
+    }
+}
+
+/// A slot with its first stock, which counts as received.
+fn fresh_slot(described: &Slot) -> Slot {
+    Slot {
+        machine_id: described.machine_id.clone(),
+        slot: described.slot.clone(),
+        product_id: described.product_id.clone(),
+        capacity: described.capacity,
+        stock: described.stock,
+        received: u64::from(described.stock),
+        ..Slot::default()
+    }
+}

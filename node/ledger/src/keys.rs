@@ -1,0 +1,190 @@
+//! Every key of the state. No other file spells one.
+//!
+//! A key is a table's name, `/`, and the row's parts. Text parts are ids,
+//! which never contain `/`; binary parts have a fixed length and stand last,
+//! big-endian, so that they sort by value.
+
+use dctrl_proto::v1::Outpoint;
+
+/// The accumulator of the state digest: the one key that it does not cover.
+pub(crate) const DIGEST: &[u8] = b"#digest";
+/// `LedgerMeta`.
+pub(crate) const META: &[u8] = b"meta";
+/// `Genesis`.
+pub(crate) const GENESIS: &[u8] = b"genesis";
+/// `ChainTip`.
+pub(crate) const TIP: &[u8] = b"tip";
+
+pub(crate) const MEMBERS: &[u8] = b"member/";
+pub(crate) const MACHINES: &[u8] = b"machine/";
+pub(crate) const PRODUCTS: &[u8] = b"product/";
+pub(crate) const SLOTS: &[u8] = b"slot/";
+pub(crate) const VENDS: &[u8] = b"vend/";
+pub(crate) const VENDS_NEWEST: &[u8] = b"vend-newest/";
+pub(crate) const PAYMENTS: &[u8] = b"payment/";
+pub(crate) const CONFIRMING: &[u8] = b"confirming/";
+pub(crate) const PRICE_VOTES: &[u8] = b"price-votes/";
+pub(crate) const RATES: &[u8] = b"rate/";
+pub(crate) const ACCOUNTS: &[u8] = b"account/";
+pub(crate) const JOURNAL: &[u8] = b"journal/";
+pub(crate) const DEADLINES: &[u8] = b"deadline/";
+
+fn text(table: &[u8], row: &str) -> Vec<u8> {
+    [table, row.as_bytes()].concat()
+}
+
+/// Who holds a key: node, machine or member.
+pub(crate) fn principal(key: &[u8]) -> Vec<u8> {
+    [b"principal/", key].concat()
+}
+
+pub(crate) fn member(id: &str) -> Vec<u8> {
+    text(MEMBERS, id)
+}
+
+pub(crate) fn machine(id: &str) -> Vec<u8> {
+    text(MACHINES, id)
+}
+
+pub(crate) fn product(id: &str) -> Vec<u8> {
+    text(PRODUCTS, id)
+}
+
+pub(crate) fn slots_of(machine_id: &str) -> Vec<u8> {
+    [SLOTS, machine_id.as_bytes(), b"/"].concat()
+}
+
+pub(crate) fn slot(machine_id: &str, slot: &str) -> Vec<u8> {
+    text(&slots_of(machine_id), slot)
+}
+
+pub(crate) fn vend(id: &str) -> Vec<u8> {
+    text(VENDS, id)
+}
+
+/// Finds a vend by its address; sorts the newest first.
+pub(crate) fn vend_newest(address_index: u32) -> Vec<u8> {
+    [VENDS_NEWEST, &(u32::MAX - address_index).to_be_bytes()].concat()
+}
+
+fn outpoint(table: &[u8], outpoint: &Outpoint) -> Vec<u8> {
+    [table, &outpoint.txid, &outpoint.vout.to_be_bytes()].concat()
+}
+
+pub(crate) fn payment(of: &Outpoint) -> Vec<u8> {
+    outpoint(PAYMENTS, of)
+}
+
+/// Payments to one vend's address.
+pub(crate) fn payments_of_vend(vend_id: &str) -> Vec<u8> {
+    [b"vend-payment/", vend_id.as_bytes(), b"/"].concat()
+}
+
+pub(crate) fn payment_of_vend(vend_id: &str, of: &Outpoint) -> Vec<u8> {
+    outpoint(&payments_of_vend(vend_id), of)
+}
+
+/// Payments in a block that are not final yet.
+pub(crate) fn confirming(of: &Outpoint) -> Vec<u8> {
+    outpoint(CONFIRMING, of)
+}
+
+/// Payments that this node reported first and that too few others have seen.
+pub(crate) fn reported_by(node: u32) -> Vec<u8> {
+    [b"reported/".as_slice(), &node.to_be_bytes(), b"/"].concat()
+}
+
+pub(crate) fn reported(node: u32, of: &Outpoint) -> Vec<u8> {
+    outpoint(&reported_by(node), of)
+}
+
+pub(crate) fn price_votes(currency: &str) -> Vec<u8> {
+    text(PRICE_VOTES, currency)
+}
+
+pub(crate) fn rate(currency: &str) -> Vec<u8> {
+    text(RATES, currency)
+}
+
+pub(crate) fn account(name: &str) -> Vec<u8> {
+    text(ACCOUNTS, name)
+}
+
+pub(crate) fn journal(number: u64) -> Vec<u8> {
+    [JOURNAL, &number.to_be_bytes()].concat()
+}
+
+/// Receipt of the action with this id.
+pub(crate) fn receipt(action_id: &[u8]) -> Vec<u8> {
+    [b"receipt/", action_id].concat()
+}
+
+/// Id of the action that used this request id first.
+pub(crate) fn request(key: &[u8], request_id: &[u8]) -> Vec<u8> {
+    [b"request/", key, request_id].concat()
+}
+
+fn order_number(table: &[u8], machine_id: &str, incarnation: u32, sequence: u64) -> Vec<u8> {
+    [
+        table,
+        machine_id.as_bytes(),
+        b"/",
+        &incarnation.to_be_bytes(),
+        &sequence.to_be_bytes(),
+    ]
+    .concat()
+}
+
+/// Id of the vend that an order was for.
+pub(crate) fn order(machine_id: &str, incarnation: u32, sequence: u64) -> Vec<u8> {
+    order_number(b"order/", machine_id, incarnation, sequence)
+}
+
+/// The machine's own receipt for an order.
+pub(crate) fn machine_receipt(machine_id: &str, incarnation: u32, sequence: u64) -> Vec<u8> {
+    order_number(b"machine-receipt/", machine_id, incarnation, sequence)
+}
+
+/// A vend that must be looked at when consensus time reaches `at_ms`.
+pub(crate) fn deadline(at_ms: u64, vend_id: &str) -> Vec<u8> {
+    [DEADLINES, &at_ms.to_be_bytes(), vend_id.as_bytes()].concat()
+}
+
+/// The time in a key of [`deadline`], and the vend.
+pub(crate) fn parse_deadline(key: &[u8]) -> (u64, &str) {
+    let row = &key[DEADLINES.len()..];
+    let (at_ms, vend_id) = row
+        .split_first_chunk()
+        .expect("a deadline's key begins with its time");
+    let vend_id = std::str::from_utf8(vend_id).expect("a vend's id is text");
+    (u64::from_be_bytes(*at_ms), vend_id)
+}
+
+/// When a vend's one deadline is.
+pub(crate) fn deadline_of(vend_id: &str) -> Vec<u8> {
+    text(b"vend-deadline/", vend_id)
+}
+
+/// The last frame of a topic.
+pub(crate) fn cursor(topic: &str) -> Vec<u8> {
+    text(b"cursor/", topic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_sort_by_the_number_in_their_key() {
+        assert!(deadline(255, "v1") < deadline(256, "v0"));
+        assert!(journal(9) < journal(10));
+        assert!(vend_newest(10) < vend_newest(9));
+        assert_eq!(parse_deadline(&deadline(7, "vab")), (7, "vab"));
+    }
+
+    #[test]
+    fn one_machines_slots_are_not_anothers() {
+        assert!(!slot("m10", "A1").starts_with(&slots_of("m1")));
+        assert_ne!(slot("m1", "A1"), slot("m1a", "1"));
+    }
+}

@@ -1,0 +1,155 @@
+//! Payments as the federation believes them, from what its nodes report.
+//!
+//! No node is believed alone: a payment is seen when f + 1 nodes see it, in a
+//! block when f + 1 name the same block, gone when f + 1 say so and fewer
+//! than f + 1 still see it.
+
+mod belief;
+mod booking;
+mod tip;
+
+use dctrl_proto::v1::bus_body::Event;
+use dctrl_proto::v1::{Payment, PaymentChanged, PaymentObserve, PaymentState, PaymentVote};
+
+pub(crate) use booking::is_gone;
+pub(crate) use tip::observe_tip;
+
+use crate::scope::Scope;
+use crate::vends::{is_open, reconsider, save};
+use crate::{keys, tables};
+
+/// Payments that one node alone may have reported: a liar's are bounded.
+pub(crate) const REPORTED_PER_NODE_MAX: usize = 1000;
+
+/// Takes in a node's view of a payment.
+pub(crate) fn observe(scope: &mut Scope<'_>, node: u32, view: PaymentObserve) {
+    let outpoint = view.outpoint.clone().unwrap_or_default();
+    let known = tables::payment(scope, &outpoint);
+    let first_report = known.is_none();
+    let mut payment = known.unwrap_or_else(|| Payment {
+        outpoint: Some(outpoint.clone()),
+        address_index: view.address_index,
+        amount_sats: view.amount_sats,
+        state: PaymentState::Reported.into(),
+        ..Payment::default()
+    });
+    let vote = PaymentVote {
+        node,
+        address_index: view.address_index,
+        amount_sats: view.amount_sats,
+        view: view.view,
+        block_height: view.block_height,
+        block_hash: view.block_hash,
+    };
+    match payment.votes.iter_mut().find(|vote| vote.node == node) {
+        Some(before) => *before = vote,
+        None => payment.votes.push(vote),
+    }
+    payment.votes.sort_by_key(|vote| vote.node);
+    if first_report {
+        scope.put(keys::reported(node, &outpoint), &outpoint);
+    }
+    conclude(scope, payment);
+}
+
+/// Draws the conclusions of a payment's votes and of the chain's tip.
+fn conclude(scope: &mut Scope<'_>, mut payment: Payment) {
+    let before = payment.clone();
+    belief::update(&mut payment, scope.federation(), tables::tip(scope).height);
+    belief::clamp_final(&mut payment, scope.policy().final_depth);
+    if payment.state() == PaymentState::Reported {
+        keep_report(scope, &payment);
+        return;
+    }
+    if before.state() == PaymentState::Reported {
+        attach(scope, &mut payment);
+    }
+    keep_index(scope, &payment);
+    let mut vend = tables::must(tables::vend(scope, &payment.vend_id));
+    let vend_before = vend.clone();
+    booking::follow(scope, &mut vend, &before, &mut payment);
+    scope.put(payment_key(&payment), &payment);
+    if is_changed(&before, &payment) {
+        let changed = PaymentChanged {
+            payment: Some(payment),
+        };
+        scope.emit("payment", Event::Payment(changed));
+    }
+    if is_open(vend.state()) {
+        reconsider(scope, &mut vend);
+        if vend.state() == vend_before.state() && vend != vend_before {
+            save(scope, &vend);
+        }
+    }
+}
+
+/// Keeps what too few nodes have reported, unless they have all withdrawn it.
+fn keep_report(scope: &mut Scope<'_>, payment: &Payment) {
+    if belief::is_forgotten(payment) {
+        scope.delete(payment_key(payment));
+        forget_reports(scope, payment);
+    } else {
+        scope.put(payment_key(payment), payment);
+    }
+}
+
+fn forget_reports(scope: &mut Scope<'_>, payment: &Payment) {
+    let outpoint = payment
+        .outpoint
+        .as_ref()
+        .expect("a payment has its outpoint");
+    for vote in &payment.votes {
+        scope.delete(keys::reported(vote.node, outpoint));
+    }
+}
+
+fn payment_key(payment: &Payment) -> Vec<u8> {
+    keys::payment(
+        payment
+            .outpoint
+            .as_ref()
+            .expect("a payment has its outpoint"),
+    )
+}
+
+/// Whether more than the votes changed.
+fn is_changed(before: &Payment, after: &Payment) -> bool {
+    (
+        before.state,
+        before.confirmations,
+        before.booked,
+        &before.block_hash,
+    ) != (
+        after.state,
+        after.confirmations,
+        after.booked,
+        &after.block_hash,
+    )
+}
+
+/// A payment that is believed for the first time finds its vend.
+fn attach(scope: &mut Scope<'_>, payment: &mut Payment) {
+    let outpoint = payment
+        .outpoint
+        .clone()
+        .expect("a payment has its outpoint");
+    let vend_id = tables::vend_at_address(scope, payment.address_index);
+    payment.vend_id = vend_id.expect("only issued addresses are observed");
+    let place = keys::payment_of_vend(&payment.vend_id, &outpoint);
+    scope.put(place, &outpoint);
+    forget_reports(scope, payment);
+}
+
+/// Payments whose confirmations still count are looked at with every tip.
+fn keep_index(scope: &mut Scope<'_>, payment: &Payment) {
+    let outpoint = payment
+        .outpoint
+        .as_ref()
+        .expect("a payment has its outpoint");
+    let key = keys::confirming(outpoint);
+    if payment.state() == PaymentState::Confirmed {
+        scope.put(key, outpoint);
+    } else {
+        scope.delete(key);
+    }
+}

@@ -1,0 +1,184 @@
+//! One block while it is applied: the state with changes on top, the block's
+//! height and time, and what the world will be told.
+
+use dctrl_proto::topic::TOPIC_BYTES_MAX;
+use dctrl_proto::v1::bus_body::Event;
+use dctrl_proto::v1::{BusBody, Genesis, LedgerMeta, Policy, TopicCursor};
+use prost::Message;
+
+use crate::votes::Federation;
+use crate::{ChangeSet, Overlay, StateRead, keys, tables};
+
+/// What handlers work on. Handlers cannot fail: whatever could refuse an
+/// action was asked of a [`View`] before.
+pub(crate) struct Scope<'s> {
+    state: Overlay<'s>,
+    genesis: Genesis,
+    meta: LedgerMeta,
+    height: u64,
+    time_ms: u64,
+    outputs: Vec<Vec<u8>>,
+}
+
+/// What guards look at.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'v> {
+    pub(crate) state: &'v dyn StateRead,
+    pub(crate) genesis: &'v Genesis,
+    /// Consensus time.
+    pub(crate) time_ms: u64,
+}
+
+impl View<'_> {
+    pub(crate) fn policy(&self) -> &Policy {
+        policy(self.genesis)
+    }
+}
+
+fn policy(genesis: &Genesis) -> &Policy {
+    genesis
+        .policy
+        .as_ref()
+        .expect("a genesis was checked to have a policy")
+}
+
+impl<'s> Scope<'s> {
+    /// Opens a block. Consensus time never runs backwards here, whatever the
+    /// block says.
+    pub(crate) fn open(state: &'s dyn StateRead, height: u64, time_ms: u64) -> Self {
+        let meta = tables::meta(state);
+        let time_ms = time_ms.max(meta.time_ms);
+        Self::new(state, tables::genesis(state), meta, height, time_ms)
+    }
+
+    /// Opens the making of the genesis state.
+    pub(crate) fn new(
+        state: &'s dyn StateRead,
+        genesis: Genesis,
+        meta: LedgerMeta,
+        height: u64,
+        time_ms: u64,
+    ) -> Self {
+        Self {
+            state: Overlay::new(state),
+            genesis,
+            meta,
+            height,
+            time_ms,
+            outputs: Vec::new(),
+        }
+    }
+
+    pub(crate) fn view(&self) -> View<'_> {
+        View {
+            state: &self.state,
+            genesis: &self.genesis,
+            time_ms: self.time_ms,
+        }
+    }
+
+    pub(crate) fn overlay(&self) -> &Overlay<'s> {
+        &self.state
+    }
+
+    pub(crate) fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        policy(&self.genesis)
+    }
+
+    pub(crate) fn federation(&self) -> Federation {
+        Federation::of(&self.genesis)
+    }
+
+    pub(crate) fn cluster(&self) -> &[u8] {
+        &self.meta.cluster
+    }
+
+    pub(crate) fn height(&self) -> u64 {
+        self.height
+    }
+
+    pub(crate) fn time_ms(&self) -> u64 {
+        self.time_ms
+    }
+
+    /// Takes the next address index; none is ever taken twice.
+    pub(crate) fn take_address_index(&mut self) -> u32 {
+        let index = self.meta.next_address_index;
+        self.meta.next_address_index += 1;
+        self.put_meta();
+        index
+    }
+
+    /// Takes the next number of the journal.
+    pub(crate) fn take_journal_number(&mut self) -> u64 {
+        let number = self.meta.next_journal_number;
+        self.meta.next_journal_number += 1;
+        self.put_meta();
+        number
+    }
+
+    fn put_meta(&mut self) {
+        let value = self.meta.encode_to_vec();
+        self.state.put(keys::META.to_vec(), value);
+    }
+
+    pub(crate) fn put(&mut self, key: Vec<u8>, row: &impl Message) {
+        self.state.put(key, row.encode_to_vec());
+    }
+
+    /// Sets a value that is not a message, such as the id an index leads to.
+    pub(crate) fn put_bytes(&mut self, key: Vec<u8>, value: &[u8]) {
+        self.state.put(key, value.to_vec());
+    }
+
+    pub(crate) fn delete(&mut self, key: Vec<u8>) {
+        self.state.delete(key);
+    }
+
+    /// Tells the world. The frame names the topic's frame before it, so that
+    /// a subscriber notices what it missed.
+    pub(crate) fn emit(&mut self, topic: &str, event: Event) {
+        assert!(topic.len() <= TOPIC_BYTES_MAX, "topic {topic} is too long");
+        let previous: TopicCursor =
+            tables::read(&self.state, &keys::cursor(topic)).unwrap_or_default();
+        let sub_index = u32::try_from(self.outputs.len()).expect("a block has few outputs");
+        let body = BusBody {
+            topic: topic.to_owned(),
+            cluster: self.meta.cluster.clone(),
+            height: self.height,
+            sub_index,
+            previous_height: previous.height,
+            previous_sub_index: previous.sub_index,
+            time_ms: self.time_ms,
+            event: Some(event),
+        };
+        self.outputs.push(body.encode_to_vec());
+        let cursor = TopicCursor {
+            height: self.height,
+            sub_index,
+        };
+        self.put(keys::cursor(topic), &cursor);
+    }
+
+    /// Closes the block: its height and time become the ledger's.
+    pub(crate) fn close(mut self) -> (ChangeSet, Vec<Vec<u8>>) {
+        self.meta.height = self.height;
+        self.meta.time_ms = self.time_ms;
+        self.put_meta();
+        (self.state.into_changes(), self.outputs)
+    }
+}
+
+impl StateRead for Scope<'_> {
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.state.get(key)
+    }
+
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.state.scan(prefix, after, limit)
+    }
+}
