@@ -186,10 +186,17 @@ impl Event {
         }
         let id = sha256(ID_DOMAIN, &[&head]);
         let encoded = Bytes::from(out.finish());
+        // The transactions share the memory of the encoding from here on.
+        let mut at = header_bytes + 64;
+        let share = |transaction: &Bytes| {
+            at += 4 + transaction.len();
+            encoded.slice(at - transaction.len()..at)
+        };
+        let transactions = transactions.iter().map(share).collect();
         Self {
             id,
             header,
-            transactions: transactions.to_vec(),
+            transactions,
             encoded,
             header_bytes,
         }

@@ -173,6 +173,9 @@ pub enum RefusalReason {
     /// The event has a parent by a creator that its self-parent knows to fork.
     #[error("the event has a parent by a creator known to fork")]
     KnownForker,
+    /// The creator made too many events in one layer.
+    #[error("the creator made too many events in one layer")]
+    LayerFull,
     /// The event is too far ahead of this node's clock to be taken now.
     #[error("the event is ahead of this node's clock")]
     ClockAhead,

@@ -9,8 +9,8 @@
 //! gossip signed events that name several parents; each node derives from its
 //! copy of the graph, without any further message, which events came first.
 //!
-//! What flows where: bytes → [`message`] (decode, verify) → `sync` (parents
-//! there?) → `dag` (insert, ancestry, forks) → `election` (rounds, witnesses,
+//! What flows where: bytes → [`message`] (decode, verify) → `orphans` (parents
+//! there? else `repair`) → `dag` (insert, ancestry, forks) → `election` (rounds, witnesses,
 //! fame) → `order` (received rounds, times, blocks) → driver executes →
 //! `finality` (header signatures) → [`Certificate`]. `emit` decides when this
 //! node makes an event of its own.
@@ -31,12 +31,22 @@ pub mod certificate;
 mod codec;
 mod core;
 pub mod crypto;
+mod dag;
+mod election;
+mod emit;
 pub mod event;
+mod finality;
 mod id;
 mod interface;
 mod limits;
 pub mod merkle;
 pub mod message;
+mod node_set;
+mod order;
+mod orphans;
+mod pool;
+mod record;
+mod repair;
 mod roster;
 
 pub use block::{Block, Transaction};

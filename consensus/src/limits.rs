@@ -32,6 +32,9 @@ pub struct Limits {
     /// Branches of one creator that the graph ever holds. Honest nodes need at
     /// most a few per node of the roster; this is the wall behind that.
     pub branches_max: usize,
+    /// Events of one creator in one layer, as a rule of validity: layers need a
+    /// quorum, so nobody can flood the graph faster than others move.
+    pub layer_events_max: u32,
     /// Events of one creator asked for in one request.
     pub request_events_max: u64,
     /// Events asked for by hash in one request.
@@ -67,6 +70,7 @@ impl Limits {
         orphan_events_max: 2048,
         twins_max: 32,
         branches_max: 512,
+        layer_events_max: 8,
         request_events_max: 512,
         request_hashes_max: 64,
         message_signatures_max: 1024,
@@ -82,16 +86,22 @@ pub(crate) const EVENT_OVERHEAD_BYTES_MAX: usize = 256 + 128 * 42;
 /// Bytes of a message beside its events.
 pub(crate) const MESSAGE_OVERHEAD_BYTES: usize = 64;
 
-const _: () = {
-    let limits = Limits::STANDARD;
-    assert!(limits.transaction_bytes_max + 4 + EVENT_OVERHEAD_BYTES_MAX <= limits.event_bytes_max);
-    assert!(limits.event_bytes_max + 4 + MESSAGE_OVERHEAD_BYTES <= limits.message_bytes_max);
-    assert!(limits.event_bytes_max <= limits.orphan_bytes_max);
-    assert!(limits.transaction_bytes_max <= limits.pool_bytes_max);
-    assert!(
-        limits.message_signatures_max * 106 + MESSAGE_OVERHEAD_BYTES <= limits.message_bytes_max
-    );
-};
+const _: () = assert!(Limits::STANDARD.fit_together());
+
+impl Limits {
+    /// Whether a transaction fits an event, an event a message and a creator's
+    /// share of waiting events, and so on.
+    #[must_use]
+    pub const fn fit_together(&self) -> bool {
+        self.transaction_bytes_max + 4 + EVENT_OVERHEAD_BYTES_MAX <= self.event_bytes_max
+            && self.event_bytes_max + 4 + MESSAGE_OVERHEAD_BYTES <= self.message_bytes_max
+            && self.event_bytes_max <= self.orphan_bytes_max
+            && self.transaction_bytes_max <= self.pool_bytes_max
+            && self.message_signatures_max > 0
+            && self.message_signatures_max * 106 + MESSAGE_OVERHEAD_BYTES <= self.message_bytes_max
+            && self.layer_events_max > 2
+    }
+}
 
 /// When to make events and when to tell peers what is known here. Nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,10 +112,13 @@ pub struct Pace {
     pub hold_min: u64,
     /// The longest wait for live nodes once a quorum is there.
     pub hold_max: u64,
-    /// Between two summaries while transactions are on their way.
+    /// Between two summaries while there is progress. Without progress the
+    /// interval doubles up to the idle one.
     pub busy_summary_interval: u64,
-    /// Between two summaries while nothing is on its way.
+    /// Between two summaries while nothing moves.
     pub idle_summary_interval: u64,
+    /// Until missing events are asked for: they may be on their way.
+    pub request_grace: u64,
     /// Until missing events are asked for again, from the next peer.
     pub request_retry: u64,
 }
@@ -118,6 +131,7 @@ impl Default for Pace {
             hold_max: 50 * MILLISECOND,
             busy_summary_interval: 100 * MILLISECOND,
             idle_summary_interval: 1_500 * MILLISECOND,
+            request_grace: 2 * MILLISECOND,
             request_retry: 60 * MILLISECOND,
         }
     }

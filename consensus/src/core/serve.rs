@@ -1,0 +1,156 @@
+//! Keeping peers and this node in step: summaries, requests, answers.
+//!
+//! Own events are pushed once. All else is pulled: a summary or an event shows
+//! that a peer has more, and what is missing is asked for. So whatever a lossy
+//! network drops is made good, and an idle federation says next to nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Core;
+use crate::id::{Digest, NodeIndex, Timestamp};
+use crate::interface::Recipient;
+use crate::limits::MESSAGE_OVERHEAD_BYTES;
+use crate::message::{Known, Message, Request};
+
+impl Core {
+    /// Something moved here: tell peers soon.
+    pub(super) fn progressed(&mut self) {
+        self.summary_interval = self.config.pace.busy_summary_interval;
+        self.summary_at = self.summary_at.min(self.now.after(self.summary_interval));
+    }
+
+    /// Sends what is due and returns when the next is.
+    pub(super) fn serve_due(&mut self) -> Option<Timestamp> {
+        if self.config.roster.len() == 1 {
+            return None;
+        }
+        if self.now >= self.summary_at {
+            self.send_summary();
+        }
+        let mut requests: BTreeMap<NodeIndex, Request> = BTreeMap::new();
+        self.request_ranges(&mut requests);
+        self.request_ids(&mut requests);
+        for (peer, request) in requests {
+            self.send(Recipient::One(peer), &Message::Request(request));
+        }
+        [Some(self.summary_at), self.repair.next_at(), self.ids_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn send_summary(&mut self) {
+        let me = self.config.me;
+        let count = |node| {
+            if node == me {
+                self.own_synced
+            } else {
+                self.dag.chain_len(node)
+            }
+        };
+        let known = Known {
+            counts: self.config.roster.indices().map(count).collect(),
+            signed: self.finality.signed(),
+            final_index: self.finality.final_index(),
+        };
+        self.send(Recipient::All, &Message::Known(known));
+        self.summary_at = self.now.after(self.summary_interval);
+        let slowest = self.config.pace.idle_summary_interval;
+        self.summary_interval = self.summary_interval.saturating_mul(2).min(slowest);
+    }
+
+    fn request_ranges(&mut self, requests: &mut BTreeMap<NodeIndex, Request>) {
+        for creator in self.config.roster.indices() {
+            // A forker's events are taken only where someone names them, by id.
+            if self.forkers.contains(creator) {
+                self.repair.forget(creator);
+                continue;
+            }
+            let have = self.dag.chain_len(creator);
+            let events_max = self.config.limits.request_events_max;
+            let asked = self
+                .repair
+                .ask(creator, have, self.now, &self.config.pace, events_max);
+            if let Some((peer, from, to)) = asked {
+                requests
+                    .entry(peer)
+                    .or_default()
+                    .ranges
+                    .push((creator, from, to));
+            }
+        }
+    }
+
+    /// Asks by id for parents that a range does not lead to: another event is
+    /// at their place, or their creator is known to fork.
+    fn request_ids(&mut self, requests: &mut BTreeMap<NodeIndex, Request>) {
+        let Some(due) = self.ids_at else { return };
+        if self.now < due {
+            return;
+        }
+        let pace = self.config.pace;
+        let members = self.config.roster.len();
+        let mut next: Option<Timestamp> = None;
+        for (id, missing) in self.orphans.missing_mut() {
+            let creator = missing.creator;
+            if self.dag.chain_len(creator) <= missing.seq && !self.forkers.contains(creator) {
+                // The range request leads there; look again when it has.
+                next = Some(self.now.after(pace.request_retry))
+                    .min(next.or(Some(Timestamp(u64::MAX))));
+                continue;
+            }
+            if self.now >= missing.ask_at {
+                let turn = missing.from.position() + missing.asked as usize;
+                let turn = turn % members;
+                let peer = if turn == self.config.me.position() {
+                    (turn + 1) % members
+                } else {
+                    turn
+                };
+                let request = requests
+                    .entry(NodeIndex(u16::try_from(peer).unwrap_or(0)))
+                    .or_default();
+                if request.ids.len() < self.config.limits.request_hashes_max {
+                    request.ids.push(*id);
+                    missing.asked = missing.asked.saturating_add(1);
+                    missing.ask_at = self.now.after(pace.request_retry << missing.asked.min(4));
+                }
+            }
+            next = Some(next.map_or(missing.ask_at, |next| next.min(missing.ask_at)));
+        }
+        self.ids_at = next.map(|next| next.max(self.now.after(pace.request_grace)));
+    }
+
+    /// Answers with one message of events, parents first.
+    pub(super) fn answer(&mut self, from: NodeIndex, request: &Request) {
+        let mut slots = BTreeSet::new();
+        for &(creator, first, end) in &request.ranges {
+            if creator.position() >= self.config.roster.len() {
+                continue;
+            }
+            let end = end.min(first.saturating_add(self.config.limits.request_events_max));
+            for seq in first..end.min(self.dag.chain_len(creator)) {
+                slots.extend(self.dag.all_at(creator, seq));
+            }
+        }
+        let by_id = |id: &Digest| self.dag.find(id);
+        slots.extend(request.ids.iter().filter_map(by_id));
+        let mut room = self.config.limits.message_bytes_max - MESSAGE_OVERHEAD_BYTES;
+        let mut events = Vec::new();
+        for slot in slots {
+            let vertex = self.dag.vertex(slot);
+            if vertex.creator() == self.config.me && vertex.seq() >= self.own_synced {
+                continue;
+            }
+            let bytes = vertex.event.encoded().len() + 4;
+            if bytes > room {
+                break;
+            }
+            room -= bytes;
+            events.push(vertex.event.clone());
+        }
+        if !events.is_empty() {
+            self.send(Recipient::One(from), &Message::Events(events));
+        }
+    }
+}

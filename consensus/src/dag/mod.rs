@@ -1,0 +1,159 @@
+//! The graph: events, their ancestry, and forks.
+//!
+//! Each creator has a chain, and one more *branch* for each fork. A branch is
+//! a column; each event keeps, per column, one more than the highest sequence
+//! number among its ancestors (`heads`). All questions about ancestry are then
+//! comparisons of integers:
+//! - y is an ancestor of x iff `x.heads[branch(y)] > seq(y)`;
+//! - x *sees* y iff y is an ancestor and x's ancestors hold no fork by y's creator;
+//! - x *strongly sees* y iff events of a quorum of creators that x sees, see y.
+//!
+//! No first-descendant table is kept: the events of a branch that descend from
+//! y are a suffix of it, so the highest event of the branch that x sees
+//! answers for all of them. Cost: O(n) per question, nothing to update.
+
+mod insert;
+mod see;
+
+use std::collections::BTreeMap;
+
+use crate::event::Event;
+use crate::id::{Digest, NodeIndex};
+use crate::limits::Limits;
+use crate::node_set::NodeSet;
+
+/// The place of an event in the arena, in order of insertion.
+pub(crate) type Slot = u32;
+
+/// An inserted event and what follows from its ancestry alone.
+#[derive(Debug)]
+pub(crate) struct Vertex {
+    pub(crate) event: Event,
+    pub(crate) self_parent: Option<Slot>,
+    /// Ascending by creator.
+    pub(crate) other_parents: Box<[Slot]>,
+    /// The column of the event's own branch.
+    branch: usize,
+    /// Per column, one more than the highest sequence number among the
+    /// ancestors and the event itself; columns behind the end hold 0.
+    heads: Box<[u32]>,
+    /// Creators of whom the ancestors hold a fork.
+    pub(crate) forked: NodeSet,
+    /// The longest path to an event without parents.
+    pub(crate) lamport: u64,
+    /// The layer, for pacing: one more than the parents' highest layer m where
+    /// the ancestors hold layer-m events of a quorum, else m.
+    pub(crate) layer: u64,
+    /// Creators with an event of this layer among the ancestors and the event.
+    pub(crate) layer_support: NodeSet,
+    /// How many self-ancestors are of the same layer.
+    layer_repeats: u32,
+}
+
+impl Vertex {
+    pub(crate) fn creator(&self) -> NodeIndex {
+        self.event.header().creator
+    }
+
+    pub(crate) fn seq(&self) -> u64 {
+        self.event.header().seq
+    }
+
+    fn head(&self, branch: usize) -> u64 {
+        u64::from(self.heads.get(branch).copied().unwrap_or(0))
+    }
+}
+
+/// One line of a creator's chain.
+#[derive(Debug)]
+struct Branch {
+    /// The sequence number of the first event.
+    start: u64,
+    events: Vec<Slot>,
+}
+
+impl Branch {
+    fn at(&self, seq: u64) -> Option<Slot> {
+        let offset = usize::try_from(seq.checked_sub(self.start)?).ok()?;
+        self.events.get(offset).copied()
+    }
+}
+
+/// The graph as far as this node has it.
+#[derive(Debug)]
+pub(crate) struct Dag {
+    quorum: usize,
+    branches_max: usize,
+    layer_events_max: u32,
+    vertices: Vec<Vertex>,
+    by_id: BTreeMap<Digest, Slot>,
+    /// The first columns are the main branches, by creator.
+    branches: Vec<Branch>,
+    branches_of: Vec<Vec<usize>>,
+    encoded_bytes: usize,
+}
+
+impl Dag {
+    pub(crate) fn new(members: usize, quorum: usize, limits: &Limits) -> Self {
+        Self {
+            quorum,
+            branches_max: limits.branches_max,
+            layer_events_max: limits.layer_events_max,
+            vertices: Vec::new(),
+            by_id: BTreeMap::new(),
+            branches: (0..members)
+                .map(|_| Branch {
+                    start: 0,
+                    events: Vec::new(),
+                })
+                .collect(),
+            branches_of: (0..members).map(|column| vec![column]).collect(),
+            encoded_bytes: 0,
+        }
+    }
+
+    pub(crate) fn members(&self) -> usize {
+        self.branches_of.len()
+    }
+
+    pub(crate) fn quorum(&self) -> usize {
+        self.quorum
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.vertices.len()
+    }
+
+    pub(crate) fn encoded_bytes(&self) -> usize {
+        self.encoded_bytes
+    }
+
+    pub(crate) fn find(&self, id: &Digest) -> Option<Slot> {
+        self.by_id.get(id).copied()
+    }
+
+    pub(crate) fn vertex(&self, slot: Slot) -> &Vertex {
+        &self.vertices[slot as usize]
+    }
+
+    /// How many events of the creator's main branch are there.
+    pub(crate) fn chain_len(&self, creator: NodeIndex) -> u64 {
+        self.branches[creator.position()].events.len() as u64
+    }
+
+    /// The last event of the creator's main branch.
+    pub(crate) fn tip(&self, creator: NodeIndex) -> Option<Slot> {
+        self.branches[creator.position()].events.last().copied()
+    }
+
+    /// All events of the creator with this sequence number, over all branches.
+    pub(crate) fn all_at(&self, creator: NodeIndex, seq: u64) -> impl Iterator<Item = Slot> + '_ {
+        let columns = self
+            .branches_of
+            .get(creator.position())
+            .map_or(&[][..], Vec::as_slice);
+        columns
+            .iter()
+            .filter_map(move |&column| self.branches[column].at(seq))
+    }
+}

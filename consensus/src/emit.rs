@@ -1,0 +1,169 @@
+//! When this node makes an event.
+//!
+//! The graph is divided into layers that last one message delay each (an event
+//! is of layer m+1 once its ancestors hold layer-m events of a quorum). A node
+//! makes about one event per layer, and only while transactions are on their
+//! way:
+//! - *advance*: a quorum has reached this node's layer; wait a little for the
+//!   live rest (each later start of a layer delays all), then go on;
+//! - *join* or *jump*: others are in a higher layer; follow at once;
+//! - *wake*: nothing was on its way and the pool is no longer empty.
+//!
+//! Without a quorum none of these fires more than once per layer, so nothing
+//! grows. A silent node is waited for twice and then no more, until it has
+//! been in time for four layers.
+
+use crate::id::{NodeIndex, Timestamp};
+use crate::limits::Pace;
+
+/// Layers a node may miss before nobody waits for it.
+const MISSES_MAX: u32 = 2;
+/// Layers a node must be in time before it is waited for again.
+const TIMELY_MIN: u32 = 4;
+
+/// What the decision depends on, besides the pace.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View {
+    /// The layer of this node's last event.
+    pub(crate) own_layer: Option<u64>,
+    /// The highest layer among the tips that would be parents.
+    pub(crate) highest_layer: u64,
+    /// The layer that an event made now would have.
+    pub(crate) next_layer: u64,
+    /// Whether some transaction is waiting here.
+    pub(crate) pool: bool,
+    /// Whether some transaction is in the graph and not ordered.
+    pub(crate) unordered: bool,
+    /// Whether all live peers have reached this node's layer.
+    pub(crate) live_all_here: bool,
+}
+
+/// What to do about an own event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Make one now.
+    Create,
+    /// Look again at this time, or when something arrives.
+    WaitUntil(Timestamp),
+    /// Nothing, until something arrives.
+    Rest,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Peer {
+    live: bool,
+    missed: u32,
+    timely: u32,
+}
+
+/// The pace of this node's events.
+#[derive(Debug)]
+pub(crate) struct Emit {
+    pace: Pace,
+    created_at: Option<Timestamp>,
+    /// When the last live peer reached this node's layer.
+    last_arrival: Timestamp,
+    /// A moving average of how long the last live peer takes, nanoseconds.
+    spread: u64,
+    peers: Vec<Peer>,
+}
+
+impl Emit {
+    pub(crate) fn new(pace: Pace, members: usize) -> Self {
+        Self {
+            pace,
+            created_at: None,
+            last_arrival: Timestamp(0),
+            spread: pace.hold_max / 4,
+            peers: vec![
+                Peer {
+                    live: true,
+                    missed: 0,
+                    timely: 0
+                };
+                members
+            ],
+        }
+    }
+
+    pub(crate) fn is_live(&self, peer: NodeIndex) -> bool {
+        self.peers[peer.position()].live
+    }
+
+    pub(crate) fn decide(&self, view: &View, now: Timestamp) -> Decision {
+        if !view.pool && !view.unordered {
+            return Decision::Rest;
+        }
+        let (Some(own), Some(created_at)) = (view.own_layer, self.created_at) else {
+            return Decision::Create;
+        };
+        let woken = view.pool && !view.unordered;
+        let due = if view.next_layer > own {
+            let advance = view.highest_layer == own;
+            if advance && !view.live_all_here && !woken {
+                created_at.after(self.hold().max(self.pace.min_event_interval))
+            } else {
+                created_at.after(self.pace.min_event_interval)
+            }
+        } else if woken {
+            created_at.after(self.pace.min_event_interval)
+        } else {
+            return Decision::Rest;
+        };
+        if now >= due {
+            Decision::Create
+        } else {
+            Decision::WaitUntil(due)
+        }
+    }
+
+    /// A foreign event of at least this node's layer came in.
+    pub(crate) fn arrived(&mut self, creator: NodeIndex, now: Timestamp) {
+        if self.is_live(creator) {
+            self.last_arrival = now;
+        }
+    }
+
+    /// An own event is made. `advanced` says for each peer whether it had
+    /// reached the layer that this node leaves; `None` where it leaves none.
+    pub(crate) fn created(&mut self, now: Timestamp, advanced: Option<&[bool]>) {
+        if let (Some(in_time), Some(created_at)) = (advanced, self.created_at) {
+            let mut all = true;
+            for (peer, &in_time) in self.peers.iter_mut().zip(in_time) {
+                all &= in_time || !peer.live;
+                peer.note(in_time);
+            }
+            let sample = if all {
+                self.last_arrival.since(created_at)
+            } else {
+                self.hold() * 2
+            };
+            self.spread = (self.spread * 7 + sample.min(self.pace.hold_max)) / 8;
+        }
+        self.created_at = Some(now);
+    }
+
+    /// A restored node goes on from its last event's time.
+    pub(crate) fn restored(&mut self, last_event: Timestamp) {
+        self.created_at = Some(last_event);
+    }
+
+    /// How long live peers are waited for after an own event.
+    fn hold(&self) -> u64 {
+        (self.spread / 4 * 5).clamp(self.pace.hold_min, self.pace.hold_max)
+    }
+}
+
+impl Peer {
+    fn note(&mut self, in_time: bool) {
+        if in_time {
+            self.missed = 0;
+            self.timely = self.timely.saturating_add(1);
+            self.live |= self.timely >= TIMELY_MIN;
+        } else {
+            self.timely = 0;
+            self.missed = self.missed.saturating_add(1);
+            self.live &= self.missed < MISSES_MAX;
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! From executed blocks to certificates.
+//!
+//! Each node signs the header of a block it executed; a quorum of signatures
+//! is a certificate. Signatures of others are kept for a window above the last
+//! final block. Own signatures are kept for all blocks, because a peer that
+//! catches up needs them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::block::Block;
+use crate::certificate::{BlockHeader, Certificate};
+use crate::id::{Digest, NodeIndex, Signature};
+use crate::interface::RefusalReason;
+use crate::message::BlockSignature;
+
+/// Two different headers for one block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Divergence {
+    pub(crate) index: u64,
+    pub(crate) ours: Digest,
+    pub(crate) theirs: Digest,
+}
+
+/// Signed and certified blocks.
+#[derive(Debug)]
+pub(crate) struct Finality {
+    me: NodeIndex,
+    quorum: usize,
+    fault_bound: usize,
+    window: u64,
+    /// Blocks put out and not executed, without their transactions.
+    unexecuted: VecDeque<Block>,
+    executed: u64,
+    /// The hash of the header of the last executed block.
+    previous: Digest,
+    /// Headers of executed blocks that have no certificate.
+    headers: BTreeMap<u64, (Digest, BlockHeader)>,
+    own: BTreeMap<u64, (Digest, Signature)>,
+    /// What members signed, by index and signer; the first signature counts.
+    votes: BTreeMap<u64, BTreeMap<NodeIndex, (Digest, Signature)>>,
+    final_index: u64,
+}
+
+impl Finality {
+    pub(crate) fn new(me: NodeIndex, quorum: usize, fault_bound: usize, window: u64) -> Self {
+        Self {
+            me,
+            quorum,
+            fault_bound,
+            window,
+            unexecuted: VecDeque::new(),
+            executed: 0,
+            previous: Digest::ZERO,
+            headers: BTreeMap::new(),
+            own: BTreeMap::new(),
+            votes: BTreeMap::new(),
+            final_index: 0,
+        }
+    }
+
+    pub(crate) fn executed(&self) -> u64 {
+        self.executed
+    }
+
+    pub(crate) fn final_index(&self) -> u64 {
+        self.final_index
+    }
+
+    pub(crate) fn previous(&self) -> Digest {
+        self.previous
+    }
+
+    /// The last block that this node has signed.
+    pub(crate) fn signed(&self) -> u64 {
+        self.own.last_key_value().map_or(0, |(index, _)| *index)
+    }
+
+    pub(crate) fn own_signature(&self, index: u64) -> Option<(Digest, Signature)> {
+        self.own.get(&index).copied()
+    }
+
+    /// Own signatures above this index, at most `count`.
+    pub(crate) fn own_above(&self, index: u64, through: u64, count: usize) -> Vec<BlockSignature> {
+        if index >= through {
+            return Vec::new();
+        }
+        let own = self.own.range(index + 1..=through).take(count);
+        own.map(|(&index, &(header, signature))| BlockSignature {
+            index,
+            header,
+            signer: self.me,
+            signature,
+        })
+        .collect()
+    }
+
+    pub(crate) fn ordered(&mut self, block: &Block) {
+        let Block {
+            index,
+            round,
+            time,
+            payload_root,
+            ..
+        } = *block;
+        self.unexecuted.push_back(Block {
+            index,
+            round,
+            time,
+            payload_root,
+            transactions: Vec::new(),
+        });
+    }
+
+    /// The block that must be executed next, if it was put out.
+    pub(crate) fn next_unexecuted(&self) -> Option<&Block> {
+        self.unexecuted.front()
+    }
+
+    /// The next block was executed and led to this header.
+    pub(crate) fn execute(&mut self, header: BlockHeader) {
+        self.unexecuted.pop_front();
+        self.executed = header.index;
+        self.previous = header.hash();
+        if header.index > self.final_index {
+            self.headers.insert(header.index, (self.previous, header));
+        }
+    }
+
+    /// Blocks up to here were executed before the restart.
+    pub(crate) fn resume(&mut self, header: BlockHeader) {
+        self.executed = header.index;
+        self.previous = header.hash();
+        if header.index > self.final_index {
+            self.headers.insert(header.index, (self.previous, header));
+        }
+        while self
+            .unexecuted
+            .front()
+            .is_some_and(|block| block.index <= self.executed)
+        {
+            self.unexecuted.pop_front();
+        }
+    }
+
+    /// An own signature is in the log.
+    pub(crate) fn recorded(&mut self, index: u64, header: Digest, signature: Signature) {
+        self.own.insert(index, (header, signature));
+    }
+
+    /// A header that this node signed before a restart.
+    pub(crate) fn restore_header(&mut self, header: BlockHeader) {
+        self.headers.insert(header.index, (header.hash(), header));
+    }
+
+    /// Blocks up to here have certificates that were put out.
+    pub(crate) fn restore_final(&mut self, index: u64) {
+        self.final_index = self.final_index.max(index);
+        self.headers = self.headers.split_off(&(self.final_index + 1));
+        self.votes = self.votes.split_off(&(self.final_index + 1));
+    }
+
+    /// Counts a member's signature, which was checked.
+    pub(crate) fn vote(&mut self, vote: &BlockSignature) -> Result<(), RefusalReason> {
+        let top = self
+            .executed
+            .max(self.final_index)
+            .saturating_add(self.window);
+        if vote.index <= self.final_index || vote.index > top {
+            return Ok(());
+        }
+        let votes = self.votes.entry(vote.index).or_default();
+        let first = votes
+            .entry(vote.signer)
+            .or_insert((vote.header, vote.signature));
+        if first.0 == vote.header {
+            Ok(())
+        } else {
+            Err(RefusalReason::SignedTwice)
+        }
+    }
+
+    /// The certificate of the next block, once a quorum has signed our header.
+    pub(crate) fn next_final(&mut self) -> Option<Certificate> {
+        let index = self.final_index + 1;
+        let (hash, header) = self.headers.get(&index)?;
+        let votes = self.votes.get(&index)?;
+        let ours = votes.iter().filter(|(_, (voted, _))| voted == hash);
+        let signatures: Vec<_> = ours
+            .map(|(&signer, &(_, signature))| (signer, signature))
+            .collect();
+        if signatures.len() < self.quorum {
+            return None;
+        }
+        let certificate = Certificate {
+            header: header.clone(),
+            signatures,
+        };
+        self.restore_final(index);
+        Some(certificate)
+    }
+
+    /// Whether so many signed another header for this block that one of them
+    /// is honest.
+    pub(crate) fn divergence(&self, index: u64) -> Option<Divergence> {
+        let (ours, _) = self.headers.get(&index)?;
+        let votes = self.votes.get(&index)?;
+        let mut others: BTreeMap<Digest, usize> = BTreeMap::new();
+        for (signer, (voted, _)) in votes {
+            if voted != ours && *signer != self.me {
+                *others.entry(*voted).or_default() += 1;
+            }
+        }
+        let (&theirs, _) = others
+            .iter()
+            .find(|(_, count)| **count > self.fault_bound)?;
+        Some(Divergence {
+            index,
+            ours: *ours,
+            theirs,
+        })
+    }
+}

@@ -1,0 +1,193 @@
+//! Events that are not in the graph yet.
+//!
+//! *Orphans* wait for parents. *Twins* are second events of a forker: they are
+//! kept aside and enter the graph only when an event of someone else names
+//! them, because honest nodes that met different twins must still be able to
+//! build on each other. Both are bounded per creator, so a liar fills nobody's
+//! share but its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::event::Event;
+use crate::id::{Digest, NodeIndex, Timestamp};
+use crate::interface::RefusalReason;
+use crate::limits::Limits;
+
+#[derive(Debug)]
+struct Orphan {
+    event: Event,
+    missing: BTreeSet<Digest>,
+}
+
+/// A parent that someone waits for.
+#[derive(Debug)]
+pub(crate) struct Missing {
+    pub(crate) creator: NodeIndex,
+    pub(crate) seq: u64,
+    /// Who sent the event that names it.
+    pub(crate) from: NodeIndex,
+    children: BTreeSet<Digest>,
+    /// When to ask for it by id, and how often that was done.
+    pub(crate) ask_at: Timestamp,
+    pub(crate) asked: u32,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Share {
+    events: usize,
+    bytes: usize,
+    twins: usize,
+}
+
+/// What waits outside the graph.
+#[derive(Debug)]
+pub(crate) struct Orphans {
+    orphans: BTreeMap<Digest, Orphan>,
+    missing: BTreeMap<Digest, Missing>,
+    twins: BTreeMap<Digest, Event>,
+    shares: Vec<Share>,
+}
+
+impl Orphans {
+    pub(crate) fn new(members: usize) -> Self {
+        Self {
+            orphans: BTreeMap::new(),
+            missing: BTreeMap::new(),
+            twins: BTreeMap::new(),
+            shares: vec![Share::default(); members],
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.orphans.len()
+    }
+
+    pub(crate) fn holds(&self, id: &Digest) -> bool {
+        self.orphans.contains_key(id) || self.twins.contains_key(id)
+    }
+
+    /// Whether an orphan names this event as a parent.
+    pub(crate) fn needs(&self, id: &Digest) -> bool {
+        self.missing.contains_key(id)
+    }
+
+    pub(crate) fn missing_mut(&mut self) -> impl Iterator<Item = (&Digest, &mut Missing)> {
+        self.missing.iter_mut()
+    }
+
+    pub(crate) fn twin_held(&self, id: &Digest) -> bool {
+        self.twins.contains_key(id)
+    }
+
+    /// Keeps an event until these parents are there, and takes those of them
+    /// that were kept aside as twins: they are needed now.
+    pub(crate) fn wait(
+        &mut self,
+        event: Event,
+        parents: &[(NodeIndex, u64, Digest)],
+        from: NodeIndex,
+        ask_at: Timestamp,
+        limits: &Limits,
+    ) -> Result<Vec<Event>, RefusalReason> {
+        let creator = event.header().creator;
+        let share = &mut self.shares[creator.position()];
+        let bytes = event.encoded().len();
+        if share.events >= limits.orphan_events_max || share.bytes + bytes > limits.orphan_bytes_max
+        {
+            return Err(RefusalReason::OrphansFull);
+        }
+        share.events += 1;
+        share.bytes += bytes;
+        let mut needed = Vec::new();
+        for &(creator, seq, id) in parents {
+            let missing = self.missing.entry(id).or_insert_with(|| Missing {
+                creator,
+                seq,
+                from,
+                children: BTreeSet::new(),
+                ask_at,
+                asked: 0,
+            });
+            missing.children.insert(event.id());
+            if let Some(twin) = self.twins.remove(&id) {
+                self.shares[twin.header().creator.position()].twins -= 1;
+                needed.push(twin);
+            }
+        }
+        let missing = parents.iter().map(|(_, _, id)| *id).collect();
+        self.orphans.insert(event.id(), Orphan { event, missing });
+        Ok(needed)
+    }
+
+    /// Keeps a twin aside. Beyond the bound it is dropped: whoever needs it
+    /// asks for it by id.
+    pub(crate) fn set_aside(&mut self, event: Event, limits: &Limits) {
+        let share = &mut self.shares[event.header().creator.position()];
+        if share.twins < limits.twins_max {
+            share.twins += 1;
+            self.twins.insert(event.id(), event);
+        }
+    }
+
+    /// The events that waited for nothing but this one, now in the graph.
+    pub(crate) fn release(&mut self, id: &Digest) -> Vec<Event> {
+        let Some(missing) = self.missing.remove(id) else {
+            return Vec::new();
+        };
+        let mut ready = Vec::new();
+        for child in missing.children {
+            let Some(orphan) = self.orphans.get_mut(&child) else {
+                continue;
+            };
+            orphan.missing.remove(id);
+            if orphan.missing.is_empty() {
+                ready.extend(self.remove(&child));
+            }
+        }
+        ready
+    }
+
+    /// Drops all that waits, directly or not, for an event that will never be
+    /// in the graph.
+    pub(crate) fn discard_children(&mut self, id: &Digest) {
+        let mut dead = vec![*id];
+        while let Some(id) = dead.pop() {
+            let Some(missing) = self.missing.remove(&id) else {
+                continue;
+            };
+            for child in missing.children {
+                let others: Vec<Digest> = self
+                    .orphans
+                    .get(&child)
+                    .map(|orphan| {
+                        orphan
+                            .missing
+                            .iter()
+                            .copied()
+                            .filter(|other| *other != id)
+                            .collect()
+                    })
+                    .unwrap_or_default();
+                for other in others {
+                    let alone = self.missing.get_mut(&other).is_some_and(|missing| {
+                        missing.children.remove(&child);
+                        missing.children.is_empty()
+                    });
+                    if alone {
+                        self.missing.remove(&other);
+                    }
+                }
+                self.remove(&child);
+                dead.push(child);
+            }
+        }
+    }
+
+    fn remove(&mut self, id: &Digest) -> Option<Event> {
+        let orphan = self.orphans.remove(id)?;
+        let share = &mut self.shares[orphan.event.header().creator.position()];
+        share.events -= 1;
+        share.bytes -= orphan.event.encoded().len();
+        Some(orphan.event)
+    }
+}
