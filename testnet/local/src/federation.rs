@@ -198,7 +198,7 @@ impl Federation {
         Ok(())
     }
 
-    /// Waits until every running node answers and sees a quorum.
+    /// Waits until every running node answers.
     ///
     /// # Errors
     /// Where a process ends or the time is up.

@@ -62,7 +62,7 @@ pub async fn within<T>(
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_failing_look_is_repeated_until_it_succeeds() {
         let mut looks = 0;
         let found = until(Duration::from_secs(5), "it", async || {

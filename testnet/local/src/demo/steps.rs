@@ -37,9 +37,9 @@ pub(super) async fn play(
             "Killing {} of {} nodes",
             arguments.kill, arguments.nodes
         ));
-        for node in 0..usize::from(arguments.kill) {
+        for (node, name) in NODE_NAMES.iter().enumerate().take(arguments.kill.into()) {
             federation.kill_node(node);
-            story.tell(format!("node {} is gone", NODE_NAMES[node]));
+            story.tell(format!("node {name} is gone"));
         }
     }
 

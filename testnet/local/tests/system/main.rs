@@ -1,0 +1,14 @@
+//! The whole product as its users meet it: real processes, driven from outside.
+//!
+//! Every test starts a federation of its own, so all are ignored in a plain
+//! `cargo test`; `cargo xtask test` runs them, one at a time.
+
+mod agent_killed;
+mod main_job;
+mod malformed;
+mod node_lost;
+mod payments;
+mod refused;
+mod replay;
+mod settings;
+mod stage;
