@@ -1,7 +1,8 @@
 //! Keys, ports and plain clients for the tests.
 
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use dctrl_net::curve_public;
@@ -29,9 +30,12 @@ pub(crate) fn zap(bus_callers: &[u8]) -> Zap {
     Zap::start(&Context::new(), allowed).unwrap()
 }
 
-/// An endpoint whose port was free a moment ago.
+/// An endpoint whose port was free a moment ago, on a loopback address of its
+/// own, so that tests which run at once never get the same.
 pub(crate) fn free_endpoint() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    static NEXT: AtomicU8 = AtomicU8::new(2);
+    let host = NEXT.fetch_add(1, Ordering::Relaxed);
+    let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, host), 0)).unwrap();
     format!("tcp://{}", listener.local_addr().unwrap())
 }
 
