@@ -1,5 +1,10 @@
 //! The program as its users meet it: arguments in; text, JSON and exit codes out.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "this is test code, outside a test module"
+)]
+
 mod support;
 
 use std::process::{Command, Stdio};

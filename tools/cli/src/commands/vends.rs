@@ -14,7 +14,7 @@ use crate::{
 /// All vends.
 #[derive(Debug, Subcommand)]
 pub enum VendsCommand {
-    /// Vends in order of their ids
+    /// Vends, the newest first
     List(PageArgs),
 }
 

@@ -1,0 +1,59 @@
+//! One block as the store keeps it.
+
+use dctrl_consensus::certificate::{BlockHeader, Certificate};
+use dctrl_proto::{
+    action::action_id,
+    v1::{BlockPayload, BlockReply, SignedAction},
+};
+use dctrl_store::Snapshot;
+use prost::Message;
+
+use crate::{read::ReadError, refusal};
+
+/// The block at `height`, with its certificate where there is one.
+pub(crate) fn block(snapshot: &Snapshot<'_>, height: u64) -> Result<BlockReply, ReadError> {
+    let (header, payload) = (snapshot.header(height)?, snapshot.block(height)?);
+    let (Some(header), Some(payload)) = (header, payload) else {
+        let last = snapshot.height()?;
+        let message = format!("This node has no block {height}; its last is {last}.");
+        return Err(refusal::not_found("block.height", "height", message).into());
+    };
+    let header = BlockHeader::decode(&header)?;
+    let payload = BlockPayload::decode(payload.as_slice())?;
+    let certificate = snapshot.certificate(height)?.unwrap_or_default();
+    Ok(BlockReply {
+        height,
+        round: header.round,
+        time_ms: header.time.as_millis(),
+        previous: header.previous.0.to_vec(),
+        payload_root: header.payload_root.0.to_vec(),
+        state_digest: header.state_digest.0.to_vec(),
+        outputs_root: header.outputs_root.0.to_vec(),
+        action_ids: action_ids(&payload),
+        signers: signers(&certificate)?,
+        certificate,
+    })
+}
+
+/// Ids of the transactions that are actions; what a faulty node slipped in
+/// beside them has none.
+fn action_ids(payload: &BlockPayload) -> Vec<Vec<u8>> {
+    payload
+        .transactions
+        .iter()
+        .filter_map(|bytes| SignedAction::decode(bytes.as_slice()).ok())
+        .map(|action| action_id(&action).to_vec())
+        .collect()
+}
+
+fn signers(certificate: &[u8]) -> Result<Vec<u32>, ReadError> {
+    if certificate.is_empty() {
+        return Ok(Vec::new());
+    }
+    let certificate = Certificate::decode(certificate)?;
+    Ok(certificate
+        .signatures
+        .iter()
+        .map(|(node, _)| node.0.into())
+        .collect())
+}

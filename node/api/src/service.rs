@@ -1,0 +1,217 @@
+//! The service of `node.proto`, a method each.
+
+use std::{pin::Pin, sync::Arc};
+
+use dctrl_ledger::query;
+use dctrl_proto::{
+    action::ACTION_BYTES_MAX,
+    v1::{
+        Balances, BlockReply, BusFrame, FollowRequest, GenesisReply, GetActionRequest,
+        GetBalancesRequest, GetBlockRequest, GetGenesisRequest, GetStatusRequest, GetVendRequest,
+        ListRequest, MachineList, MemberList, PaymentList, ProductList, Stage,
+        Status as NodeStatus, SubmitReply, SubmitRequest, VendList, VendReply, dctrl_server::Dctrl,
+    },
+};
+use dctrl_store::Snapshot;
+use prost::Message;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status};
+
+use crate::{
+    Gateway, block, follow, limits, lists,
+    page::Page,
+    read::{ReadError, read},
+    refusal,
+    stage::{self, ActionId, Reached},
+    status,
+};
+
+type Answer<T> = Result<Response<T>, Status>;
+
+/// The service over one node.
+pub(crate) struct Service {
+    gateway: Gateway,
+    /// Becomes true when the API stops.
+    stopped: watch::Receiver<bool>,
+    followers: Arc<Semaphore>,
+    waiters: Arc<Semaphore>,
+}
+
+impl Service {
+    pub(crate) fn new(gateway: Gateway, stopped: watch::Receiver<bool>) -> Self {
+        Self {
+            gateway,
+            stopped,
+            followers: Arc::new(Semaphore::new(limits::FOLLOWERS_MAX)),
+            waiters: Arc::new(Semaphore::new(limits::WAITERS_MAX)),
+        }
+    }
+
+    fn waiter(&self) -> Result<OwnedSemaphorePermit, Status> {
+        Arc::clone(&self.waiters).try_acquire_owned().map_err(|_| {
+            let message = format!(
+                "{} calls wait on this node; ask another one",
+                limits::WAITERS_MAX
+            );
+            refusal::exhausted("submit.waiters", message)
+        })
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        answer: impl FnOnce(&Snapshot<'_>) -> Result<T, ReadError> + Send + 'static,
+    ) -> Answer<T> {
+        read(&self.gateway, answer).await.map(Response::new)
+    }
+
+    async fn list<T: Send + 'static>(
+        &self,
+        request: Request<ListRequest>,
+        list: fn(&Snapshot<'_>, &Page) -> Result<T, ReadError>,
+    ) -> Answer<T> {
+        let page = Page::new(request.into_inner())?;
+        self.read(move |snapshot| list(snapshot, &page)).await
+    }
+}
+
+#[tonic::async_trait]
+impl Dctrl for Service {
+    async fn submit(&self, request: Request<SubmitRequest>) -> Answer<SubmitReply> {
+        let request = request.into_inner();
+        let wanted = wanted(request.wait_for)?;
+        let patience = stage::patience(request.timeout_ms)?;
+        let action = request.action.ok_or_else(|| {
+            refusal::invalid(
+                "submit.action",
+                "action",
+                "There is no action in the request.",
+            )
+        })?;
+        if action.encoded_len() > ACTION_BYTES_MAX {
+            let message = format!("An action has at most {ACTION_BYTES_MAX} bytes.");
+            return Err(refusal::invalid("action.size", "action", message));
+        }
+        let _waiter = self.waiter()?;
+        let submit = Arc::clone(&self.gateway.submit);
+        let submitted = tokio::task::spawn_blocking(move || submit(action))
+            .await
+            .map_err(|_| Status::internal("the submission was cut off"))?
+            .map_err(|refused| refusal::status(&refused))?;
+        let id = action_id(&submitted.action_id)
+            .ok_or_else(|| Status::internal("the node returned no action id"))?;
+        let reached = stage::wait(&self.gateway, &self.stopped, id, wanted, patience).await?;
+        if reached.stage < wanted {
+            return Err(stage::too_late(wanted, &reached, patience));
+        }
+        Ok(Response::new(reached.into_reply(&id)))
+    }
+
+    async fn get_action(&self, request: Request<GetActionRequest>) -> Answer<SubmitReply> {
+        let request = request.into_inner();
+        let id = action_id(&request.action_id).ok_or_else(|| {
+            refusal::invalid("action.id", "action_id", "An action's id has 32 bytes.")
+        })?;
+        let wanted = wanted(request.wait_for)?;
+        let patience = stage::patience(request.timeout_ms)?;
+        let _waiter = self.waiter()?;
+        // An action that is not ordered here may still be on its way from another node.
+        let reached = stage::wait(&self.gateway, &self.stopped, id, wanted, patience).await?;
+        match reached {
+            Reached { receipt: None, .. } => {
+                let message = "No such action was ordered here.";
+                Err(refusal::status(&refusal::not_found(
+                    "action.id",
+                    "action_id",
+                    message,
+                )))
+            }
+            reached if reached.stage < wanted => Err(stage::too_late(wanted, &reached, patience)),
+            reached => Ok(Response::new(reached.into_reply(&id))),
+        }
+    }
+
+    async fn get_status(&self, _: Request<GetStatusRequest>) -> Answer<NodeStatus> {
+        let live = (self.gateway.live)();
+        let facts = Arc::clone(&self.gateway.facts);
+        self.read(move |snapshot| status::status(snapshot, &facts, live))
+            .await
+    }
+
+    async fn get_genesis(&self, _: Request<GetGenesisRequest>) -> Answer<GenesisReply> {
+        let facts = &self.gateway.facts;
+        Ok(Response::new(GenesisReply {
+            genesis: Some(facts.genesis.clone()),
+            cluster: facts.cluster.to_vec(),
+        }))
+    }
+
+    async fn list_members(&self, request: Request<ListRequest>) -> Answer<MemberList> {
+        self.list(request, lists::members).await
+    }
+
+    async fn list_products(&self, request: Request<ListRequest>) -> Answer<ProductList> {
+        self.list(request, lists::products).await
+    }
+
+    async fn list_machines(&self, request: Request<ListRequest>) -> Answer<MachineList> {
+        self.list(request, lists::machines).await
+    }
+
+    async fn get_vend(&self, request: Request<GetVendRequest>) -> Answer<VendReply> {
+        let id = request.into_inner().id;
+        self.read(move |snapshot| {
+            let vend = Some(query::vend(snapshot, &id)?);
+            Ok(VendReply {
+                height: snapshot.height()?,
+                vend,
+            })
+        })
+        .await
+    }
+
+    async fn list_vends(&self, request: Request<ListRequest>) -> Answer<VendList> {
+        self.list(request, lists::vends).await
+    }
+
+    async fn list_payments(&self, request: Request<ListRequest>) -> Answer<PaymentList> {
+        self.list(request, lists::payments).await
+    }
+
+    async fn get_balances(&self, request: Request<GetBalancesRequest>) -> Answer<Balances> {
+        let prefix = request.into_inner().prefix;
+        self.read(move |snapshot| lists::balances(snapshot, &prefix))
+            .await
+    }
+
+    async fn get_block(&self, request: Request<GetBlockRequest>) -> Answer<BlockReply> {
+        let height = request.into_inner().height;
+        self.read(move |snapshot| block::block(snapshot, height))
+            .await
+    }
+
+    type FollowStream = Pin<Box<dyn Stream<Item = Result<BusFrame, Status>> + Send>>;
+
+    async fn follow(&self, request: Request<FollowRequest>) -> Answer<Self::FollowStream> {
+        let request = request.into_inner();
+        let frames = follow::follow(&self.gateway, &self.stopped, &self.followers, request)?;
+        Ok(Response::new(Box::pin(frames)))
+    }
+}
+
+fn action_id(bytes: &[u8]) -> Option<ActionId> {
+    bytes.try_into().ok()
+}
+
+/// The stage that is waited for; none asks for nothing but that the node has it.
+fn wanted(stage: i32) -> Result<Stage, Status> {
+    match Stage::try_from(stage) {
+        Ok(Stage::Unspecified) => Ok(Stage::Received),
+        Ok(known) => Ok(known),
+        Err(_) => Err(refusal::invalid(
+            "request.stage",
+            "wait_for",
+            "There is no such stage.",
+        )),
+    }
+}
