@@ -1,1 +1,41 @@
 //! Keep everything on disk.
+//!
+//! One RocksDB per node holds the log of consensus records, the blocks with
+//! their headers, outputs and certificates, the ledger's state, and the
+//! cursors of followers. A [`Batch`] collects all that one decided block
+//! changes and [`Store::commit`] writes it as one synced write, so after a
+//! crash either all of it is there or nothing. A [`Snapshot`] reads all of it
+//! at one height.
+//!
+//! Invariants. Record numbers, executed heights and certificates have no gaps:
+//! a batch that would make one is refused whole. What `commit` returned `Ok`
+//! for survives a power cut. After a failed write nothing is accepted until
+//! the folder is opened anew. A torn last write is normal after a power cut
+//! and is dropped; damage before it refuses to open.
+//!
+//! Integrity of single values rests on RocksDB: every block of a file and every
+//! entry of the write-ahead log has a checksum, which is verified on each
+//! read. Whether a whole value is the right one is shown by hash chains above
+//! this crate: headers name each other, certificates sign them, and the state
+//! digest covers the state.
+//!
+//! Deliberately absent: knowledge of what the bytes mean, except the topic of
+//! an output; pruning; and any repair. A node whose disk is damaged is rebuilt
+//! from its peers.
+
+mod batch;
+mod columns;
+mod error;
+mod frames;
+mod leaves;
+pub mod limits;
+mod options;
+mod snapshot;
+mod store;
+
+pub use batch::Batch;
+pub use error::StoreError;
+pub use frames::Frames;
+pub use options::Options;
+pub use snapshot::Snapshot;
+pub use store::{Records, Store};

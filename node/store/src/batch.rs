@@ -1,0 +1,151 @@
+//! Collect what is to be written at once.
+
+use dctrl_ledger::ChangeSet;
+use rocksdb::WriteBatch;
+
+use crate::columns::{self, cursor_key, number_key};
+use crate::error::StoreError;
+use crate::leaves;
+use crate::limits::CURSOR_NAME_BYTES_MAX;
+use crate::store::{Store, Tip};
+
+/// Changes that become durable together, by [`Store::commit`]. Dropping a
+/// batch forgets it.
+pub struct Batch {
+    store: Store,
+    changes: WriteBatch,
+    records: Vec<u64>,
+    executed: Vec<u64>,
+    blocks: Vec<u64>,
+    outputs: Vec<u64>,
+    certificates: Vec<u64>,
+    longest_cursor_name: usize,
+}
+
+impl Batch {
+    pub(crate) fn new(store: Store) -> Self {
+        Self {
+            store,
+            changes: WriteBatch::default(),
+            records: Vec::new(),
+            executed: Vec::new(),
+            blocks: Vec::new(),
+            outputs: Vec::new(),
+            certificates: Vec::new(),
+            longest_cursor_name: 0,
+        }
+    }
+
+    /// Appends a consensus record; `number` follows the last one.
+    pub fn record(&mut self, number: u64, bytes: &[u8]) -> &mut Self {
+        self.records.push(number);
+        self.put(columns::RECORDS, &number_key(number), bytes)
+    }
+
+    /// Keeps an ordered block and its header.
+    pub fn block(&mut self, height: u64, block: &[u8], header: &[u8]) -> &mut Self {
+        self.blocks.push(height);
+        let key = number_key(height);
+        self.put(columns::BLOCKS, &key, block);
+        self.put(columns::HEADERS, &key, header)
+    }
+
+    /// Carries out changes of the ledger's state.
+    pub fn state(&mut self, changes: &ChangeSet) -> &mut Self {
+        let family = self.store.family(columns::STATE);
+        for (key, value) in changes {
+            match value {
+                Some(value) => self.changes.put_cf(family, key, value),
+                None => self.changes.delete_cf(family, key),
+            }
+        }
+        self
+    }
+
+    /// Keeps the leaves that the outputs root of this height covers, in order.
+    pub fn outputs(&mut self, height: u64, leaves: &[Vec<u8>]) -> &mut Self {
+        self.outputs.push(height);
+        self.put(
+            columns::OUTPUTS,
+            &number_key(height),
+            &leaves::encode(leaves),
+        )
+    }
+
+    /// Keeps a certificate: the height is final from then on. It follows the
+    /// last one or repeats one.
+    pub fn certificate(&mut self, height: u64, certificate: &[u8]) -> &mut Self {
+        self.certificates.push(height);
+        self.put(columns::CERTIFICATES, &number_key(height), certificate)
+    }
+
+    /// Moves a follower's cursor.
+    pub fn cursor(&mut self, name: &str, value: &[u8]) -> &mut Self {
+        self.longest_cursor_name = self.longest_cursor_name.max(name.len());
+        self.put(columns::META, &cursor_key(name), value)
+    }
+
+    /// Says that the state in this batch is that of `height`: 0 for genesis,
+    /// then one more each time. From 1 on the batch holds the height's block
+    /// and outputs too.
+    pub fn executed(&mut self, height: u64) -> &mut Self {
+        self.executed.push(height);
+        self.put(columns::META, columns::EXECUTED_KEY, &number_key(height))
+    }
+
+    fn put(&mut self, family: &'static str, key: &[u8], value: &[u8]) -> &mut Self {
+        self.changes.put_cf(self.store.family(family), key, value);
+        self
+    }
+
+    /// The tip after this batch, or why the batch does not follow `tip`.
+    pub(crate) fn check(&self, mut tip: Tip) -> Result<Tip, StoreError> {
+        if self.longest_cursor_name > CURSOR_NAME_BYTES_MAX {
+            return Err(StoreError::TooLong {
+                what: "a cursor name",
+                found: self.longest_cursor_name,
+                max: CURSOR_NAME_BYTES_MAX,
+            });
+        }
+        for &found in &self.records {
+            follows("record", tip.record, tip.record + 1, found)?;
+            tip.record = found;
+        }
+        for &found in &self.executed {
+            let next = tip.executed.map_or(0, |last| last + 1);
+            follows("executed height", tip.executed.unwrap_or(0), next, found)?;
+            if found > 0 && !(self.blocks.contains(&found) && self.outputs.contains(&found)) {
+                return Err(StoreError::Incomplete { height: found });
+            }
+            tip.executed = Some(found);
+        }
+        for &found in &self.certificates {
+            // After a restart consensus repeats the last ones.
+            if found == 0 || found > tip.certificate {
+                follows("certificate", tip.certificate, tip.certificate + 1, found)?;
+                tip.certificate = found;
+            }
+        }
+        // A certificate for what was not executed here could prove nothing.
+        if tip.certificate > tip.executed.unwrap_or(0) {
+            return Err(StoreError::Order {
+                what: "certificate",
+                last: tip.executed.unwrap_or(0),
+                found: tip.certificate,
+            });
+        }
+        Ok(tip)
+    }
+
+    pub(crate) fn into_changes(self) -> WriteBatch {
+        self.changes
+    }
+}
+
+fn follows(what: &'static str, last: u64, next: u64, found: u64) -> Result<(), StoreError> {
+    if found == next {
+        Ok(())
+    } else {
+        Err(StoreError::Order { what, last, found })
+    }
+}

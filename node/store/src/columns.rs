@@ -1,0 +1,51 @@
+//! All column families and keys. Numbers are big-endian, so that RocksDB's
+//! order of bytes is the order of numbers.
+
+/// Version of everything in this file. Another version is refused.
+pub(crate) const SCHEMA_VERSION: u32 = 1;
+
+/// Consensus records by number, from 1.
+pub(crate) const RECORDS: &str = "records";
+/// Ordered blocks by height, from 1.
+pub(crate) const BLOCKS: &str = "blocks";
+/// Block headers by height.
+pub(crate) const HEADERS: &str = "headers";
+/// The ledger's state; its keys and values belong to the ledger.
+pub(crate) const STATE: &str = "state";
+/// What a block put out, all leaves of a height in one value.
+pub(crate) const OUTPUTS: &str = "outputs";
+/// Certificates by height.
+pub(crate) const CERTIFICATES: &str = "certificates";
+/// Schema version, executed height, cursors.
+pub(crate) const META: &str = "meta";
+
+/// Every column family, with whether its values are long enough to compress.
+pub(crate) const ALL: [(&str, bool); 7] = [
+    (RECORDS, true),
+    (BLOCKS, true),
+    (HEADERS, false),
+    (STATE, false),
+    (OUTPUTS, true),
+    (CERTIFICATES, false),
+    (META, false),
+];
+
+/// In `meta`: [`SCHEMA_VERSION`] as u32.
+pub(crate) const SCHEMA_KEY: &[u8] = b"schema";
+/// In `meta`: the last executed height as u64; absent before genesis.
+pub(crate) const EXECUTED_KEY: &[u8] = b"executed";
+
+/// In `meta`: the place of a follower.
+pub(crate) fn cursor_key(name: &str) -> Vec<u8> {
+    [b"cursor/", name.as_bytes()].concat()
+}
+
+/// A record number or height as key.
+pub(crate) fn number_key(number: u64) -> [u8; 8] {
+    number.to_be_bytes()
+}
+
+/// The number of a key made by [`number_key`].
+pub(crate) fn key_number(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.try_into().ok()?))
+}

@@ -1,0 +1,101 @@
+//! What can go wrong on disk, by blame.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why the store did not open, read or write.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process, or this one, has the folder open.
+    #[error("{} is in use by another process", folder.display())]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The folder was written by another version of this program.
+    #[error(
+        "{} has schema version {found}, this program writes version {expected}",
+        folder.display()
+    )]
+    Schema {
+        /// The folder.
+        folder: PathBuf,
+        /// What it has.
+        found: u32,
+        /// What this program can read.
+        expected: u32,
+    },
+    /// The folder holds a database that is not a node's.
+    #[error("{} holds a database that is not a node's: {problem}", folder.display())]
+    Foreign {
+        /// The folder.
+        folder: PathBuf,
+        /// What gave it away.
+        problem: String,
+    },
+    /// The folder cannot be made or locked.
+    #[error("{}: {source}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// RocksDB does not open the folder: damage, or rights.
+    #[error("{} does not open; if it is damaged, rebuild it from the peers: {source}", folder.display())]
+    Open {
+        /// The folder.
+        folder: PathBuf,
+        /// What RocksDB said.
+        source: rocksdb::Error,
+    },
+    /// Something could not be read.
+    #[error("reading {what}: {source}")]
+    Read {
+        /// The column family.
+        what: &'static str,
+        /// What RocksDB said.
+        source: rocksdb::Error,
+    },
+    /// The batch could not be written or synced. Nothing is accepted from now
+    /// on: what is on disk is known only after the folder is opened anew.
+    #[error("writing failed, and nothing is written until a restart: {0}")]
+    Write(rocksdb::Error),
+    /// An earlier write failed.
+    #[error("an earlier write failed; nothing is written until a restart")]
+    Failed,
+    /// The batch skips or repeats a number.
+    #[error("{what} {found} does not follow {last}")]
+    Order {
+        /// What is numbered.
+        what: &'static str,
+        /// The last one there is; 0 for none.
+        last: u64,
+        /// The one in the batch.
+        found: u64,
+    },
+    /// The batch says that a height was executed, without its block or outputs.
+    #[error("the batch executes height {height} without its block or outputs")]
+    Incomplete {
+        /// The height.
+        height: u64,
+    },
+    /// The batch or a name in it is over its limit.
+    #[error("{what} of {found} bytes, more than {max}")]
+    TooLong {
+        /// What is too long.
+        what: &'static str,
+        /// How long it is, bytes.
+        found: usize,
+        /// The limit, bytes.
+        max: usize,
+    },
+    /// A value on disk is not what this crate writes.
+    #[error("{what} {number} is damaged or missing")]
+    Damaged {
+        /// The column family.
+        what: &'static str,
+        /// Its number or height.
+        number: u64,
+    },
+}

@@ -1,0 +1,80 @@
+//! How RocksDB is set up: durable first, small in memory.
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode,
+    Options as RocksOptions, WriteOptions,
+};
+
+use crate::{columns, limits};
+
+/// How much memory the store may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Cache of blocks read from disk, bytes, for all column families together.
+    pub cache_bytes: usize,
+    /// Changes kept in memory before they are flushed, bytes, for all column
+    /// families together.
+    pub write_buffer_bytes: usize,
+}
+
+impl Default for Options {
+    /// Small enough for several nodes on one machine.
+    fn default() -> Self {
+        Self {
+            cache_bytes: 16 * 1024 * 1024,
+            write_buffer_bytes: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// Options of the database as a whole.
+pub(crate) fn database(options: &Options) -> RocksOptions {
+    let mut rocks = RocksOptions::default();
+    rocks.create_if_missing(true);
+    rocks.create_missing_column_families(true);
+    // A torn last entry of the log is what a power cut leaves; anything else
+    // that is damaged must refuse to open instead of losing what was promised.
+    rocks.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    // A reused log file has old entries behind its end, which would look like damage.
+    rocks.set_recycle_log_file_num(0);
+    rocks.set_track_and_verify_wals_in_manifest(true);
+    rocks.set_paranoid_checks(true);
+    // All column families reach their files together, so that they agree even
+    // where the log is gone.
+    rocks.set_atomic_flush(true);
+    rocks.set_max_total_wal_size(limits::WAL_BYTES_MAX);
+    rocks.set_db_write_buffer_size(options.write_buffer_bytes);
+    rocks.set_max_open_files(limits::OPEN_FILES_MAX);
+    rocks.set_max_background_jobs(2);
+    rocks.set_max_log_file_size(limits::INFO_LOG_BYTES_MAX);
+    rocks.set_keep_log_file_num(limits::INFO_LOG_FILES_MAX);
+    rocks
+}
+
+/// The column families, which share one cache.
+pub(crate) fn families(options: &Options) -> Vec<ColumnFamilyDescriptor> {
+    let cache = Cache::new_lru_cache(options.cache_bytes);
+    let family = |(name, compress)| {
+        let mut blocks = BlockBasedOptions::default();
+        blocks.set_block_cache(&cache);
+        blocks.set_cache_index_and_filter_blocks(true);
+        blocks.set_bloom_filter(10.0, false);
+        let mut rocks = RocksOptions::default();
+        rocks.set_block_based_table_factory(&blocks);
+        rocks.set_write_buffer_size(options.write_buffer_bytes);
+        rocks.set_compression_type(match compress {
+            true => DBCompressionType::Lz4,
+            false => DBCompressionType::None,
+        });
+        ColumnFamilyDescriptor::new(name, rocks)
+    };
+    columns::ALL.into_iter().map(family).collect()
+}
+
+/// Every write is on disk before it returns.
+pub(crate) fn synced() -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.set_sync(true);
+    options.disable_wal(false);
+    options
+}
