@@ -1,1 +1,30 @@
 //! Run one node by wiring the rooms together.
+//!
+//! [`run`] reads the configuration, opens the store, replays the consensus
+//! log, and starts, in order: pipeline, gossip, bus and door, effects, API.
+//! It stops them in the reverse order. Every room is its own crate; this one
+//! only hands them channels, and [`pipeline`] is the only place where
+//! consensus and ledger meet.
+//!
+//! Deliberately absent: business, wire formats, and any second way in.
+
+pub mod admission;
+mod boot;
+mod checker;
+pub mod config;
+mod door;
+mod effects;
+mod live;
+mod machines;
+pub mod membership;
+pub mod pipeline;
+mod run;
+mod signals;
+
+pub use effects::{EffectKind, run_effect};
+pub use run::{RunError, check, run};
+
+/// Ends at SIGTERM or Ctrl-C; a second one ends the process at once.
+pub async fn shutdown() {
+    signals::shutdown().await;
+}

@@ -1,2 +1,136 @@
-//! Placeholder.
-fn main() {}
+//! `dctrl-node`: one operator's node, and the tools that belong to it.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand, ValueEnum};
+use dctrl_node::{config, run, run_effect, shutdown};
+use tracing_subscriber::EnvFilter;
+
+/// One node of a DCTRL federation.
+#[derive(Debug, Parser)]
+#[command(name = "dctrl-node", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Write the log as JSON lines.
+    #[arg(long, global = true)]
+    log_json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the node until SIGTERM or Ctrl-C.
+    Run {
+        /// The configuration file.
+        #[arg(long, env = "DCTRL_NODE_CONFIG")]
+        config: PathBuf,
+    },
+    /// Check the configuration, key and genesis, and say what is wrong.
+    Check {
+        /// The configuration file.
+        #[arg(long, env = "DCTRL_NODE_CONFIG")]
+        config: PathBuf,
+    },
+    /// Print every setting with its meaning and default.
+    Settings,
+    /// Run one notifier alone, beside a node, by the same code.
+    Effect {
+        /// Which one.
+        effect: EffectName,
+        /// The node's configuration file.
+        #[arg(long, env = "DCTRL_NODE_CONFIG")]
+        config: PathBuf,
+    },
+    /// Check the hash chain of an event log.
+    VerifyLog {
+        /// The log's folder.
+        dir: PathBuf,
+    },
+    /// Serve a simulated bitcoin chain for demonstrations and tests.
+    SimChain {
+        /// Address of its gRPC service.
+        #[arg(long)]
+        listen: SocketAddr,
+        /// Mine a block in this interval; without it only on demand.
+        #[arg(long)]
+        block_every_ms: Option<u64>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum EffectName {
+    Chain,
+    Price,
+    Machine,
+    Log,
+}
+
+impl From<EffectName> for dctrl_node::EffectKind {
+    fn from(name: EffectName) -> Self {
+        match name {
+            EffectName::Chain => Self::Chain,
+            EffectName::Price => Self::Price,
+            EffectName::Machine => Self::Machine,
+            EffectName::Log => Self::Log,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    log_to_stderr(arguments.log_json);
+    match perform(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn log_to_stderr(json: bool) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if json {
+        log.json().init();
+    } else {
+        log.init();
+    }
+}
+
+#[tokio::main]
+async fn perform(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Run { config } => run(config::load(&config)?, shutdown()).await?,
+        Command::Check { config } => {
+            dctrl_node::check(&config::load(&config)?)?;
+            println!("{} is in order", config.display());
+        }
+        Command::Settings => print!("{}", dctrl_settings::document(config::SCHEMA)),
+        Command::Effect { effect, config } => {
+            run_effect(effect.into(), config::load(&config)?, shutdown()).await?;
+        }
+        Command::VerifyLog { dir } => {
+            let verified = dctrl_effects::event_logger::verify(&dir)
+                .with_context(|| format!("the event log in {}", dir.display()))?;
+            println!(
+                "{} entries in {} segments are in order, up to height {}; last hash {}",
+                verified.entries, verified.segments, verified.height, verified.hash
+            );
+            if verified.torn_tail {
+                println!("the last line has no end, as a power cut leaves it");
+            }
+        }
+        Command::SimChain {
+            listen,
+            block_every_ms,
+        } => {
+            let block_every = block_every_ms.map(Duration::from_millis);
+            dctrl_effects::chain::server::serve(listen, block_every, shutdown()).await?;
+        }
+    }
+    Ok(())
+}

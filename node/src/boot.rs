@@ -1,0 +1,133 @@
+//! From files to a restored core: what happens before the node can speak.
+
+use dctrl_access::Identity;
+use dctrl_consensus::{
+    BlockHeader, Config as CoreConfig, Core, Digest, Ed25519Signer, Executed, Limits, Output, Pace,
+    Profile, RestoreError, Timestamp,
+};
+use dctrl_ledger::{genesis, query};
+use dctrl_proto::v1::Refusal;
+use dctrl_store::{Store, StoreError};
+use thiserror::Error;
+
+use crate::{admission::wall_clock_ms, membership::Membership};
+
+/// Why the node's data cannot be used.
+#[derive(Debug, Error)]
+pub enum BootError {
+    /// The database cannot be opened or read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The genesis breaks rules of the ledger: all of them are named.
+    #[error("the genesis is refused:{}", list(.0))]
+    Genesis(Vec<Refusal>),
+    /// The database belongs to another federation.
+    #[error(
+        "the data folder belongs to the federation {stored}, but the genesis file is of {expected}; \
+         name the right genesis or an empty data folder"
+    )]
+    OtherFederation {
+        /// Cluster id in the database.
+        stored: String,
+        /// Cluster id of the genesis file.
+        expected: String,
+    },
+    /// The database holds a block without its header.
+    #[error("the header of block {height} is damaged: {reason}")]
+    Header {
+        /// Its height.
+        height: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The consensus log does not fit.
+    #[error("the consensus log cannot be replayed: {0}")]
+    Restore(#[from] RestoreError),
+}
+
+fn list(refusals: &[Refusal]) -> String {
+    refusals
+        .iter()
+        .map(|refusal| format!("\n  {refusal}"))
+        .collect()
+}
+
+/// Writes the genesis state into an empty store; checks a used one.
+///
+/// # Errors
+/// A refused genesis, or a store of another federation.
+pub(crate) fn prepare_store(store: &Store, membership: &Membership) -> Result<(), BootError> {
+    if store.snapshot().executed()?.is_none() {
+        let applied = genesis(&membership.genesis).map_err(BootError::Genesis)?;
+        let mut batch = store.begin();
+        batch.state(&applied.changes).executed(0);
+        store.commit(batch)?;
+        return Ok(());
+    }
+    let stored = query::meta(&store.snapshot()).cluster;
+    if stored != membership.cluster {
+        return Err(BootError::OtherFederation {
+            stored: hex::encode(stored),
+            expected: hex::encode(membership.cluster),
+        });
+    }
+    Ok(())
+}
+
+/// Replays the consensus log. Beside the core: the hash of the last header,
+/// and the outputs, which are what was not done before the last stop.
+///
+/// # Errors
+/// A log or header that does not fit.
+pub(crate) fn restore_core(
+    store: &Store,
+    membership: &Membership,
+    identity: &Identity,
+) -> Result<(Core, Digest, Vec<Output>), BootError> {
+    let height = store.snapshot().height()?;
+    let last_header = last_header(store, height)?;
+    let previous = last_header.as_ref().map_or(Digest::ZERO, BlockHeader::hash);
+    let executed = Executed {
+        index: height,
+        last_header,
+    };
+    let records = store
+        .records()
+        .map(|record| record.map(|(_, bytes)| bytes))
+        .collect::<Result<Vec<_>, _>>()?;
+    let config = CoreConfig {
+        cluster: membership.cluster_id(),
+        roster: membership.roster.clone(),
+        me: membership.me,
+        coin_seed: coin_seed(identity),
+        limits: Limits::default(),
+        pace: Pace::default(),
+        profile: Profile::Classic,
+    };
+    let signer = Box::new(Ed25519Signer::from_seed(&identity.seed()));
+    let now = Timestamp::from_millis(wall_clock_ms());
+    let (core, outputs) = Core::restore(config, signer, records, executed, now)?;
+    Ok((core, previous, outputs))
+}
+
+fn last_header(store: &Store, height: u64) -> Result<Option<BlockHeader>, BootError> {
+    if height == 0 {
+        return Ok(None);
+    }
+    let damaged = |reason: String| BootError::Header { height, reason };
+    let bytes = store
+        .snapshot()
+        .header(height)?
+        .ok_or_else(|| damaged("it is missing".to_owned()))?;
+    let header = BlockHeader::decode(&bytes).map_err(|error| damaged(error.to_string()))?;
+    Ok(Some(header))
+}
+
+/// Secret input of the coin rounds: derived, so that a restart keeps it, and
+/// unknown to everyone without the key.
+fn coin_seed(identity: &Identity) -> [u8; 32] {
+    let signature = identity.sign(b"dctrl/coin-seed/1\0");
+    let mut seed = [0; 32];
+    seed.copy_from_slice(&signature[..32]);
+    seed
+}

@@ -1,0 +1,261 @@
+//! The node's configuration: one TOML file, environment overrides
+//! (`DCTRL_NODE__API__LISTEN`), read once at the start.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use dctrl_settings::{Key, Kind, SettingsError};
+use serde::Deserialize;
+
+/// Prefix of environment variables that override the file.
+pub const ENV_PREFIX: &str = "DCTRL_NODE";
+
+/// One node's configuration.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Config {
+    /// The federation's genesis file.
+    pub genesis: PathBuf,
+    /// The node's key file.
+    pub key: PathBuf,
+    /// Folder of the database.
+    pub data: PathBuf,
+    /// Peers.
+    pub gossip: Gossip,
+    /// Subscribers and agents.
+    pub bus: Bus,
+    /// People and programs.
+    pub api: Api,
+    /// The bitcoin backend.
+    pub chain: Chain,
+    /// Price sources.
+    pub price: Price,
+    /// The event log.
+    pub log: Log,
+}
+
+/// Where peers reach this node.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Gossip {
+    /// ZeroMQ endpoint to listen on.
+    pub listen: String,
+}
+
+/// Where subscribers and agents reach this node.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Bus {
+    /// ZeroMQ endpoint of the publisher.
+    pub listen: String,
+    /// ZeroMQ endpoint for replay and submission.
+    pub door: String,
+}
+
+/// Where gRPC clients reach this node.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Api {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// PEM certificate chain; needed where `listen` is not loopback.
+    pub tls_certificate: Option<PathBuf>,
+    /// PEM private key.
+    pub tls_key: Option<PathBuf>,
+}
+
+/// Which bitcoin backend this node trusts for its own observations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChainBackend {
+    /// The simulated chain's server.
+    Simulated,
+    /// A Bitcoin Core node: RPC and ZMQ.
+    Bitcoind,
+}
+
+/// The bitcoin backend.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Chain {
+    /// Kind.
+    pub backend: ChainBackend,
+    /// URL of the RPC or of the simulated chain's server.
+    pub url: String,
+    /// Cookie file of the RPC.
+    pub cookie: Option<PathBuf>,
+    /// RPC user, with `password`.
+    pub user: Option<String>,
+    /// RPC password.
+    pub password: Option<String>,
+    /// `-zmqpubrawtx` endpoint.
+    pub zmq_rawtx: Option<String>,
+    /// `-zmqpubhashblock` endpoint.
+    pub zmq_hashblock: Option<String>,
+    /// `-zmqpubsequence` endpoint.
+    pub zmq_sequence: Option<String>,
+}
+
+/// Price sources.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Price {
+    /// Fixed rates, `CURRENCY=minor units per bitcoin`.
+    #[serde(default)]
+    pub fixed: Vec<String>,
+    /// HTTP sources.
+    #[serde(default)]
+    pub source: Vec<PriceSource>,
+    /// Seconds between polls.
+    pub poll_s: u64,
+    /// Oldest usable answer, milliseconds.
+    pub age_ms_max: u64,
+    /// Largest distance of a source from the median, basis points.
+    pub spread_bps_max: u32,
+}
+
+/// One HTTP JSON price source.
+#[derive(Debug, Clone, Deserialize)]
+pub struct PriceSource {
+    /// For people.
+    pub name: String,
+    /// Where to ask.
+    pub url: String,
+    /// JSON pointer (RFC 6901) to the price of one bitcoin.
+    pub pointer: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// Decimals of the currency's minor unit; 2 for cents.
+    pub decimals: u8,
+}
+
+/// The event log.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Log {
+    /// Folder of the hash-chained segments.
+    pub dir: PathBuf,
+}
+
+const PRICE_SOURCE: &[Key] = &[
+    Key::required("name", Kind::Text, "For people and alerts."),
+    Key::required("url", Kind::Text, "Where to ask, with GET."),
+    Key::required(
+        "pointer",
+        Kind::Text,
+        "JSON pointer (RFC 6901) to the price of one bitcoin.",
+    ),
+    Key::required("currency", Kind::Text, "ISO 4217, such as EUR."),
+    Key::with_default(
+        "decimals",
+        Kind::Integer { min: 0, max: 8 },
+        "2",
+        "Decimals of the currency's minor unit.",
+    ),
+];
+
+/// Every key of the file, in the order of the documentation.
+pub const SCHEMA: &[Key] = &[
+    Key::required("genesis", Kind::Path, "The federation's genesis file."),
+    Key::required("key", Kind::Path, "This node's key file."),
+    Key::required("data", Kind::Path, "Folder of the database."),
+    Key::required(
+        "gossip.listen",
+        Kind::Text,
+        "ZeroMQ endpoint for peers, such as tcp://0.0.0.0:17000.",
+    ),
+    Key::required(
+        "bus.listen",
+        Kind::Text,
+        "ZeroMQ endpoint of the publisher.",
+    ),
+    Key::required(
+        "bus.door",
+        Kind::Text,
+        "ZeroMQ endpoint for replay and submission.",
+    ),
+    Key::required(
+        "api.listen",
+        Kind::SocketAddress,
+        "gRPC address; without TLS only loopback.",
+    ),
+    Key::optional("api.tls_certificate", Kind::Path, "PEM certificate chain."),
+    Key::optional("api.tls_key", Kind::Path, "PEM private key."),
+    Key::required(
+        "chain.backend",
+        Kind::Choice(&["simulated", "bitcoind"]),
+        "The bitcoin backend.",
+    ),
+    Key::required(
+        "chain.url",
+        Kind::Text,
+        "URL of the RPC or of the simulated chain.",
+    ),
+    Key::optional("chain.cookie", Kind::Path, "Cookie file of the RPC."),
+    Key::optional(
+        "chain.user",
+        Kind::Text,
+        "RPC user, where there is no cookie.",
+    ),
+    Key::optional("chain.password", Kind::Text, "RPC password."),
+    Key::optional(
+        "chain.zmq_rawtx",
+        Kind::Text,
+        "Endpoint of bitcoind's -zmqpubrawtx.",
+    ),
+    Key::optional(
+        "chain.zmq_hashblock",
+        Kind::Text,
+        "Endpoint of bitcoind's -zmqpubhashblock.",
+    ),
+    Key::optional(
+        "chain.zmq_sequence",
+        Kind::Text,
+        "Endpoint of bitcoind's -zmqpubsequence.",
+    ),
+    Key::optional(
+        "price.fixed",
+        Kind::TextList,
+        "Fixed rates, CURRENCY=minor units per bitcoin.",
+    ),
+    Key::with_default(
+        "price.poll_s",
+        Kind::Integer {
+            min: 1,
+            max: 86_400,
+        },
+        "60",
+        "Seconds between polls.",
+    ),
+    Key::with_default(
+        "price.age_ms_max",
+        Kind::Integer {
+            min: 1,
+            max: 86_400_000,
+        },
+        "300000",
+        "Oldest usable answer.",
+    ),
+    Key::with_default(
+        "price.spread_bps_max",
+        Kind::Integer {
+            min: 1,
+            max: 10_000,
+        },
+        "200",
+        "Largest distance from the median, basis points.",
+    ),
+    Key::optional(
+        "price.source",
+        Kind::Tables(PRICE_SOURCE),
+        "HTTP JSON price sources.",
+    ),
+    Key::required(
+        "log.dir",
+        Kind::Path,
+        "Folder of the hash-chained event log.",
+    ),
+];
+
+/// Reads the file and the environment.
+///
+/// # Errors
+/// Every problem at once.
+pub fn load(file: &Path) -> Result<Config, SettingsError> {
+    dctrl_settings::load(SCHEMA, file, ENV_PREFIX, std::env::vars())
+}

@@ -1,0 +1,258 @@
+//! Which effects run beside this node, and with what.
+//!
+//! All of them are ordinary subscribers of the bus. They run inside the node
+//! by default; [`run_effect`] runs one alone, by the same code.
+
+use std::{future::Future, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+
+use bitcoin::Network;
+use dctrl_access::Identity;
+use dctrl_effects::{
+    Common, Running, StartError,
+    chain::{
+        Backend, BitcoindConfig, Credentials, Hash,
+        notifier::{self as chain_notifier, ChainNotifierConfig},
+    },
+    deadlines::{self, DeadlineHandle},
+    event_logger::{self, EventLoggerConfig},
+    machine::{self, Alerts, MachineNotifierConfig},
+    price::{self, FixedRate, FixedRateError, Limits, PriceNotifierConfig, Source},
+};
+use dctrl_follow::{Federation, FederationError};
+use dctrl_proto::v1::Policy;
+use thiserror::Error;
+
+use crate::{
+    admission::wall_clock_ms,
+    config::{ChainBackend, Config},
+    membership::Membership,
+    run::RunError,
+};
+
+/// An effect that can run alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EffectKind {
+    /// ChainNotifier.
+    Chain,
+    /// PriceNotifier.
+    Price,
+    /// MachineNotifier.
+    Machine,
+    /// EventLogger.
+    Log,
+}
+
+/// Why the effects did not start.
+#[derive(Debug, Error)]
+pub enum EffectsError {
+    /// The genesis does not say where the nodes are.
+    #[error(transparent)]
+    Federation(#[from] FederationError),
+    /// The genesis names a network that does not exist, or a bad block hash.
+    #[error("the genesis names no bitcoin network: {0}")]
+    Network(String),
+    /// A fixed rate.
+    #[error("price.fixed: {0}")]
+    FixedRate(#[from] FixedRateError),
+    /// The bitcoind backend has no way to log in.
+    #[error("chain.cookie, or chain.user and chain.password, must be set for bitcoind")]
+    Credentials,
+    /// An effect refused.
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+/// The running effects.
+pub(crate) struct Effects {
+    running: Vec<Running>,
+    deadlines: DeadlineHandle,
+    alerts: Alerts,
+}
+
+impl Effects {
+    /// Tells the deadline effect when consensus time alone changes something.
+    pub(crate) fn deadline_setter(&self) -> Box<dyn Fn(Option<u64>) + Send> {
+        let handle = self.deadlines.clone();
+        Box::new(move |next_ms| handle.set_next_deadline(next_ms))
+    }
+
+    /// What needs a person: machines' alerts and the effects' own troubles.
+    pub(crate) fn alerts(&self) -> Arc<dyn Fn() -> Vec<String> + Send + Sync> {
+        let alerts = self.alerts.clone();
+        let healths: Vec<_> = self.running.iter().map(Running::health).collect();
+        Arc::new(move || {
+            let mut sentences = alerts.sentences();
+            for health in &healths {
+                sentences.extend(health.troubles());
+            }
+            sentences
+        })
+    }
+
+    /// Stops all of them; waits for each.
+    pub(crate) fn stop(self) {
+        for effect in &self.running {
+            effect.stop();
+        }
+        for effect in self.running {
+            effect.join();
+        }
+    }
+}
+
+/// What all effects of one node share.
+struct Settings<'a> {
+    config: &'a Config,
+    membership: &'a Membership,
+    common: Common,
+    policy: Policy,
+}
+
+/// Starts all effects of a node.
+///
+/// # Errors
+/// The first that refuses.
+pub(crate) fn start(
+    config: &Config,
+    membership: &Membership,
+    identity: &Arc<Identity>,
+    context: &zmq::Context,
+) -> Result<Effects, EffectsError> {
+    let settings = Settings::new(config, membership, identity, context)?;
+    let (machine, alerts) = settings.machine()?;
+    let (deadline_effect, deadlines) = deadlines::start(settings.common.clone())?;
+    Ok(Effects {
+        running: vec![
+            settings.log()?,
+            settings.chain()?,
+            settings.price()?,
+            machine,
+            deadline_effect,
+        ],
+        deadlines,
+        alerts,
+    })
+}
+
+/// Runs one effect beside a node until `stop` ends.
+///
+/// # Errors
+/// Keys, genesis or configuration that do not fit.
+pub async fn run_effect(
+    kind: EffectKind,
+    config: Config,
+    stop: impl Future<Output = ()>,
+) -> Result<(), RunError> {
+    let identity = Arc::new(Identity::load(&config.key)?);
+    let membership = Membership::load(&config.genesis, &identity)?;
+    let context = zmq::Context::new();
+    let settings = Settings::new(&config, &membership, &identity, &context)?;
+    let running = match kind {
+        EffectKind::Chain => settings.chain()?,
+        EffectKind::Price => settings.price()?,
+        EffectKind::Machine => settings.machine()?.0,
+        EffectKind::Log => settings.log()?,
+    };
+    stop.await;
+    running.join();
+    Ok(())
+}
+
+impl<'a> Settings<'a> {
+    fn new(
+        config: &'a Config,
+        membership: &'a Membership,
+        identity: &Arc<Identity>,
+        context: &zmq::Context,
+    ) -> Result<Self, EffectsError> {
+        Ok(Self {
+            config,
+            membership,
+            common: Common {
+                context: context.clone(),
+                federation: Federation::from_genesis(&membership.genesis)?,
+                nodes: vec![usize::from(membership.me.0)],
+                identity: identity.clone(),
+                clock: Arc::new(wall_clock_ms),
+            },
+            policy: membership.genesis.policy.clone().unwrap_or_default(),
+        })
+    }
+
+    /// A file of this node's effects, beside the database.
+    fn file(&self, name: &str) -> PathBuf {
+        self.config.log.dir.join(name)
+    }
+
+    fn log(&self) -> Result<Running, EffectsError> {
+        let config = EventLoggerConfig::new(self.config.log.dir.join("events"));
+        Ok(event_logger::start(self.common.clone(), config)?)
+    }
+
+    fn machine(&self) -> Result<(Running, Alerts), EffectsError> {
+        let config = MachineNotifierConfig {
+            file: self.file("alerts.jsonl"),
+            heartbeat_ms_max: u64::from(self.policy.heartbeat_ms_max),
+        };
+        Ok(machine::start(self.common.clone(), config)?)
+    }
+
+    fn price(&self) -> Result<Running, EffectsError> {
+        let price = &self.config.price;
+        let fixed = price.fixed.iter().map(|text| FixedRate::from_str(text));
+        let sources = price.source.iter().map(|source| Source {
+            name: source.name.clone(),
+            url: source.url.clone(),
+            pointer: source.pointer.clone(),
+            currency: source.currency.clone(),
+            decimals: source.decimals,
+        });
+        let config = PriceNotifierConfig {
+            fixed: fixed.collect::<Result<_, _>>()?,
+            sources: sources.collect(),
+            poll_every: Duration::from_secs(price.poll_s),
+            limits: Limits {
+                age_ms_max: price.age_ms_max,
+                spread_bps_max: price.spread_bps_max,
+            },
+            agreed_age_ms_max: u64::from(self.policy.price_age_ms_max),
+        };
+        Ok(price::start(self.common.clone(), config)?)
+    }
+
+    fn chain(&self) -> Result<Running, EffectsError> {
+        let genesis = &self.membership.genesis;
+        let network = Network::from_str(&genesis.network)
+            .map_err(|error| EffectsError::Network(error.to_string()))?;
+        let hash = <[u8; 32]>::try_from(genesis.chain_genesis_hash.as_slice())
+            .map(Hash)
+            .map_err(|_| EffectsError::Network("chain_genesis_hash has not 32 bytes".into()))?;
+        let mut config = ChainNotifierConfig::new(self.backend()?, network, hash);
+        config.cursor = Some(self.file("chain.cursor"));
+        Ok(chain_notifier::start(self.common.clone(), config)?)
+    }
+
+    fn backend(&self) -> Result<Backend, EffectsError> {
+        let chain = &self.config.chain;
+        if chain.backend == ChainBackend::Simulated {
+            return Ok(Backend::Simulated {
+                url: chain.url.clone(),
+            });
+        }
+        let credentials = match (&chain.cookie, &chain.user, &chain.password) {
+            (Some(cookie), _, _) => Credentials::Cookie(cookie.clone()),
+            (None, Some(user), Some(password)) => Credentials::Password {
+                user: user.clone(),
+                password: password.clone(),
+            },
+            _ => return Err(EffectsError::Credentials),
+        };
+        Ok(Backend::Bitcoind(BitcoindConfig {
+            url: chain.url.clone(),
+            credentials,
+            zmq_rawtx: chain.zmq_rawtx.clone(),
+            zmq_hashblock: chain.zmq_hashblock.clone(),
+            zmq_sequence: chain.zmq_sequence.clone(),
+        }))
+    }
+}
