@@ -1,0 +1,186 @@
+//! One way to ask a bitcoin chain, whichever backend answers.
+
+use std::time::Duration;
+
+use super::{
+    Block, ChainError, Hash, Hint, Tip, Transaction,
+    bitcoind::{Bitcoind, BitcoindConfig, BitcoindHints},
+    simulated::{Simulated, SimulatedHints},
+};
+
+/// Where the chain is asked.
+#[derive(Clone, Debug)]
+pub enum Backend {
+    /// A real bitcoind, pruned or not.
+    Bitcoind(BitcoindConfig),
+    /// The simulated chain, such as `http://127.0.0.1:17900`.
+    Simulated {
+        /// Its gRPC address.
+        url: String,
+    },
+}
+
+/// A chain backend. It holds no state of its own: every answer is the
+/// backend's present one.
+#[derive(Debug)]
+pub enum ChainAdaptor {
+    /// A real bitcoind.
+    Bitcoind(Bitcoind),
+    /// The simulated chain.
+    Simulated(Simulated),
+}
+
+impl ChainAdaptor {
+    /// Prepares the backend; asks nothing yet.
+    ///
+    /// # Errors
+    /// The configuration is unusable.
+    pub fn new(backend: &Backend) -> Result<Self, ChainError> {
+        match backend {
+            Backend::Bitcoind(config) => Bitcoind::new(config).map(Self::Bitcoind),
+            Backend::Simulated { url } => Simulated::new(url).map(Self::Simulated),
+        }
+    }
+
+    /// The hash of block 0.
+    ///
+    /// # Errors
+    /// The backend gives no answer.
+    pub fn genesis_hash(&self) -> Result<Hash, ChainError> {
+        match self {
+            Self::Bitcoind(bitcoind) => bitcoind.hash_at(0),
+            Self::Simulated(simulated) => simulated.genesis_hash(),
+        }
+    }
+
+    /// Refuses a backend of another network.
+    ///
+    /// # Errors
+    /// [`ChainError::WrongChain`], or the backend gives no answer.
+    pub fn check_genesis(&self, expected: Hash) -> Result<(), ChainError> {
+        let found = self.genesis_hash()?;
+        if found == expected {
+            Ok(())
+        } else {
+            Err(ChainError::WrongChain { expected, found })
+        }
+    }
+
+    /// The newest block.
+    ///
+    /// # Errors
+    /// The backend gives no answer, or says that it has not caught up.
+    pub fn tip(&self) -> Result<Tip, ChainError> {
+        match self {
+            Self::Bitcoind(bitcoind) => bitcoind.tip(),
+            Self::Simulated(simulated) => simulated.tip(),
+        }
+    }
+
+    /// The hash of the block at a height of the present chain.
+    ///
+    /// # Errors
+    /// The backend gives no answer, or the chain is not that high.
+    pub fn hash_at(&self, height: u32) -> Result<Hash, ChainError> {
+        match self {
+            Self::Bitcoind(bitcoind) => bitcoind.hash_at(height),
+            Self::Simulated(simulated) => simulated.hash_at(height),
+        }
+    }
+
+    /// The block `hash`, which stands at `height`.
+    ///
+    /// # Errors
+    /// The backend gives no answer, or has no such block, or has pruned it.
+    pub fn block(&self, height: u32, hash: Hash) -> Result<Block, ChainError> {
+        match self {
+            Self::Bitcoind(bitcoind) => bitcoind.block(height, hash),
+            Self::Simulated(simulated) => simulated.block(hash),
+        }
+    }
+
+    /// Whether the backend has ever heard of a block.
+    ///
+    /// # Errors
+    /// The backend gives no answer.
+    pub fn knows_block(&self, hash: Hash) -> Result<bool, ChainError> {
+        let known = match self {
+            Self::Bitcoind(bitcoind) => bitcoind.header(hash),
+            Self::Simulated(simulated) => simulated.block(hash).map(|_| ()),
+        };
+        found(known).map(|known| known.is_some())
+    }
+
+    /// The ids of all transactions that wait for a block.
+    ///
+    /// # Errors
+    /// The backend gives no answer.
+    pub fn mempool(&self) -> Result<Vec<Hash>, ChainError> {
+        match self {
+            Self::Bitcoind(bitcoind) => bitcoind.mempool(),
+            Self::Simulated(simulated) => simulated.mempool(),
+        }
+    }
+
+    /// Whether a transaction waits for a block.
+    ///
+    /// # Errors
+    /// The backend gives no answer.
+    pub fn in_mempool(&self, txid: Hash) -> Result<bool, ChainError> {
+        match self {
+            Self::Bitcoind(bitcoind) => found(bitcoind.mempool_entry(txid)).map(|it| it.is_some()),
+            Self::Simulated(simulated) => Ok(simulated.mempool()?.contains(&txid)),
+        }
+    }
+
+    /// A transaction that waits for a block; `None` when it no longer does.
+    ///
+    /// # Errors
+    /// The backend gives no answer.
+    pub fn mempool_transaction(&self, txid: Hash) -> Result<Option<Transaction>, ChainError> {
+        match self {
+            Self::Bitcoind(bitcoind) => found(bitcoind.transaction(txid)),
+            Self::Simulated(simulated) => simulated.transaction(txid),
+        }
+    }
+
+    /// Listens for hints. The first one is always a gap, because what
+    /// happened before is unknown.
+    ///
+    /// # Errors
+    /// The configuration is unusable.
+    pub fn hints(&self, context: &zmq::Context) -> Result<Hints, ChainError> {
+        Ok(match self {
+            Self::Bitcoind(bitcoind) => Hints::Bitcoind(bitcoind.hints(context)?),
+            Self::Simulated(simulated) => Hints::Simulated(simulated.hints()?),
+        })
+    }
+}
+
+fn found<T>(answer: Result<T, ChainError>) -> Result<Option<T>, ChainError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(ChainError::NotFound(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A stream of hints.
+pub enum Hints {
+    /// From bitcoind's ZeroMQ sockets.
+    Bitcoind(BitcoindHints),
+    /// From the simulated chain's `Watch`.
+    Simulated(SimulatedHints),
+}
+
+impl Hints {
+    /// The next hint, or `None` when there is none within `timeout`. What is
+    /// malformed is counted and skipped; a lost connection is made anew and
+    /// shows as a gap.
+    pub fn next(&mut self, timeout: Duration) -> Option<Hint> {
+        match self {
+            Self::Bitcoind(hints) => hints.next(timeout),
+            Self::Simulated(hints) => hints.next(timeout),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! A real bitcoind as a backend: JSON-RPC for the truth, ZeroMQ for hints.
+//!
+//! Only calls that a pruned node without transaction index answers are used.
+
+mod hints;
+mod transport;
+
+use bitcoin::{block::BlockHash, consensus::encode};
+use bitcoincore_rpc::{Client, RpcApi, jsonrpc};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+pub use hints::BitcoindHints;
+pub use transport::Credentials;
+use transport::{Transport, TransportError};
+
+use super::{Block, ChainError, Hash, Output, Tip, Transaction};
+
+/// Headers that may be ahead of blocks for a moment while a block arrives.
+const LAG_BLOCKS_MAX: u64 = 2;
+
+/// Where bitcoind is and how it knows us.
+#[derive(Clone, Debug)]
+pub struct BitcoindConfig {
+    /// Of the RPC server, such as `http://127.0.0.1:8332`.
+    pub url: String,
+    /// Cookie file, or user and password.
+    pub credentials: Credentials,
+    /// Endpoint of `-zmqpubrawtx`, where given.
+    pub zmq_rawtx: Option<String>,
+    /// Endpoint of `-zmqpubhashblock`, where given.
+    pub zmq_hashblock: Option<String>,
+    /// Endpoint of `-zmqpubsequence`, where given.
+    pub zmq_sequence: Option<String>,
+}
+
+/// A client of one bitcoind.
+#[derive(Debug)]
+pub struct Bitcoind {
+    config: BitcoindConfig,
+    client: Client,
+}
+
+#[derive(Deserialize)]
+struct ChainInfo {
+    chain: String,
+    blocks: u64,
+    headers: u64,
+    bestblockhash: BlockHash,
+    initialblockdownload: bool,
+}
+
+impl Bitcoind {
+    pub(super) fn new(config: &BitcoindConfig) -> Result<Self, ChainError> {
+        let transport = Transport::new(&config.url, config.credentials.clone())?;
+        let client = jsonrpc::Client::with_transport(transport);
+        Ok(Self {
+            config: config.clone(),
+            client: Client::from_jsonrpc(client),
+        })
+    }
+
+    pub(super) fn hints(&self, context: &zmq::Context) -> Result<BitcoindHints, ChainError> {
+        BitcoindHints::new(&self.config, context)
+    }
+
+    pub(super) fn tip(&self) -> Result<Tip, ChainError> {
+        let info: ChainInfo = self.call("getblockchaininfo", &[])?;
+        // On regtest a chain without recent blocks is not behind anybody.
+        let downloading = info.initialblockdownload && info.chain != "regtest";
+        if downloading || info.headers > info.blocks + LAG_BLOCKS_MAX {
+            return Err(ChainError::Lagging {
+                blocks: info.blocks,
+                headers: info.headers,
+            });
+        }
+        let height = u32::try_from(info.blocks).map_err(|_| ChainError::Malformed {
+            what: "getblockchaininfo",
+            detail: format!("{} blocks", info.blocks),
+        })?;
+        Ok(Tip {
+            height,
+            hash: Hash::from_internal(*info.bestblockhash.as_ref()),
+        })
+    }
+
+    pub(super) fn hash_at(&self, height: u32) -> Result<Hash, ChainError> {
+        let hash: BlockHash = self.call("getblockhash", &[json!(height)])?;
+        Ok(Hash::from_internal(*hash.as_ref()))
+    }
+
+    pub(super) fn header(&self, hash: Hash) -> Result<(), ChainError> {
+        let header: Result<Value, _> = self.call("getblockheader", &[json!(hash.to_string())]);
+        header.map(|_| ())
+    }
+
+    pub(super) fn block(&self, height: u32, hash: Hash) -> Result<Block, ChainError> {
+        let hex: String = self.call("getblock", &[json!(hash.to_string()), json!(0)])?;
+        let block: bitcoin::Block = decode("getblock", &hex)?;
+        Ok(Block {
+            height,
+            hash,
+            previous: Hash::from_internal(*block.header.prev_blockhash.as_ref()),
+            transactions: block.txdata.iter().map(transaction).collect(),
+        })
+    }
+
+    pub(super) fn mempool(&self) -> Result<Vec<Hash>, ChainError> {
+        let txids: Vec<bitcoin::Txid> = self.call("getrawmempool", &[])?;
+        let txids = txids.iter();
+        Ok(txids
+            .map(|txid| Hash::from_internal(*txid.as_ref()))
+            .collect())
+    }
+
+    pub(super) fn mempool_entry(&self, txid: Hash) -> Result<(), ChainError> {
+        let entry: Result<Value, _> = self.call("getmempoolentry", &[json!(txid.to_string())]);
+        entry.map(|_| ())
+    }
+
+    pub(super) fn transaction(&self, txid: Hash) -> Result<Transaction, ChainError> {
+        let hex: String = self.call(
+            "getrawtransaction",
+            &[json!(txid.to_string()), json!(false)],
+        )?;
+        Ok(transaction(&decode("getrawtransaction", &hex)?))
+    }
+
+    fn call<T: for<'a> Deserialize<'a>>(
+        &self,
+        what: &'static str,
+        arguments: &[Value],
+    ) -> Result<T, ChainError> {
+        self.client
+            .call(what, arguments)
+            .map_err(|error| blame(what, error))
+    }
+}
+
+fn decode<T: encode::Decodable>(what: &'static str, hex: &str) -> Result<T, ChainError> {
+    encode::deserialize_hex(hex).map_err(|error| ChainError::Malformed {
+        what,
+        detail: error.to_string(),
+    })
+}
+
+/// What a transaction pays.
+fn transaction(transaction: &bitcoin::Transaction) -> Transaction {
+    let outputs = (0..).zip(&transaction.output);
+    Transaction {
+        txid: Hash::from_internal(*transaction.compute_txid().as_ref()),
+        coinbase: transaction.is_coinbase(),
+        outputs: outputs
+            .map(|(vout, output)| Output {
+                vout,
+                script: output.script_pubkey.to_bytes(),
+                amount_sats: output.value.to_sat(),
+            })
+            .collect(),
+    }
+}
+
+/// Sorts an error by who must mend it.
+fn blame(what: &'static str, error: bitcoincore_rpc::Error) -> ChainError {
+    use bitcoincore_rpc::Error;
+    match error {
+        Error::JsonRpc(jsonrpc::Error::Rpc(error)) => refused(what, error),
+        Error::JsonRpc(jsonrpc::Error::Transport(error)) => {
+            match error.downcast::<TransportError>() {
+                Ok(error) => match *error {
+                    TransportError::Unauthorised(detail) => ChainError::Unauthorised(detail),
+                    TransportError::Unreachable(detail) => ChainError::Unreachable(detail),
+                    TransportError::Malformed(detail) => ChainError::Malformed { what, detail },
+                },
+                Err(error) => ChainError::Unreachable(error.to_string()),
+            }
+        }
+        other => ChainError::Malformed {
+            what,
+            detail: other.to_string(),
+        },
+    }
+}
+
+/// The codes of bitcoind's `rpc/protocol.h` that mean something to us.
+fn refused(what: &'static str, error: jsonrpc::error::RpcError) -> ChainError {
+    match error.code {
+        -28 => ChainError::WarmingUp(error.message),
+        // Invalid address or key: no such transaction or block. Invalid
+        // parameter: "Block height out of range".
+        -5 | -8 => ChainError::NotFound(error.message),
+        -1 if error.message.contains("pruned") => ChainError::Pruned(error.message),
+        code => ChainError::Refused {
+            what,
+            code: i64::from(code),
+            message: error.message,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,317 @@
+//! ChainNotifier: says what this node's backend shows of payments to the
+//! federation, and which block is its newest.
+//!
+//! It learns from the bus (`vend.`, `payment`, `chain`) which addresses were
+//! issued and what it has said in earlier runs, both replayed from the first
+//! block at each start. Then it says only what has changed: `payment.observe`
+//! for a payment that is somewhere else than it last said, `chain.observe` for
+//! a new newest block, and of many blocks at once only the last. Should the
+//! bus not tell of an earlier view, it is said once more, which is harmless:
+//! an observation states what is, not what happened.
+//!
+//! While the backend is down, lags, or lacks a block that the federation has
+//! agreed on, the node abstains: it says nothing, and its health says why.
+
+mod cursor;
+mod staging;
+
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    },
+    time::{Duration, Instant},
+};
+
+use bitcoin::Network;
+use dctrl_follow::{Door, Follower, Position, Verified};
+
+use super::{
+    Backend, ChainAdaptor, ChainError, Hash, Hint, Hints,
+    sync::{self, Begin},
+};
+use crate::{
+    Common, Health, Running, StartError,
+    common::{CatchUp, STOP_LATENCY, Stop},
+};
+use staging::Staging;
+
+/// Frames and hints that wait for the notifier. When it is full the bus
+/// follower and the hint reader wait; ZeroMQ then drops, and numbers show it.
+const EVENTS_WAITING_MAX: usize = 1_024;
+/// Events taken together before the backend is asked.
+const EVENTS_PER_TURN: usize = 512;
+/// After an error of the backend it is left alone for this long at first.
+const BACKOFF_MIN: Duration = Duration::from_millis(500);
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+/// How the notifier works.
+#[derive(Clone, Debug)]
+pub struct ChainNotifierConfig {
+    /// Where the chain is asked.
+    pub backend: Backend,
+    /// The network whose addresses the federation shows.
+    pub network: Network,
+    /// Block 0 of the federation's chain.
+    pub genesis_hash: Hash,
+    /// A file that keeps the last block dealt with, so that a restart walks
+    /// on from there; `None` to walk `rescan_blocks` at each start.
+    pub cursor: Option<PathBuf>,
+    /// Blocks to look through at a start without cursor.
+    pub rescan_blocks: u32,
+    /// The backend is asked at least this often, whether it gave a hint or not.
+    pub poll_every: Duration,
+    /// The whole mempool is compared at least this often.
+    pub mempool_every: Duration,
+}
+
+impl ChainNotifierConfig {
+    /// With the usual times, for a backend.
+    #[must_use]
+    pub fn new(backend: Backend, network: Network, genesis_hash: Hash) -> Self {
+        Self {
+            backend,
+            network,
+            genesis_hash,
+            cursor: None,
+            rescan_blocks: 1_008,
+            poll_every: Duration::from_secs(5),
+            mempool_every: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Starts the notifier.
+///
+/// # Errors
+/// The configuration is unusable, or the backend belongs to another network.
+/// A backend that does not answer yet is no error: the notifier abstains
+/// until it does, and checks its network then.
+pub fn start(common: Common, config: ChainNotifierConfig) -> Result<Running, StartError> {
+    let adaptor = ChainAdaptor::new(&config.backend)?;
+    let confirmed = match adaptor.check_genesis(config.genesis_hash) {
+        Ok(()) => true,
+        Err(error @ ChainError::WrongChain { .. }) => return Err(error.into()),
+        Err(_) => false,
+    };
+    let hints = adaptor.hints(&common.context)?;
+    let follower = common.follow(&["vend.", "payment", "chain"], Position::default())?;
+    let health = Health::default();
+    let mut running = Running::new("chain-notifier", health.clone());
+    let (events, received) = sync_channel(EVENTS_WAITING_MAX);
+    let stop = running.stop_flag();
+    running.spawn({
+        let (events, stop, health) = (events.clone(), stop.clone(), health.clone());
+        move || pass_frames(follower, &events, &stop, &health)
+    })?;
+    running.spawn({
+        let stop = stop.clone();
+        move || pass_hints(hints, &events, &stop)
+    })?;
+    let notifier = Notifier {
+        door: common.door(),
+        begin: Begin {
+            cursor: config.cursor.as_deref().and_then(cursor::read),
+            rescan_blocks: config.rescan_blocks,
+        },
+        staging: Staging::new(common, config.network),
+        adaptor,
+        health,
+        config,
+        confirmed,
+        caught_up: false,
+        mempool: BTreeSet::new(),
+        scan: true,
+        failures: 0,
+    };
+    running.spawn(move || notifier.run(&received, &stop))?;
+    Ok(running)
+}
+
+enum Event {
+    Frame(Box<Verified>),
+    /// Everything that the bus had to tell of the past has come.
+    CaughtUp,
+    Hint(Hint),
+}
+
+fn pass_frames(mut follower: Follower, events: &SyncSender<Event>, stop: &Stop, health: &Health) {
+    let mut catch_up = CatchUp::new();
+    while !stop.is_set() {
+        let event = match follower.next(STOP_LATENCY) {
+            Ok(Some(frame)) => Event::Frame(Box::new(frame)),
+            Ok(None) if catch_up.is_done() || !catch_up.idle(&follower) => continue,
+            Ok(None) => Event::CaughtUp,
+            Err(error) => {
+                health.raise("bus", format!("the bus cannot be followed: {error}"));
+                return;
+            }
+        };
+        if events.send(event).is_err() {
+            return;
+        }
+    }
+}
+
+fn pass_hints(mut hints: Hints, events: &SyncSender<Event>, stop: &Stop) {
+    while !stop.is_set() {
+        if let Some(hint) = hints.next(STOP_LATENCY) {
+            if events.send(Event::Hint(hint)).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+struct Notifier {
+    config: ChainNotifierConfig,
+    adaptor: ChainAdaptor,
+    door: Door,
+    health: Health,
+    staging: Staging,
+    begin: Begin,
+    /// The backend's block 0 was seen to be the federation's.
+    confirmed: bool,
+    caught_up: bool,
+    /// Ids of the mempool's transactions that have been read.
+    mempool: BTreeSet<Hash>,
+    /// The mempool must be compared.
+    scan: bool,
+    failures: u32,
+}
+
+impl Notifier {
+    fn run(mut self, events: &Receiver<Event>, stop: &Arc<Stop>) {
+        let mut ask_at = Instant::now();
+        let mut scan_at = Instant::now();
+        while !stop.is_set() {
+            let wait = self.wait(ask_at);
+            match events.recv_timeout(wait) {
+                Ok(event) => {
+                    let mut news = self.take(event);
+                    let more = std::iter::from_fn(|| events.try_recv().ok());
+                    for event in more.take(EVENTS_PER_TURN) {
+                        news |= self.take(event);
+                    }
+                    if news && self.failures == 0 {
+                        ask_at = Instant::now();
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let now = Instant::now();
+            self.scan |= now >= scan_at;
+            if self.caught_up && now >= ask_at {
+                let scanning = self.scan;
+                ask_at = now + self.ask(stop);
+                if scanning && !self.scan {
+                    scan_at = now + self.config.mempool_every;
+                }
+            }
+            self.hand_in();
+        }
+    }
+
+    /// How long nothing needs to be done unless something happens.
+    fn wait(&self, ask_at: Instant) -> Duration {
+        let mut wait = STOP_LATENCY;
+        if self.caught_up {
+            wait = wait.min(ask_at.saturating_duration_since(Instant::now()));
+        }
+        if let Some(due) = self.staging.due_in() {
+            wait = wait.min(due);
+        }
+        wait
+    }
+
+    /// Whether the backend should be asked soon.
+    fn take(&mut self, event: Event) -> bool {
+        match event {
+            Event::Frame(frame) => self.staging.frame(&frame.body),
+            Event::CaughtUp => {
+                self.caught_up = true;
+                true
+            }
+            Event::Hint(Hint::Transaction(transaction)) => {
+                self.staging.watch.see(&transaction);
+                !self.staging.watch.unchecked().is_empty()
+            }
+            Event::Hint(Hint::Removed(txid)) => {
+                self.staging.watch.removed(txid);
+                !self.staging.watch.unchecked().is_empty()
+            }
+            Event::Hint(Hint::Block) => true,
+            Event::Hint(Hint::Gap { topic }) => {
+                tracing::debug!(topic, "hints were lost: looking at everything again");
+                self.scan = true;
+                true
+            }
+        }
+    }
+
+    /// Asks the backend, and tells how long to leave it alone.
+    fn ask(&mut self, stop: &Stop) -> Duration {
+        match self.refresh(stop) {
+            Ok(()) => {
+                self.failures = 0;
+                self.health.clear("backend");
+                self.config.poll_every
+            }
+            Err(error) => {
+                self.staging.abstain = true;
+                self.scan = true;
+                self.health
+                    .raise("backend", format!("abstaining from votes: {error}"));
+                let backoff = BACKOFF_MIN * (1 << self.failures.min(6));
+                self.failures += 1;
+                backoff.min(BACKOFF_MAX)
+            }
+        }
+    }
+
+    fn refresh(&mut self, stop: &Stop) -> Result<(), ChainError> {
+        if !self.confirmed {
+            self.adaptor.check_genesis(self.config.genesis_hash)?;
+            self.confirmed = true;
+        }
+        let go_on = || !stop.is_set();
+        let watch = &mut self.staging.watch;
+        let tip = sync::walk(&self.adaptor, watch, self.begin, &go_on)?;
+        if std::mem::take(&mut self.scan) {
+            sync::scan_mempool(&self.adaptor, watch, &mut self.mempool, &go_on)?;
+        }
+        sync::check(&self.adaptor, watch)?;
+        if let Some(agreed) = self.staging.ahead_of(tip) {
+            if !self.adaptor.knows_block(agreed.hash)? {
+                return Err(ChainError::Lagging {
+                    blocks: u64::from(tip.height),
+                    headers: u64::from(agreed.height),
+                });
+            }
+        }
+        self.staging.abstain = false;
+        Ok(())
+    }
+
+    fn hand_in(&mut self) {
+        self.staging.stage();
+        self.staging.work(&self.door);
+        if self.staging.unreachable() {
+            self.health.raise("door", "no node takes observations");
+        } else {
+            self.health.clear("door");
+        }
+        if let (Some(path), Some(tip)) = (&self.config.cursor, self.staging.settled_tip()) {
+            // A restart without or with an old cursor only walks further.
+            match cursor::write(path, tip) {
+                Ok(()) => self.health.clear("cursor"),
+                Err(error) => self
+                    .health
+                    .raise("cursor", format!("{}: {error}", path.display())),
+            }
+        }
+    }
+}

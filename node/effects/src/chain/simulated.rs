@@ -1,0 +1,222 @@
+//! The simulated chain as a backend: a gRPC client.
+
+use std::{future::Future, time::Duration};
+
+use dctrl_proto::v1::{
+    self, sim_notice::Notice, simulated_chain_client::SimulatedChainClient as Client,
+};
+use tokio::runtime::{Builder, Runtime};
+use tonic::{
+    Code, Status, Streaming,
+    transport::{Channel, Endpoint},
+};
+
+use super::{Block, ChainError, Hash, Hint, Tip, Transaction, wire};
+
+/// How long one call may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Largest answer, bytes: a full mempool of the model.
+const ANSWER_BYTES_MAX: usize = 8 << 20;
+/// How long to wait before a lost stream of notices is opened again.
+const REOPEN_DELAY: Duration = Duration::from_millis(200);
+
+/// A client of the simulated chain, for use outside any async runtime.
+#[derive(Debug)]
+pub struct Simulated {
+    endpoint: Endpoint,
+    runtime: Runtime,
+    client: Client<Channel>,
+}
+
+impl Simulated {
+    pub(super) fn new(url: &str) -> Result<Self, ChainError> {
+        let endpoint = Endpoint::from_shared(url.to_owned())
+            .map_err(|error| ChainError::Config {
+                field: "chain.url",
+                problem: format!("{url} is not a URL: {error}"),
+            })?
+            .connect_timeout(CALL_TIMEOUT);
+        let runtime = runtime()?;
+        let client = connect(&endpoint, &runtime);
+        Ok(Self {
+            endpoint,
+            runtime,
+            client,
+        })
+    }
+
+    pub(super) fn genesis_hash(&self) -> Result<Hash, ChainError> {
+        wire::read_hash("GetTip", &self.get_tip()?.genesis_hash)
+    }
+
+    pub(super) fn tip(&self) -> Result<Tip, ChainError> {
+        let tip = self.get_tip()?;
+        Ok(Tip {
+            height: tip.height,
+            hash: wire::read_hash("GetTip", &tip.hash)?,
+        })
+    }
+
+    pub(super) fn hash_at(&self, height: u32) -> Result<Hash, ChainError> {
+        let request = v1::SimBlockRequest { height };
+        let mut client = self.client.clone();
+        let block = self.call("GetBlockByHeight", async move {
+            client.get_block_by_height(request).await
+        })?;
+        wire::read_hash("GetBlockByHeight", &block.hash)
+    }
+
+    pub(super) fn block(&self, hash: Hash) -> Result<Block, ChainError> {
+        let request = v1::SimBlockHashRequest {
+            hash: hash.0.to_vec(),
+        };
+        let mut client = self.client.clone();
+        let block = self.call("GetBlockByHash", async move {
+            client.get_block_by_hash(request).await
+        })?;
+        wire::read_block("GetBlockByHash", block)
+    }
+
+    pub(super) fn mempool(&self) -> Result<Vec<Hash>, ChainError> {
+        let waiting = self.get_mempool()?.transactions;
+        let txids = waiting
+            .iter()
+            .map(|one| wire::read_hash("GetMempool", &one.txid));
+        txids.collect()
+    }
+
+    pub(super) fn transaction(&self, txid: Hash) -> Result<Option<Transaction>, ChainError> {
+        let mut waiting = self.get_mempool()?.transactions.into_iter();
+        waiting
+            .find(|one| one.txid == txid.0)
+            .map(|one| wire::read_transaction("GetMempool", one))
+            .transpose()
+    }
+
+    pub(super) fn hints(&self) -> Result<SimulatedHints, ChainError> {
+        let runtime = runtime()?;
+        let client = connect(&self.endpoint, &runtime);
+        Ok(SimulatedHints {
+            runtime,
+            client,
+            stream: None,
+            last: None,
+        })
+    }
+
+    fn get_tip(&self) -> Result<v1::SimTip, ChainError> {
+        let mut client = self.client.clone();
+        self.call("GetTip", async move {
+            client.get_tip(v1::GetTipRequest {}).await
+        })
+    }
+
+    fn get_mempool(&self) -> Result<v1::SimMempool, ChainError> {
+        let mut client = self.client.clone();
+        self.call("GetMempool", async move {
+            client.get_mempool(v1::GetMempoolRequest {}).await
+        })
+    }
+
+    fn call<T>(
+        &self,
+        what: &'static str,
+        answer: impl Future<Output = Result<tonic::Response<T>, Status>>,
+    ) -> Result<T, ChainError> {
+        let answer = self
+            .runtime
+            .block_on(async { tokio::time::timeout(CALL_TIMEOUT, answer).await });
+        match answer {
+            Ok(Ok(answer)) => Ok(answer.into_inner()),
+            Ok(Err(status)) => Err(blame(what, &status)),
+            Err(_) => Err(ChainError::Unreachable(format!("{what} timed out"))),
+        }
+    }
+}
+
+fn runtime() -> Result<Runtime, ChainError> {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| ChainError::Unreachable(format!("no runtime: {error}")))
+}
+
+fn connect(endpoint: &Endpoint, runtime: &Runtime) -> Client<Channel> {
+    let _inside = runtime.enter();
+    Client::new(endpoint.connect_lazy()).max_decoding_message_size(ANSWER_BYTES_MAX)
+}
+
+fn blame(what: &'static str, status: &Status) -> ChainError {
+    match status.code() {
+        Code::NotFound => ChainError::NotFound(status.message().to_owned()),
+        Code::Unavailable | Code::Unknown | Code::DeadlineExceeded | Code::Cancelled => {
+            ChainError::Unreachable(format!("{what}: {}", status.message()))
+        }
+        code => ChainError::Refused {
+            what,
+            code: i64::from(code as i32),
+            message: status.message().to_owned(),
+        },
+    }
+}
+
+/// Notices of the simulated chain as hints.
+#[derive(Debug)]
+pub struct SimulatedHints {
+    runtime: Runtime,
+    client: Client<Channel>,
+    stream: Option<Streaming<v1::SimNotice>>,
+    /// Sequence number of the last notice of this stream.
+    last: Option<u64>,
+}
+
+impl SimulatedHints {
+    pub(in crate::chain) fn next(&mut self, timeout: Duration) -> Option<Hint> {
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            None => return self.open(timeout),
+        };
+        let message = self
+            .runtime
+            .block_on(async { tokio::time::timeout(timeout, stream.message()).await });
+        match message {
+            Err(_) => None,
+            Ok(Ok(Some(notice))) => self.read(notice),
+            Ok(Ok(None) | Err(_)) => {
+                self.stream = None;
+                None
+            }
+        }
+    }
+
+    /// Opens the stream; what happened before it opened is a gap.
+    fn open(&mut self, timeout: Duration) -> Option<Hint> {
+        let client = &mut self.client;
+        let opened = self.runtime.block_on(async {
+            let opened = tokio::time::timeout(timeout, client.watch(v1::SimWatchRequest {})).await;
+            if !matches!(opened, Ok(Ok(_))) {
+                tokio::time::sleep(REOPEN_DELAY.min(timeout)).await;
+            }
+            opened
+        });
+        let stream = opened.ok()?.ok()?;
+        self.stream = Some(stream.into_inner());
+        self.last = None;
+        Some(Hint::Gap { topic: "watch" })
+    }
+
+    fn read(&mut self, notice: v1::SimNotice) -> Option<Hint> {
+        let expected = self.last.replace(notice.sequence).map(|last| last + 1);
+        if expected.is_some_and(|expected| expected != notice.sequence) {
+            // The notice itself is covered by looking at everything again.
+            return Some(Hint::Gap { topic: "watch" });
+        }
+        match notice.notice? {
+            Notice::Added(transaction) => wire::read_transaction("Watch", transaction)
+                .ok()
+                .map(Hint::Transaction),
+            Notice::RemovedTxid(txid) => Hash::from_slice(&txid).map(Hint::Removed),
+            Notice::Block(_) | Notice::Disconnected(_) => Some(Hint::Block),
+        }
+    }
+}

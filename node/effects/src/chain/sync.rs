@@ -1,0 +1,168 @@
+//! Brings a [`Watch`] up to what the backend knows now: the walk from the
+//! last known block, back to the common ancestor after a reorganisation, and
+//! the look into the mempool.
+
+use std::collections::BTreeSet;
+
+use super::{ChainAdaptor, ChainError, Hash, Tip, watch::Watch};
+
+/// A chain that changes during the walk is walked again, this often.
+const WALKS_MAX: usize = 10;
+/// Transactions of the mempool that one look reads whole. What lies beyond
+/// is met when it is mined.
+const MEMPOOL_READ_MAX: usize = 50_000;
+
+/// Where to begin on a chain of which nothing is known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begin {
+    /// The last block that an earlier run had dealt with.
+    pub(super) cursor: Option<Tip>,
+    /// Without such a block: how far below the tip to begin.
+    pub(super) rescan_blocks: u32,
+}
+
+/// Walks to the present tip. `go_on` is asked before each block; the walk
+/// ends early, and can be continued, when it says no.
+pub(super) fn walk(
+    adaptor: &ChainAdaptor,
+    watch: &mut Watch,
+    begin: Begin,
+    go_on: &dyn Fn() -> bool,
+) -> Result<Tip, ChainError> {
+    let mut tip = adaptor.tip()?;
+    for _ in 0..WALKS_MAX {
+        if watch.tip() == Some(tip) {
+            break;
+        }
+        drop_stale(adaptor, watch, tip)?;
+        if watch.tip().is_none() {
+            start(adaptor, watch, tip, begin)?;
+        }
+        match climb(adaptor, watch, tip, go_on) {
+            // The chain was reorganised under our feet.
+            Err(ChainError::NotFound(_)) => {}
+            other => other?,
+        }
+        if !go_on() {
+            break;
+        }
+        tip = adaptor.tip()?;
+    }
+    verify(adaptor, watch)?;
+    Ok(watch.tip().unwrap_or(tip))
+}
+
+/// Disconnects the blocks that are no longer in the chain.
+fn drop_stale(adaptor: &ChainAdaptor, watch: &mut Watch, tip: Tip) -> Result<(), ChainError> {
+    while let Some(last) = watch.tip() {
+        if last.height <= tip.height {
+            match adaptor.hash_at(last.height) {
+                Ok(hash) if hash == last.hash => return Ok(()),
+                Ok(_) | Err(ChainError::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        watch.disconnect();
+    }
+    Ok(())
+}
+
+/// Looks whether the blocks that earlier runs believed in still stand.
+fn verify(adaptor: &ChainAdaptor, watch: &mut Watch) -> Result<(), ChainError> {
+    for (height, hash) in watch.blocks_to_verify() {
+        let there = match adaptor.hash_at(height) {
+            Ok(found) => found == hash,
+            Err(ChainError::NotFound(_)) => false,
+            Err(error) => return Err(error),
+        };
+        if !there {
+            watch.not_in_chain(hash);
+        }
+    }
+    watch.verified();
+    Ok(())
+}
+
+/// Finds where to begin.
+fn start(
+    adaptor: &ChainAdaptor,
+    watch: &mut Watch,
+    tip: Tip,
+    begin: Begin,
+) -> Result<(), ChainError> {
+    let mut below = tip.height.saturating_sub(if watch.watches_nothing() {
+        0
+    } else {
+        begin.rescan_blocks
+    });
+    if let Some(cursor) = begin.cursor.filter(|cursor| cursor.height <= tip.height) {
+        if adaptor.hash_at(cursor.height)? == cursor.hash {
+            below = cursor.height;
+        }
+    }
+    let hash = adaptor.hash_at(below)?;
+    watch.begin_above(Tip {
+        height: below,
+        hash,
+    });
+    Ok(())
+}
+
+/// Connects block after block up to `tip`.
+fn climb(
+    adaptor: &ChainAdaptor,
+    watch: &mut Watch,
+    tip: Tip,
+    go_on: &dyn Fn() -> bool,
+) -> Result<(), ChainError> {
+    while let Some(last) = watch.tip().filter(|last| last.height < tip.height) {
+        if !go_on() {
+            return Ok(());
+        }
+        let height = last.height + 1;
+        let hash = adaptor.hash_at(height)?;
+        let block = adaptor.block(height, hash)?;
+        if block.previous != last.hash {
+            return Ok(());
+        }
+        watch.connect(&block);
+    }
+    Ok(())
+}
+
+/// Asks for each payment of which it is unknown whether it still waits.
+pub(super) fn check(adaptor: &ChainAdaptor, watch: &mut Watch) -> Result<(), ChainError> {
+    for txid in watch.unchecked() {
+        let waits = adaptor.in_mempool(txid)?;
+        watch.checked(txid, waits);
+    }
+    Ok(())
+}
+
+/// Reads the transactions of the mempool that were not there at the last
+/// look, whose ids are in `before`, and asks again for all unconfirmed
+/// payments.
+pub(super) fn scan_mempool(
+    adaptor: &ChainAdaptor,
+    watch: &mut Watch,
+    before: &mut BTreeSet<Hash>,
+    go_on: &dyn Fn() -> bool,
+) -> Result<(), ChainError> {
+    let now: BTreeSet<Hash> = adaptor.mempool()?.into_iter().collect();
+    before.retain(|txid| now.contains(txid));
+    let news: Vec<Hash> = now.difference(before).copied().collect();
+    for txid in news.into_iter().take(MEMPOOL_READ_MAX) {
+        if !go_on() {
+            return Ok(());
+        }
+        if let Some(transaction) = adaptor.mempool_transaction(txid)? {
+            watch.see(&transaction);
+        }
+        before.insert(txid);
+    }
+    watch.recheck();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,371 @@
+//! What this node believes about payments to the federation, and which part
+//! of it it has not yet said. Pure: no socket, no clock.
+//!
+//! A payment is somewhere ([`Place`]); a view is what the node says of it. A
+//! view is said once, and again only after it has changed.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use dctrl_proto::v1::{Outpoint, Payment, PaymentObserve, PaymentState, PaymentView};
+
+use super::{Block, Hash, Output, Tip, Transaction, seen::Seen};
+
+/// Addresses watched. They are never given up, since late payments count.
+pub(super) const SCRIPTS_MAX: usize = 1_000_000;
+/// Payments kept; the oldest final ones go first.
+const PAYMENTS_MAX: usize = 200_000;
+/// Newest blocks whose hashes are kept, which is the deepest reorganisation
+/// that is followed block by block.
+pub(super) const BLOCKS_KEPT: usize = 300;
+/// Blocks until a block's reward can be spent, and so counts as a payment.
+const COINBASE_DEPTH: u32 = 100;
+
+/// An outpoint in the order of the map.
+pub(super) type Key = (Hash, u32);
+
+/// Where a payment was last found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// To be looked for in the mempool.
+    Unchecked,
+    Mempool,
+    Block(Tip),
+    /// Neither in the mempool nor in the chain.
+    Absent,
+}
+
+#[derive(Debug)]
+struct Known {
+    address_index: u32,
+    amount_sats: u64,
+    coinbase: bool,
+    place: Place,
+    /// The view that was said last.
+    said: Option<Place>,
+    /// It was said since this process began, so the bus, which tells of
+    /// older views while it catches up, knows nothing newer.
+    said_here: bool,
+    is_final: bool,
+}
+
+/// The node's view of the chain, as far as the federation cares.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    scripts: BTreeMap<Vec<u8>, u32>,
+    payments: BTreeMap<Key, Known>,
+    seen: Seen,
+    /// Newest last, without holes.
+    blocks: VecDeque<Tip>,
+    /// Some payments stand in blocks that were not seen in this run.
+    unverified: bool,
+}
+
+impl Watch {
+    /// The newest block that has been looked at.
+    pub(super) fn tip(&self) -> Option<Tip> {
+        self.blocks.back().copied()
+    }
+
+    /// The block `depth` below the newest one, where it is kept.
+    pub(super) fn below_tip(&self, depth: usize) -> Option<Tip> {
+        let position = self.blocks.len().checked_sub(1 + depth)?;
+        self.blocks.get(position).copied()
+    }
+
+    pub(super) fn watches_nothing(&self) -> bool {
+        self.scripts.is_empty()
+    }
+
+    /// Watches an address from now on, and finds what has paid it already.
+    /// False when there are too many.
+    pub(super) fn watch(&mut self, script: Vec<u8>, address_index: u32) -> bool {
+        if self.scripts.contains_key(&script) {
+            return true;
+        }
+        if self.scripts.len() >= SCRIPTS_MAX {
+            return false;
+        }
+        for early in self.seen.to_script(&script) {
+            let place = match early.block {
+                Some(block) if self.blocks.contains(&block) => Place::Block(block),
+                _ => Place::Unchecked,
+            };
+            self.found(
+                early.txid,
+                early.coinbase,
+                &early.output,
+                address_index,
+                place,
+            );
+        }
+        self.scripts.insert(script, address_index);
+        true
+    }
+
+    /// A transaction passed by. Where it is now must be asked.
+    pub(super) fn see(&mut self, transaction: &Transaction) {
+        self.seen.add(transaction, None);
+        self.matches(transaction, Place::Unchecked);
+    }
+
+    /// The next block of the chain.
+    pub(super) fn connect(&mut self, block: &Block) {
+        let tip = Tip {
+            height: block.height,
+            hash: block.hash,
+        };
+        for transaction in &block.transactions {
+            self.seen.add(transaction, Some(tip));
+            self.matches(transaction, Place::Block(tip));
+        }
+        self.blocks.push_back(tip);
+        if self.blocks.len() > BLOCKS_KEPT {
+            self.blocks.pop_front();
+        }
+        // What the block displaced by spending the same coins is gone.
+        self.recheck();
+    }
+
+    /// The newest block has left the chain: its payments must be looked for.
+    pub(super) fn disconnect(&mut self) {
+        let Some(gone) = self.blocks.pop_back() else {
+            return;
+        };
+        for known in self.payments.values_mut() {
+            if known.place == Place::Block(gone) {
+                known.place = Place::Unchecked;
+            }
+        }
+    }
+
+    /// Begins anew above `below`, after which nothing is known of the chain.
+    pub(super) fn begin_above(&mut self, below: Tip) {
+        self.blocks.clear();
+        self.blocks.push_back(below);
+        self.unverified = true;
+    }
+
+    /// Blocks in which payments stand though nobody knows whether they are
+    /// still in the chain.
+    pub(super) fn blocks_to_verify(&self) -> BTreeSet<(u32, Hash)> {
+        if !self.unverified {
+            return BTreeSet::new();
+        }
+        let places = self.payments.values().filter(|known| !known.is_final);
+        places
+            .filter_map(|known| match known.place {
+                Place::Block(tip) if !self.blocks.contains(&tip) => Some((tip.height, tip.hash)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// All of [`Self::blocks_to_verify`] have been asked for.
+    pub(super) fn verified(&mut self) {
+        self.unverified = false;
+    }
+
+    /// A block is not in the chain.
+    pub(super) fn not_in_chain(&mut self, hash: Hash) {
+        for known in self.payments.values_mut() {
+            if matches!(known.place, Place::Block(tip) if tip.hash == hash) {
+                known.place = Place::Unchecked;
+            }
+        }
+    }
+
+    /// All unconfirmed payments must be looked for again.
+    pub(super) fn recheck(&mut self) {
+        for known in self.payments.values_mut() {
+            if known.place == Place::Mempool {
+                known.place = Place::Unchecked;
+            }
+        }
+    }
+
+    /// A transaction may have left the mempool.
+    pub(super) fn removed(&mut self, txid: Hash) {
+        for (_, known) in self.payments.range_mut((txid, 0)..=(txid, u32::MAX)) {
+            if known.place == Place::Mempool {
+                known.place = Place::Unchecked;
+            }
+        }
+    }
+
+    /// Transactions to look for in the mempool.
+    pub(super) fn unchecked(&self) -> BTreeSet<Hash> {
+        let unchecked = self.payments.iter();
+        unchecked
+            .filter(|(_, known)| known.place == Place::Unchecked)
+            .map(|((txid, _), _)| *txid)
+            .collect()
+    }
+
+    /// The answer for a transaction of [`Self::unchecked`].
+    pub(super) fn checked(&mut self, txid: Hash, in_mempool: bool) {
+        for (_, known) in self.payments.range_mut((txid, 0)..=(txid, u32::MAX)) {
+            if known.place == Place::Unchecked {
+                known.place = if in_mempool {
+                    Place::Mempool
+                } else {
+                    Place::Absent
+                };
+            }
+        }
+    }
+
+    /// The bus tells of a payment, and perhaps of this node's own earlier view.
+    pub(super) fn told(&mut self, payment: &Payment, own_index: Option<u32>) {
+        let Some(key) = payment.outpoint.as_ref().and_then(key) else {
+            return;
+        };
+        let is_final = payment.state() == PaymentState::Final;
+        if let Some(known) = self.payments.get_mut(&key) {
+            known.is_final = is_final;
+        }
+        let votes = payment.votes.iter();
+        let own = votes
+            .filter(|vote| Some(vote.node) == own_index)
+            .find_map(|vote| place(vote.view(), vote.block_height, &vote.block_hash));
+        let Some(own) = own else { return };
+        let known = self.payments.entry(key).or_insert(Known {
+            address_index: payment.address_index,
+            amount_sats: payment.amount_sats,
+            coinbase: false,
+            place: Place::Unchecked,
+            said: None,
+            said_here: false,
+            is_final,
+        });
+        if known.said_here {
+            return;
+        }
+        known.said = Some(own);
+        if matches!(own, Place::Block(_)) && !matches!(known.place, Place::Block(_)) {
+            // An earlier run found it there; whether it still is, is verified.
+            known.place = own;
+            self.unverified = true;
+        }
+    }
+
+    /// What has changed since it was last said.
+    pub(super) fn unsaid(&self) -> Vec<(Key, PaymentObserve)> {
+        let height = self.tip().map_or(0, |tip| tip.height);
+        let changed = self.payments.iter().filter(|(_, known)| {
+            let grown = match known.place {
+                Place::Block(tip) => height + 1 >= tip.height + COINBASE_DEPTH,
+                _ => false,
+            };
+            known.place != Place::Unchecked
+                && known.said != Some(known.place)
+                // Nobody needs to hear that there is nothing.
+                && (known.said.is_some() || known.place != Place::Absent)
+                && (!known.coinbase || grown)
+        });
+        changed
+            .map(|(key, known)| (*key, observation(*key, known)))
+            .collect()
+    }
+
+    /// The present view of a payment is on its way.
+    pub(super) fn said(&mut self, key: Key) {
+        if let Some(known) = self.payments.get_mut(&key) {
+            known.said = Some(known.place);
+            known.said_here = true;
+        }
+    }
+
+    /// The view never reached the ledger: it must be said again.
+    pub(super) fn unsay(&mut self, key: Key) {
+        if let Some(known) = self.payments.get_mut(&key) {
+            // No place that is ever said, so that even an absence is news.
+            known.said = Some(Place::Unchecked);
+        }
+    }
+
+    fn matches(&mut self, transaction: &Transaction, place: Place) {
+        for output in &transaction.outputs {
+            if let Some(address_index) = self.scripts.get(&output.script).copied() {
+                let Transaction { txid, coinbase, .. } = *transaction;
+                self.found(txid, coinbase, output, address_index, place);
+            }
+        }
+    }
+
+    fn found(
+        &mut self,
+        txid: Hash,
+        coinbase: bool,
+        output: &Output,
+        address_index: u32,
+        place: Place,
+    ) {
+        self.make_room();
+        let known = self.payments.entry((txid, output.vout)).or_insert(Known {
+            address_index,
+            amount_sats: output.amount_sats,
+            coinbase,
+            place,
+            said: None,
+            said_here: false,
+            is_final: false,
+        });
+        known.coinbase = coinbase;
+        // A passing transaction says nothing against a block.
+        if !(matches!(known.place, Place::Block(_)) && place == Place::Unchecked) {
+            known.place = place;
+        }
+    }
+
+    fn make_room(&mut self) {
+        if self.payments.len() < PAYMENTS_MAX {
+            return;
+        }
+        let rank = |known: &Known| match known.place {
+            Place::Block(tip) => (!known.is_final, tip.height),
+            _ => (true, u32::MAX),
+        };
+        let oldest = self.payments.iter().min_by_key(|(_, known)| rank(known));
+        if let Some(key) = oldest.map(|(key, _)| *key) {
+            self.payments.remove(&key);
+        }
+    }
+}
+
+fn key(outpoint: &Outpoint) -> Option<Key> {
+    Some((Hash::from_slice(&outpoint.txid)?, outpoint.vout))
+}
+
+fn place(view: PaymentView, height: u32, hash: &[u8]) -> Option<Place> {
+    match view {
+        PaymentView::InMempool => Some(Place::Mempool),
+        PaymentView::InBlock => Some(Place::Block(Tip {
+            height,
+            hash: Hash::from_slice(hash)?,
+        })),
+        PaymentView::Absent => Some(Place::Absent),
+        PaymentView::Unspecified => None,
+    }
+}
+
+fn observation(key: Key, known: &Known) -> PaymentObserve {
+    let (view, block) = match known.place {
+        Place::Mempool => (PaymentView::InMempool, None),
+        Place::Block(tip) => (PaymentView::InBlock, Some(tip)),
+        Place::Absent | Place::Unchecked => (PaymentView::Absent, None),
+    };
+    PaymentObserve {
+        outpoint: Some(Outpoint {
+            txid: key.0.0.to_vec(),
+            vout: key.1,
+        }),
+        address_index: known.address_index,
+        amount_sats: known.amount_sats,
+        view: view.into(),
+        block_height: block.map_or(0, |tip| tip.height),
+        block_hash: block.map_or(Vec::new(), |tip| tip.hash.0.to_vec()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

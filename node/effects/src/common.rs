@@ -1,0 +1,280 @@
+//! What all effects share: how they are started, and how they are stopped.
+
+use std::{
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use dctrl_access::Identity;
+use dctrl_consensus::PublicKey;
+use dctrl_follow::{Door, Federation, Follower, FollowerConfig, Position};
+
+use crate::Health;
+
+/// How long an effect may sit in one wait before it looks whether it shall
+/// stop, and so about how long `join` takes.
+pub(crate) const STOP_LATENCY: Duration = Duration::from_millis(250);
+
+/// The present time, milliseconds since the Unix epoch.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// What every effect needs to take part in the federation.
+#[derive(Clone)]
+pub struct Common {
+    /// The process's ZeroMQ context.
+    pub context: zmq::Context,
+    /// The federation as its genesis says.
+    pub federation: Federation,
+    /// Roster positions of the nodes to follow and to submit to: usually the
+    /// own one alone.
+    pub nodes: Vec<usize>,
+    /// Signs the actions; the node's own key for observations.
+    pub identity: Arc<Identity>,
+    /// The node's clock.
+    pub clock: Clock,
+}
+
+impl Common {
+    /// Follows `topics` from after a position.
+    pub(crate) fn follow(&self, topics: &[&str], after: Position) -> Result<Follower, StartError> {
+        Ok(Follower::start(FollowerConfig {
+            context: self.context.clone(),
+            federation: self.federation.clone(),
+            nodes: self.nodes.clone(),
+            curve_secret: self.identity.curve_secret(),
+            topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+            after,
+        })?)
+    }
+
+    /// The door of the nodes to submit to.
+    pub(crate) fn door(&self) -> Door {
+        Door::connect(
+            self.context.clone(),
+            &self.federation,
+            &self.nodes,
+            self.identity.curve_secret(),
+        )
+    }
+
+    /// The roster position of the identity that signs, where it is a node's.
+    pub(crate) fn own_index(&self) -> Option<u32> {
+        let key = PublicKey(self.identity.public_key());
+        let index = self.federation.roster.index_of(&key)?;
+        Some(u32::from(index.0))
+    }
+}
+
+/// Why an effect did not start. All of these are the operator's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The bus could not be joined.
+    #[error("cannot follow the bus: {0}")]
+    Follow(#[from] dctrl_follow::FollowError),
+    /// The bitcoin backend belongs to another network or cannot be used.
+    #[error("chain backend: {0}")]
+    Chain(#[from] crate::chain::ChainError),
+    /// A file of the effect cannot be used.
+    #[error("{path}: {source}")]
+    File {
+        /// The file or folder.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The log on disk does not verify, so nothing may be appended to it.
+    #[error("event log: {0}")]
+    Log(#[from] crate::event_logger::LogError),
+    /// The configuration contradicts itself.
+    #[error("{field}: {problem}")]
+    Config {
+        /// The key at fault.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The system refused a thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// An effect at work. Dropping it asks it to stop; [`Running::join`] waits.
+pub struct Running {
+    name: &'static str,
+    stop: Arc<Stop>,
+    health: Health,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// The effect's name, for logs.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Present troubles of the effect.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    /// Asks the effect to stop and returns at once.
+    pub fn stop(&self) {
+        self.stop.set();
+    }
+
+    /// Stops the effect and waits for its threads.
+    pub fn join(mut self) {
+        self.stop.set();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!(effect = self.name, "a thread of the effect panicked");
+            }
+        }
+    }
+
+    pub(crate) fn new(name: &'static str, health: Health) -> Self {
+        Self {
+            name,
+            stop: Arc::new(Stop::default()),
+            health,
+            threads: Vec::new(),
+        }
+    }
+
+    pub(crate) fn stop_flag(&self) -> Arc<Stop> {
+        self.stop.clone()
+    }
+
+    /// Adds one thread to the effect.
+    pub(crate) fn spawn(&mut self, work: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+        let thread = std::thread::Builder::new()
+            .name(self.name.to_owned())
+            .spawn(work)
+            .map_err(StartError::Thread)?;
+        self.threads.push(thread);
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.set();
+    }
+}
+
+/// Tells when a follower has handed out what there was before it began.
+#[derive(Debug)]
+pub(crate) struct CatchUp {
+    done: bool,
+    give_up_at: Instant,
+}
+
+impl CatchUp {
+    /// An effect that hears nothing begins with what it knows after this.
+    const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
+
+    pub(crate) fn new() -> Self {
+        Self {
+            done: false,
+            give_up_at: Instant::now() + Self::GIVE_UP_AFTER,
+        }
+    }
+
+    /// To be asked when the follower has had nothing for a while; stays true.
+    pub(crate) fn idle(&mut self, follower: &Follower) -> bool {
+        self.done |= follower.settled() > Position::default() || Instant::now() >= self.give_up_at;
+        self.done
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.done
+    }
+}
+
+/// A flag that can be waited for.
+#[derive(Debug, Default)]
+pub(crate) struct Stop {
+    stopped: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stop {
+    pub(crate) fn set(&self) {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits at most `timeout`; true when the effect shall stop.
+    pub(crate) fn wait(&self, timeout: Duration) -> bool {
+        let until = Instant::now() + timeout;
+        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*stopped {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            stopped = self
+                .changed
+                .wait_timeout(stopped, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use dctrl_consensus::{Roster, RosterMember};
+
+    use super::*;
+
+    /// A federation of one node that nobody runs.
+    pub(crate) fn common(clock: Clock) -> Common {
+        let identity = Identity::generate().unwrap();
+        let member = RosterMember {
+            name: "alpha".to_owned(),
+            key: PublicKey(identity.public_key()),
+        };
+        Common {
+            context: zmq::Context::new(),
+            federation: Federation {
+                cluster: [7; 32],
+                roster: Roster {
+                    epoch: 0,
+                    members: vec![member],
+                },
+                nodes: vec![dctrl_follow::NodeEndpoint {
+                    name: "alpha".to_owned(),
+                    bus: "tcp://127.0.0.1:1".to_owned(),
+                    door: "tcp://127.0.0.1:1".to_owned(),
+                    curve_public: identity.curve_public(),
+                }],
+            },
+            nodes: vec![0],
+            identity: Arc::new(identity),
+            clock,
+        }
+    }
+
+    #[test]
+    fn a_stopped_effect_joins_without_waiting_out_its_timeout() {
+        let mut running = Running::new("test", Health::default());
+        let stop = running.stop_flag();
+        running
+            .spawn(move || {
+                stop.wait(Duration::from_secs(600));
+            })
+            .unwrap();
+        let begin = Instant::now();
+        running.join();
+        assert!(begin.elapsed() < Duration::from_secs(60));
+    }
+}

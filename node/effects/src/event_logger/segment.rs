@@ -1,0 +1,215 @@
+//! The files of the log: `events-<index of the first entry>.jsonl`.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+};
+
+use dctrl_proto::v1::BusBody;
+
+use super::entry::{Entry, EntryError, FIRST};
+
+const PREFIX: &str = "events-";
+const SUFFIX: &str = ".jsonl";
+
+/// Why the log cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// A file cannot be used.
+    #[error("{path}: {source}")]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The last segment is damaged before its end.
+    #[error("{path}, line {line}: {error}; nothing is appended to a damaged log")]
+    Damaged {
+        /// The segment.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// What is wrong.
+        error: EntryError,
+    },
+    /// An entry has no JSON form.
+    #[error("an entry cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// The end of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct End {
+    /// Index of the last entry; 0 for none.
+    pub(super) index: u64,
+    pub(super) hash: [u8; 32],
+    /// Height and position of its frame.
+    pub(super) height: u64,
+    pub(super) sub_index: u32,
+    /// It was the last frame of its block.
+    pub(super) ends_block: bool,
+}
+
+/// The frame that every block ends with has this topic.
+const BLOCK_TOPIC: &str = "block";
+
+/// The log, open for appending.
+#[derive(Debug)]
+pub(super) struct Log {
+    folder: PathBuf,
+    segment_bytes_max: u64,
+    file: Option<(PathBuf, File, u64)>,
+    pub(super) end: End,
+}
+
+impl Log {
+    /// Opens the log and finds its end; cuts off a torn last line.
+    pub(super) fn open(folder: &Path, segment_bytes_max: u64) -> Result<Self, LogError> {
+        let wrong = |source| LogError::File {
+            path: folder.to_owned(),
+            source,
+        };
+        fs::create_dir_all(folder).map_err(wrong)?;
+        let mut log = Self {
+            folder: folder.to_owned(),
+            segment_bytes_max,
+            file: None,
+            end: End {
+                index: 0,
+                hash: FIRST,
+                height: 0,
+                sub_index: 0,
+                ends_block: true,
+            },
+        };
+        let mut last = segments(folder).map_err(wrong)?;
+        while let Some((_, path)) = last.pop() {
+            if log.resume(&path)? {
+                break;
+            }
+            // The segment was made, and then the power went.
+            fs::remove_file(&path).map_err(|source| LogError::File { path, source })?;
+        }
+        Ok(log)
+    }
+
+    /// Goes on at the end of a segment; false when it has no whole line.
+    fn resume(&mut self, path: &Path) -> Result<bool, LogError> {
+        let wrong = |source| LogError::File {
+            path: path.to_owned(),
+            source,
+        };
+        let mut good_bytes = 0;
+        let mut reader = BufReader::new(File::open(path).map_err(wrong)?);
+        let mut line = Vec::new();
+        for number in 1.. {
+            line.clear();
+            let bytes = reader.read_until(b'\n', &mut line).map_err(wrong)?;
+            // Without its end a line was never synced.
+            if bytes == 0 || line.pop() != Some(b'\n') {
+                break;
+            }
+            let (entry, hash) = Entry::read(&line).map_err(|error| LogError::Damaged {
+                path: path.to_owned(),
+                line: number,
+                error,
+            })?;
+            good_bytes += bytes as u64;
+            self.end = End {
+                index: entry.index,
+                hash,
+                height: entry.height,
+                sub_index: entry.sub_index,
+                ends_block: entry.topic == BLOCK_TOPIC,
+            };
+        }
+        if good_bytes == 0 {
+            return Ok(false);
+        }
+        let file = OpenOptions::new().append(true).open(path).map_err(wrong)?;
+        if file.metadata().map_err(wrong)?.len() > good_bytes {
+            tracing::warn!(path = %path.display(), "a torn line at the end of the log is cut off");
+            file.set_len(good_bytes).map_err(wrong)?;
+        }
+        self.file = Some((path.to_owned(), file, good_bytes));
+        Ok(true)
+    }
+
+    /// Appends a frame; durable only after [`Self::sync`].
+    pub(super) fn append(&mut self, body: &BusBody, bytes: &[u8]) -> Result<(), LogError> {
+        let index = self.end.index + 1;
+        let (mut line, hash) = Entry::new(index, body, bytes, self.end.hash)?.line()?;
+        line.push(b'\n');
+        let full = |written: u64| written >= self.segment_bytes_max;
+        if self
+            .file
+            .as_ref()
+            .is_none_or(|(_, _, written)| full(*written))
+        {
+            self.begin_segment(index)?;
+        }
+        if let Some((path, file, written)) = &mut self.file {
+            file.write_all(&line).map_err(|source| LogError::File {
+                path: path.clone(),
+                source,
+            })?;
+            *written += line.len() as u64;
+        }
+        self.end = End {
+            index,
+            hash,
+            height: body.height,
+            sub_index: body.sub_index,
+            ends_block: body.topic == BLOCK_TOPIC,
+        };
+        Ok(())
+    }
+
+    /// Returns when everything appended is on the disk.
+    pub(super) fn sync(&mut self) -> Result<(), LogError> {
+        match &self.file {
+            Some((path, file, _)) => file.sync_data().map_err(|source| LogError::File {
+                path: path.clone(),
+                source,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn begin_segment(&mut self, first: u64) -> Result<(), LogError> {
+        self.sync()?;
+        let path = self.folder.join(format!("{PREFIX}{first:012}{SUFFIX}"));
+        let made = OpenOptions::new()
+            .create_new(true)
+            .append(true)
+            .open(&path)
+            // The name must survive a power cut as well as the lines.
+            .and_then(|file| File::open(&self.folder)?.sync_all().map(|()| file));
+        match made {
+            Ok(file) => {
+                self.file = Some((path, file, 0));
+                Ok(())
+            }
+            Err(source) => Err(LogError::File { path, source }),
+        }
+    }
+}
+
+/// The segments of a folder, by the index of their first entry.
+pub(super) fn segments(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut segments = Vec::new();
+    for file in fs::read_dir(folder)? {
+        let path = file?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let first = name
+            .and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX))
+            .and_then(|first| first.parse().ok());
+        if let Some(first) = first {
+            segments.push((first, path));
+        }
+    }
+    segments.sort_unstable();
+    Ok(segments)
+}

@@ -1,0 +1,16 @@
+//! Turn what machines say, and what they no longer say, into alerts.
+//!
+//! Follows `machine.` and `vend.` from the first block, so that its view of
+//! each machine is whole after every start. An alert is raised once and
+//! cleared once: both are lines of a JSON file, from which a restarted
+//! notifier also knows what it has raised before.
+//!
+//! Deliberately absent: any action. The ledger itself decides from whom it
+//! sells; this is for people.
+
+mod alerts;
+mod notifier;
+mod view;
+
+pub use alerts::{Alert, AlertKind, Alerts};
+pub use notifier::{MachineNotifierConfig, start};

@@ -1,0 +1,23 @@
+//! Watch exchanges for the price of a bitcoin.
+//!
+//! Sources are polled, judged ([`agree`]) and their median is said as
+//! `price.observe`; a fixed rate needs no source. The federation takes the
+//! median of all nodes; this room only keeps one node's view honest.
+//!
+//! A view is said when there is none yet, when it has moved by more than
+//! 0.1 %, and when what this node said last, or what the federation agreed on,
+//! is half as old as the policy allows. So an idle federation with fixed rates
+//! stays quiet for half of that age.
+
+mod agree;
+mod decimal;
+mod fixed;
+mod json;
+mod notifier;
+mod source;
+
+pub use agree::{Excluded, Limits};
+pub use decimal::{DecimalError, minor_units};
+pub use fixed::{FixedRate, FixedRateError};
+pub use notifier::{PriceNotifierConfig, start};
+pub use source::{Source, SourceError};

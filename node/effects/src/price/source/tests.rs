@@ -1,0 +1,98 @@
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+};
+
+use super::*;
+
+/// One price from a server that gives one answer.
+fn price(answer: String, pointer: &str) -> Result<u64, SourceError> {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/ticker", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let request = BufReader::new(stream.try_clone().unwrap());
+        let end = request
+            .lines()
+            .find(|line| line.as_ref().unwrap().is_empty());
+        assert!(end.is_some());
+        // A client that has read enough may hang up.
+        let _ = stream.write_all(answer.as_bytes());
+    });
+    let source = Source {
+        name: "test".to_owned(),
+        url,
+        pointer: pointer.to_owned(),
+        currency: "EUR".to_owned(),
+        decimals: 2,
+    };
+    let price = fetch(&agent(), &source);
+    server.join().unwrap();
+    price
+}
+
+fn ok(body: &str) -> String {
+    http("200 OK", "", body)
+}
+
+fn http(status: &str, headers: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+#[test]
+fn three_shapes_of_public_exchanges_are_read() {
+    let kraken = r#"{"error":[],"result":{"XXBTZEUR":{"a":["62350.10000","1","1.000"],"b":["62350.00000","5","5.000"],"c":["62345.10000","0.00012"],"v":["1","2"]}}}"#;
+    assert_eq!(price(ok(kraken), "/result/XXBTZEUR/c/0"), Ok(6_234_510));
+    let coinbase = r#"{"data":{"amount":"62345.105","base":"BTC","currency":"EUR"}}"#;
+    assert_eq!(price(ok(coinbase), "/data/amount"), Ok(6_234_510));
+    let bitstamp = r#"{"timestamp":"1700000000","open":62000,"last":62345.1,"vwap":"62100"}"#;
+    assert_eq!(price(ok(bitstamp), "/last"), Ok(6_234_510));
+}
+
+#[test]
+fn what_is_no_price_is_refused_with_its_reason() {
+    let last = |value: &str| price(ok(&format!("{{\"last\": {value}}}")), "/last");
+    assert!(matches!(
+        last("0"),
+        Err(SourceError::Decimal(DecimalError::NotPositive(_)))
+    ));
+    assert!(matches!(
+        last("-1"),
+        Err(SourceError::Decimal(DecimalError::NotPositive(_)))
+    ));
+    assert!(matches!(
+        last("\"NaN\""),
+        Err(SourceError::Decimal(DecimalError::NotANumber(_)))
+    ));
+    assert!(matches!(last("NaN"), Err(SourceError::NotJson(_))));
+    assert!(matches!(last("null"), Err(SourceError::NoNumber(_))));
+    let html = ok("<html><body>Just a moment…</body></html>");
+    assert!(matches!(price(html, "/last"), Err(SourceError::NotJson(_))));
+    let wrong_pair = ok(r#"{"error":["EQuery:Unknown asset pair"]}"#);
+    assert!(matches!(
+        price(wrong_pair, "/result/X/c/0"),
+        Err(SourceError::NoNumber(_))
+    ));
+}
+
+#[test]
+fn what_is_no_good_answer_is_refused_with_its_reason() {
+    let limited = http("429 Too Many Requests", "Retry-After: 60\r\n", "slow down");
+    assert_eq!(
+        price(limited, "/last"),
+        Err(SourceError::RateLimited {
+            retry_after_s: Some(60)
+        })
+    );
+    let broken = http("503 Service Unavailable", "", "{\"last\": 62345}");
+    assert_eq!(price(broken, "/last"), Err(SourceError::Status(503)));
+    let long = ok(&format!("{{\"last\": {}}}", " ".repeat(300 * 1024)));
+    assert_eq!(price(long, "/last"), Err(SourceError::TooLong));
+    assert!(matches!(
+        price("garbage\r\n\r\n".to_owned(), "/"),
+        Err(SourceError::Unreachable(_))
+    ));
+}
