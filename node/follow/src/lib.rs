@@ -24,6 +24,10 @@ mod position;
 mod replay;
 mod sequence;
 mod socket;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
 pub mod verify;
 
 pub use counters::Counters;

@@ -1,12 +1,14 @@
 //! Whether a frame is what the federation decided.
 //!
 //! A frame is true where its body is a leaf of the outputs of a block whose
-//! header 2f+1 nodes of the roster have signed. Signatures are checked once
-//! per block and remembered.
+//! header 2f+1 nodes of the roster have signed. A certificate's signatures are
+//! checked once and its digest remembered; nodes may hold different ones for
+//! the same block, and a damaged copy of a good one is not good.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use dctrl_consensus::certificate::{BlockHeader, Certificate, CertificateError};
+use dctrl_consensus::crypto::sha256;
 use dctrl_consensus::{ClusterId, Digest, merkle};
 use dctrl_proto::topic::TOPIC_BYTES_MAX;
 use dctrl_proto::v1::{BusBody, BusFrame};
@@ -15,8 +17,8 @@ use prost::Message;
 use crate::federation::Federation;
 use crate::position::{Position, Verified};
 
-/// Headers whose signatures are remembered as checked.
-const HEADERS_MAX: usize = 1024;
+/// Certificates that are remembered as checked.
+const CERTIFICATES_MAX: usize = 1024;
 
 /// Longest Merkle path: a block has fewer than 2^32 outputs.
 const PATH_MAX: usize = 32;
@@ -47,7 +49,7 @@ pub struct Verifier {
     federation: Federation,
     cluster: ClusterId,
     checked: BTreeSet<Digest>,
-    /// The same headers, oldest first.
+    /// The same digests, oldest first.
     order: VecDeque<Digest>,
 }
 
@@ -84,7 +86,7 @@ impl Verifier {
             return Err(FrameError::Proof);
         }
         // Signatures last: they cost a thousand times the rest.
-        self.certified(&certificate)?;
+        self.certified(&certificate, &frame.certificate)?;
         Ok(Verified {
             position: Position::of(&body),
             body,
@@ -92,21 +94,21 @@ impl Verifier {
         })
     }
 
-    fn certified(&mut self, certificate: &Certificate) -> Result<(), FrameError> {
-        let header = certificate.header.hash();
-        if self.checked.contains(&header) {
+    fn certified(&mut self, certificate: &Certificate, bytes: &[u8]) -> Result<(), FrameError> {
+        let digest = sha256(b"dctrl/follow/checked/1\0", &[bytes]);
+        if self.checked.contains(&digest) {
             return Ok(());
         }
         certificate
             .verify(&self.federation.roster, &self.cluster)
             .map_err(FrameError::Certificate)?;
-        if self.order.len() >= HEADERS_MAX
+        if self.order.len() >= CERTIFICATES_MAX
             && let Some(oldest) = self.order.pop_front()
         {
             self.checked.remove(&oldest);
         }
-        self.checked.insert(header);
-        self.order.push_back(header);
+        self.checked.insert(digest);
+        self.order.push_back(digest);
         Ok(())
     }
 }
