@@ -70,6 +70,16 @@ impl Election {
         self.first_open as u64
     }
 
+    #[cfg(test)]
+    pub(crate) fn round_of(&self, slot: Slot) -> u64 {
+        self.places[slot as usize].round
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_witness(&self, slot: Slot) -> bool {
+        self.places[slot as usize].witness
+    }
+
     /// Places the event inserted last, and counts its votes if it is a witness.
     pub(crate) fn insert(&mut self, dag: &Dag, slot: Slot) {
         assert!(

@@ -63,3 +63,6 @@ pub use interface::{
 pub use limits::{Limits, Pace};
 pub use message::{Message, VerifiedMessage};
 pub use roster::{MEMBER_NAME_BYTES_MAX, ROSTER_MEMBERS_MAX, Roster, RosterError, RosterMember};
+
+#[cfg(test)]
+mod tests;

@@ -144,7 +144,7 @@ impl World {
     /// Once all is ordered, nobody makes another event.
     fn check_quiet(&mut self) {
         // What was under way may still arrive and be answered.
-        self.run_until(self.now + SECOND);
+        self.run_until(self.now + 4 * SECOND);
         let before = self.events();
         self.run_until(self.now + 10 * SECOND);
         if self.events() != before {
@@ -166,15 +166,15 @@ impl World {
         self.now = end;
     }
 
-    fn events(&self) -> Vec<usize> {
-        self.honest()
-            .map(|node| {
-                self.nodes[node]
-                    .core
-                    .as_ref()
-                    .map_or(0, |core| core.summary().events)
-            })
-            .collect()
+    /// How many events each honest node has made.
+    fn events(&self) -> Vec<Option<u64>> {
+        let made = |node: usize| {
+            self.nodes[node]
+                .core
+                .as_ref()
+                .and_then(|core| core.summary().known[node])
+        };
+        self.honest().map(made).collect()
     }
 
     fn honest(&self) -> impl Iterator<Item = usize> + use<> {

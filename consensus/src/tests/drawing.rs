@@ -1,0 +1,159 @@
+//! Graphs drawn as text, and the fast path run over them.
+//!
+//! One event per line: `B2: [B1, A1, C1]`, self-parent first. `B2'` is a twin
+//! of `B2`; `B2~` tosses a coin that says no. Times are one apart, in order of
+//! the drawing; each event carries its own name as its one transaction.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::block::Block;
+use crate::crypto::NullSigner;
+use crate::dag::{Dag, Slot};
+use crate::election::Election;
+use crate::event::{Event, EventHeader, ParentRef};
+use crate::id::{ClusterId, Digest, NodeIndex, PublicKey, Timestamp};
+use crate::interface::RefusalReason;
+use crate::limits::Limits;
+use crate::order::Order;
+use crate::roster::quorum;
+
+/// Events by name, in the order of the drawing.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Drawing {
+    pub(super) events: Vec<(String, Event)>,
+    places: BTreeMap<String, usize>,
+}
+
+impl Drawing {
+    pub(super) fn parse(text: &str) -> Self {
+        let mut drawing = Self::default();
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let (name, parents) = line.split_once(':').unwrap();
+            let inner = parents.trim().trim_start_matches('[').trim_end_matches(']');
+            let parents: Vec<&str> = inner
+                .split(',')
+                .map(str::trim)
+                .filter(|parent| !parent.is_empty())
+                .collect();
+            drawing.add(name, &parents);
+        }
+        drawing
+    }
+
+    pub(super) fn get(&self, name: &str) -> &Event {
+        &self.events[self.places[name]].1
+    }
+
+    /// Adds an event; a parent by the same creator is its self-parent.
+    pub(super) fn add(&mut self, drawn: &str, parents: &[&str]) {
+        let name = drawn.trim_end_matches('~');
+        let creator = creator_of(name);
+        let own = parents
+            .iter()
+            .find(|parent| creator_of(parent) == creator)
+            .map(|own| self.get(own));
+        let mut others: Vec<ParentRef> = parents
+            .iter()
+            .filter(|parent| creator_of(parent) != creator)
+            .map(|parent| {
+                let event = self.get(parent);
+                ParentRef {
+                    creator: event.header().creator,
+                    seq: event.header().seq,
+                    id: event.id(),
+                }
+            })
+            .collect();
+        others.sort_by_key(|parent| parent.creator);
+        let header = EventHeader {
+            cluster: ClusterId::default(),
+            epoch: 0,
+            creator,
+            seq: own.map_or(0, |own| own.header().seq + 1),
+            timestamp: Timestamp(self.events.len() as u64 + 1),
+            coin: u32::from(!drawn.ends_with('~')),
+            self_parent: own.map(Event::id),
+            other_parents: others,
+            transaction_count: 0,
+            payload_digest: Digest::ZERO,
+        };
+        let payload = [Bytes::copy_from_slice(name.as_bytes())];
+        let event = Event::create(header, &payload, &NullSigner(PublicKey([0; 32])));
+        self.places.insert(name.to_owned(), self.events.len());
+        self.events.push((name.to_owned(), event));
+    }
+
+    pub(super) fn remove_last(&mut self) {
+        let (name, _) = self.events.pop().unwrap();
+        self.places.remove(&name);
+    }
+}
+
+fn creator_of(name: &str) -> NodeIndex {
+    NodeIndex(u16::from(name.as_bytes()[0] - b'A'))
+}
+
+/// The engine's own layers over a graph.
+pub(super) struct Run {
+    pub(super) dag: Dag,
+    pub(super) election: Election,
+    order: Order,
+    pub(super) judges: Vec<Vec<Digest>>,
+    pub(super) blocks: Vec<Block>,
+}
+
+impl Run {
+    pub(super) fn new(members: usize, coin_frequency: usize) -> Self {
+        let limits = Limits {
+            layer_events_max: 1000,
+            ..Limits::STANDARD
+        };
+        Self {
+            dag: Dag::new(members, quorum(members), &limits),
+            election: Election::new(coin_frequency),
+            order: Order::default(),
+            judges: Vec::new(),
+            blocks: Vec::new(),
+        }
+    }
+
+    pub(super) fn of(members: usize, drawing: &Drawing) -> Self {
+        let mut run = Self::new(members, 10);
+        for (name, event) in &drawing.events {
+            run.insert(event)
+                .unwrap_or_else(|reason| panic!("{name}: {reason}"));
+        }
+        run
+    }
+
+    pub(super) fn insert(&mut self, event: &Event) -> Result<(), RefusalReason> {
+        let slot = self.dag.insert(event.clone())?;
+        self.election.insert(&self.dag, slot);
+        self.order.insert(&self.dag, slot);
+        while let Some((round, judges)) = self.election.next_done(&self.dag) {
+            self.judges.push(
+                judges
+                    .iter()
+                    .map(|&judge| self.dag.vertex(judge).event.id())
+                    .collect(),
+            );
+            self.blocks
+                .extend(self.order.receive(&self.dag, round, &judges));
+        }
+        Ok(())
+    }
+
+    pub(super) fn slot(&self, event: &Event) -> Slot {
+        self.dag.find(&event.id()).unwrap()
+    }
+
+    /// The names in their final order.
+    pub(super) fn ordered(&self) -> Vec<String> {
+        let transactions = self.blocks.iter().flat_map(|block| &block.transactions);
+        transactions
+            .map(|transaction| String::from_utf8(transaction.bytes.to_vec()).unwrap())
+            .collect()
+    }
+}

@@ -1,0 +1,7 @@
+//! Tests of the graph and the election against drawings and a slow reference.
+
+mod claims;
+mod differential;
+mod drawing;
+mod random;
+mod reference;

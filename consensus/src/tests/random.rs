@@ -1,0 +1,96 @@
+//! Random graphs: gossip with chosen parents, and one creator that forks.
+
+use std::collections::BTreeSet;
+
+use super::drawing::{Drawing, Run};
+use crate::event::Event;
+use crate::id::Digest;
+
+/// A small generator of its own, so that a failing seed says it all.
+pub(super) struct Chance(pub(super) u64);
+
+impl Chance {
+    pub(super) fn below(&mut self, end: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(0x5851_f42d_4c95_7f2d)
+            .wrapping_add(0x1405_7b7e_f767_814f);
+        usize::try_from((self.0 >> 33) % end as u64).unwrap()
+    }
+}
+
+/// `count` valid events of `members` creators. With `forks`, A now and then
+/// continues from an earlier event of its own. Every honest creator names only
+/// what its ancestry allows, as [`Run`] checks.
+pub(super) fn graph(seed: u64, members: usize, count: usize, forks: bool) -> Drawing {
+    let mut chance = Chance(seed);
+    let mut drawing = Drawing::default();
+    let mut lines: Vec<Vec<Vec<String>>> = vec![vec![Vec::new()]; members];
+    let mut check = Run::new(members, 10);
+    let many = chance.below(2) == 0;
+    for number in 0..count * 3 {
+        if drawing.events.len() >= count {
+            break;
+        }
+        let creator = chance.below(members);
+        let letter = char::from(b'A' + u8::try_from(creator).unwrap());
+        let line = chance.below(lines[creator].len());
+        let mut cut = lines[creator][line].len();
+        if forks && creator == 0 && cut > 0 && lines[0].len() < 4 && chance.below(6) == 0 {
+            cut = chance.below(cut);
+        }
+        let mut parents: Vec<String> = lines[creator][line][..cut]
+            .last()
+            .cloned()
+            .into_iter()
+            .collect();
+        for other in (0..members).filter(|&other| other != creator) {
+            let branch = chance.below(lines[other].len());
+            if let (Some(tip), true) = (lines[other][branch].last(), many || chance.below(2) == 0) {
+                parents.push(tip.clone());
+            }
+        }
+        let coin = if chance.below(2) == 0 { "~" } else { "" };
+        let parents: Vec<&str> = parents.iter().map(String::as_str).collect();
+        drawing.add(&format!("{letter}{number}{coin}"), &parents);
+        let (name, event) = drawing.events.last().cloned().unwrap();
+        if check.insert(&event).is_err() {
+            drawing.remove_last();
+            continue;
+        }
+        if cut == lines[creator][line].len() {
+            lines[creator][line].push(name);
+        } else {
+            let mut branch = lines[creator][line][..cut].to_vec();
+            branch.push(name);
+            lines[creator].push(branch);
+        }
+    }
+    drawing
+}
+
+/// Another order in which each event follows its parents.
+pub(super) fn shuffled(events: &[(String, Event)], chance: &mut Chance) -> Vec<Event> {
+    let mut left: Vec<Event> = events.iter().map(|(_, event)| event.clone()).collect();
+    let mut there: BTreeSet<Digest> = BTreeSet::new();
+    let mut order = Vec::new();
+    while !left.is_empty() {
+        let start = chance.below(left.len());
+        let ready = |event: &Event| {
+            let header = event.header();
+            header
+                .self_parent
+                .iter()
+                .chain(header.other_parents.iter().map(|p| &p.id))
+                .all(|id| there.contains(id))
+        };
+        let found = (0..left.len())
+            .map(|step| (start + step) % left.len())
+            .find(|&at| ready(&left[at]))
+            .unwrap();
+        let event = left.remove(found);
+        there.insert(event.id());
+        order.push(event);
+    }
+    order
+}
