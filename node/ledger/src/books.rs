@@ -40,16 +40,16 @@ pub(crate) fn signed(sats: u64) -> i64 {
     i64::try_from(sats).expect("there are fewer than 2^51 satoshi")
 }
 
-/// Moves `sats` from one account to another. Nothing is booked for 0.
+/// Debits one account and credits another. Nothing is booked for 0.
 pub(crate) fn transfer(
     scope: &mut Scope<'_>,
     reference: &str,
     text: &str,
-    from: &str,
-    to: &str,
+    debit: &str,
+    credit: &str,
     sats: u64,
 ) {
-    let postings = [(to, signed(sats)), (from, -signed(sats))];
+    let postings = [(debit, signed(sats)), (credit, -signed(sats))];
     post(scope, reference, text, &postings);
 }
 

@@ -62,6 +62,9 @@ pub fn genesis(genesis: &Genesis) -> Result<Applied, Vec<Refusal>> {
     })
 }
 
+/// Incarnation of a machine that never lost its journal.
+pub(crate) const FIRST_INCARNATION: u32 = 1;
+
 /// A machine as people describe it; what the ledger decides starts anew.
 fn fresh_machine(described: &Machine) -> Machine {
     Machine {
@@ -70,7 +73,7 @@ fn fresh_machine(described: &Machine) -> Machine {
         key: described.key.clone(),
         curve_key: described.curve_key.clone(),
         enabled: described.enabled,
-        incarnation: described.incarnation,
+        incarnation: described.incarnation.max(FIRST_INCARNATION),
         last_receipt_hash: NO_RECEIPT.to_vec(),
         ..Machine::default()
     }

@@ -17,9 +17,9 @@ use crate::{ids, keys, tables, vends};
 
 /// What a receipt means, by what came before it.
 pub(crate) enum Plan {
-    First { machine: Machine, vend: Vend },
-    Repeated { vend_id: String },
-    Contradiction { machine: Machine, vend_id: String },
+    First(Box<(Machine, Vend)>),
+    Repeated(String),
+    Contradiction(Box<Machine>, String),
 }
 
 impl Action for MachineReceipt {
@@ -43,8 +43,8 @@ impl Action for MachineReceipt {
         let key = keys::machine_receipt(&machine.id, self.incarnation, self.sequence);
         let vend_id = vend.id.clone();
         match tables::read::<MachineReceipt>(view.state, &key) {
-            Some(first) if first == *self => return Ok(Plan::Repeated { vend_id }),
-            Some(_) => return Ok(Plan::Contradiction { machine, vend_id }),
+            Some(first) if first == *self => return Ok(Plan::Repeated(vend_id)),
+            Some(_) => return Ok(Plan::Contradiction(Box::new(machine), vend_id)),
             None => {}
         }
         ensure(vend.order_hash == self.order_hash, || {
@@ -57,17 +57,18 @@ impl Action for MachineReceipt {
             let message = format!("The receipt before this one has the digest {expected}.");
             precond("machine.receipt_chain", message)
         })?;
-        Ok(Plan::First { machine, vend })
+        Ok(Plan::First(Box::new((machine, vend))))
     }
 
     fn execute(self, plan: Plan, scope: &mut Scope<'_>, _: &Caller) -> String {
         match plan {
-            Plan::Repeated { vend_id } => vend_id,
-            Plan::Contradiction { machine, vend_id } => {
-                quarantine(scope, machine, &self);
+            Plan::Repeated(vend_id) => vend_id,
+            Plan::Contradiction(machine, vend_id) => {
+                quarantine(scope, *machine, &self);
                 vend_id
             }
-            Plan::First { mut machine, vend } => {
+            Plan::First(first) => {
+                let (mut machine, vend) = *first;
                 let key = keys::machine_receipt(&machine.id, self.incarnation, self.sequence);
                 scope.put(key, &self);
                 machine.last_receipt_hash = receipt_hash(&self.encode_to_vec()).to_vec();

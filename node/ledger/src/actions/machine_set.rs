@@ -4,6 +4,7 @@ use dctrl_proto::order::NO_RECEIPT;
 use dctrl_proto::v1::{Machine, MachineSet, Refusal};
 
 use crate::caller::{Caller, Principal, hold_key};
+use crate::genesis::FIRST_INCARNATION;
 use crate::refuse::{ensure, exists, invalid};
 use crate::registry::Action;
 use crate::scope::{Scope, View};
@@ -43,6 +44,7 @@ impl Action for MachineSet {
         let id = wanted.id.clone();
         let mut machine = tables::machine(scope, &id).unwrap_or_else(|_| Machine {
             id: id.clone(),
+            incarnation: FIRST_INCARNATION,
             last_receipt_hash: NO_RECEIPT.to_vec(),
             ..Machine::default()
         });

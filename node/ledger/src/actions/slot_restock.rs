@@ -2,6 +2,7 @@
 
 use dctrl_proto::v1::{Refusal, Slot, SlotRestock};
 
+use super::CAPACITY_MAX;
 use crate::caller::Caller;
 use crate::refuse::{ensure, invalid, precond};
 use crate::registry::Action;
@@ -21,6 +22,10 @@ impl Action for SlotRestock {
                 "added",
                 "Nothing was added or found missing.",
             )
+        })?;
+        ensure(self.added.max(self.shrinkage) <= CAPACITY_MAX, || {
+            let message = format!("A slot holds at most {CAPACITY_MAX} units.");
+            invalid("slot.capacity", "added", message)
         })?;
         ensure(self.shrinkage == 0 || !self.reason.is_empty(), || {
             let message = "Units found missing need a reason.";

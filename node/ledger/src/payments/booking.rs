@@ -31,17 +31,9 @@ pub(super) fn follow(
     match (is_gone(before.state()), is_gone(payment.state())) {
         (false, true) if payment.booked => lose(scope, vend, payment),
         (true, false) if payment.booked => {
+            let (debit, credit) = (books::BITCOIN, books::RECEIVABLE);
             let text = "back in the chain";
-            let sats = payment.amount_sats;
-            let reference = reference(payment);
-            books::transfer(
-                scope,
-                &reference,
-                text,
-                books::RECEIVABLE,
-                books::BITCOIN,
-                sats,
-            );
+            transfer(scope, payment, text, debit, credit);
         }
         _ => {}
     }
@@ -58,6 +50,12 @@ pub(super) fn follow(
 fn reference(payment: &Payment) -> String {
     let outpoint = payment.outpoint.clone().unwrap_or_default();
     format!("{}:{}", hex::encode(&outpoint.txid), outpoint.vout)
+}
+
+/// Books the payment's amount.
+fn transfer(scope: &mut Scope<'_>, payment: &Payment, text: &str, debit: &str, credit: &str) {
+    let reference = reference(payment);
+    books::transfer(scope, &reference, text, debit, credit, payment.amount_sats);
 }
 
 /// Whether the payment counts: deep enough for its amount, or taken on trust.
@@ -87,9 +85,8 @@ fn depth(policy: &Policy, sats: u64) -> u32 {
 /// Money for a vend that waits for it.
 fn count(scope: &mut Scope<'_>, vend: &mut Vend, payment: &Payment) {
     let sats = payment.amount_sats;
-    let from = books::vend(vend);
-    let reference = reference(payment);
-    books::transfer(scope, &reference, "received", &from, books::BITCOIN, sats);
+    let credit = books::vend(vend);
+    transfer(scope, payment, "received", books::BITCOIN, &credit);
     vend.received_sats += sats;
     list(vend, payment);
 }
@@ -97,9 +94,8 @@ fn count(scope: &mut Scope<'_>, vend: &mut Vend, payment: &Payment) {
 /// Money for a vend that waits for none becomes the payer's credit.
 fn credit(scope: &mut Scope<'_>, vend: &mut Vend, payment: &Payment) {
     let sats = payment.amount_sats;
-    let from = books::payer(vend);
-    let reference = reference(payment);
-    books::transfer(scope, &reference, "credit", &from, books::BITCOIN, sats);
+    let credit = books::payer(vend);
+    transfer(scope, payment, "credit", books::BITCOIN, &credit);
     vend.received_sats += sats;
     vend.credited_sats += sats;
     list(vend, payment);
@@ -126,9 +122,8 @@ fn lose(scope: &mut Scope<'_>, vend: &mut Vend, payment: &mut Payment) {
         return;
     }
     let sats = payment.amount_sats;
-    let reference = reference(payment);
-    let (from, to) = (books::BITCOIN, books::RECEIVABLE);
-    books::transfer(scope, &reference, "gone from the chain", from, to, sats);
+    let (debit, credit) = (books::RECEIVABLE, books::BITCOIN);
+    transfer(scope, payment, "gone from the chain", debit, credit);
     let detail = format!("A counted payment of {sats} sats is gone from the chain.");
     note(scope, vend, &detail);
 }

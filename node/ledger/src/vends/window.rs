@@ -71,9 +71,10 @@ pub(crate) fn dispatch_next(scope: &mut Scope<'_>, machine_id: &str) {
     }
 }
 
-/// Whether an order may be issued.
+/// Whether an order may be issued. An agent that has not reported yet under
+/// its present incarnation might not have journalled it.
 fn is_free(machine: &Machine) -> bool {
-    machine.outstanding_vend.is_empty() && !machine.quarantined
+    machine.outstanding_vend.is_empty() && !machine.quarantined && machine.heartbeat_at_ms > 0
 }
 
 /// Issues the order for `vend`, which is the first of its queue, where the

@@ -1,0 +1,14 @@
+//! The ledger from outside: whole blocks of signed actions, and a full audit
+//! after each.
+
+#![allow(clippy::unwrap_used, reason = "a failure in a test is a panic")]
+
+mod address;
+mod catalogue;
+mod common;
+mod envelope;
+mod genesis;
+mod machine;
+mod payments;
+mod replicas;
+mod told;

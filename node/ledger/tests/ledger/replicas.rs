@@ -1,0 +1,253 @@
+//! Random histories: whatever happens in whatever order, the books balance
+//! after each block, and a second node comes to the same state.
+
+use dctrl_ledger::{BlockInput, MemoryState, apply, audit, query};
+use dctrl_proto::v1::{
+    Genesis, MachineReset, Outcome, PaymentObserve, SlotRestock, TimeTick, Vend, VendQuote,
+    VendResolve, VendState,
+};
+use proptest::prelude::*;
+
+use crate::common::genesis::genesis;
+use crate::common::{
+    ALICE, Federation, MACHINE, NODES, OPERATOR, PRICE, STAFF, absent, in_block, payment, tip,
+};
+
+/// One thing that happens. Numbers choose among what there is.
+#[derive(Clone, Debug)]
+enum Step {
+    Quote {
+        guest: bool,
+    },
+    /// What some nodes, as bits, see of a payment to one of the last vends.
+    See {
+        vend: usize,
+        number: u8,
+        sats: u64,
+        view: u8,
+        nodes: u8,
+    },
+    Tip {
+        height: u32,
+        nodes: u8,
+    },
+    Accept,
+    Receipt {
+        outcome: u8,
+    },
+    Contradict {
+        outcome: u8,
+    },
+    Resolve {
+        vend: usize,
+        dispensed: bool,
+    },
+    Reset,
+    Heartbeat,
+    Restock {
+        added: u32,
+        shrinkage: u32,
+    },
+    Wait {
+        ms: u64,
+    },
+    Garbage(Vec<u8>),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let sats = prop_oneof![Just(PRICE), Just(PRICE / 2), Just(PRICE + 300)];
+    let ms = prop_oneof![Just(1000), Just(40_000), Just(600_000), Just(90_000_000)];
+    prop_oneof![
+        4 => any::<bool>().prop_map(|guest| Step::Quote { guest }),
+        12 => (0..3usize, 0..3u8, sats, 0..5u8, 1..16u8).prop_map(
+            |(vend, number, sats, view, nodes)| Step::See { vend, number, sats, view, nodes }
+        ),
+        3 => (100..108u32, 1..16u8).prop_map(|(height, nodes)| Step::Tip { height, nodes }),
+        2 => Just(Step::Accept),
+        4 => (1..5u8).prop_map(|outcome| Step::Receipt { outcome }),
+        1 => (1..5u8).prop_map(|outcome| Step::Contradict { outcome }),
+        2 => (0..3usize, any::<bool>())
+            .prop_map(|(vend, dispensed)| Step::Resolve { vend, dispensed }),
+        1 => Just(Step::Reset),
+        2 => Just(Step::Heartbeat),
+        1 => (0..4u32, 0..3u32).prop_map(|(added, shrinkage)| Step::Restock { added, shrinkage }),
+        2 => ms.prop_map(|ms| Step::Wait { ms }),
+        1 => proptest::collection::vec(any::<u8>(), 0..40).prop_map(Step::Garbage),
+    ]
+}
+
+fn trusting(genesis: &mut Genesis) {
+    genesis.policy.as_mut().unwrap().zero_conf_sats_max = PRICE;
+}
+
+/// A federation and the actions that wait for the next block.
+struct History {
+    federation: Federation,
+    waiting: Vec<Vec<u8>>,
+}
+
+impl History {
+    fn say<P: dctrl_proto::action::Payload>(&mut self, seed: u8, payload: &P) {
+        let action = self.federation.action(seed, payload);
+        self.waiting.push(prost::Message::encode_to_vec(&action));
+    }
+
+    fn flush(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let slices: Vec<&[u8]> = waiting.iter().map(Vec::as_slice).collect();
+        self.federation.raw_block(&slices);
+    }
+
+    fn say_as(&mut self, nodes: u8, payload: &impl dctrl_proto::action::Payload) {
+        for (position, node) in NODES.into_iter().enumerate() {
+            if nodes & (1 << position) != 0 {
+                self.say(node, payload);
+            }
+        }
+    }
+
+    fn recent(&self, position: usize) -> Option<Vend> {
+        let page = query::vends(&self.federation.state, 3, "", "").unwrap();
+        page.rows.get(position).cloned()
+    }
+
+    /// The vend whose order was issued last, under the present incarnation.
+    fn ordered(&self) -> Option<Vend> {
+        let machine = query::machine(&self.federation.state, "m1").unwrap();
+        let page = query::vends(&self.federation.state, 0, "", "").unwrap();
+        page.rows.into_iter().find(|vend| {
+            vend.incarnation == machine.incarnation && vend.sequence == machine.last_sequence
+        })
+    }
+
+    fn receipt(&mut self, outcome: u8, contradict: bool) {
+        let Some(vend) = self.ordered() else {
+            return;
+        };
+        let machine = query::machine(&self.federation.state, "m1").unwrap();
+        let mut receipt = self.federation.receipt(&vend, Outcome::Failed);
+        receipt.outcome = outcome.into();
+        if !contradict {
+            let last = machine.last_receipt_hash.as_slice();
+            receipt.previous_receipt_hash = last.to_vec();
+        }
+        self.say(MACHINE, &receipt);
+    }
+
+    fn happen(&mut self, step: Step) {
+        match step {
+            Step::Quote { guest } => {
+                let member_id = if guest { "" } else { "alice" }.to_owned();
+                let (machine_id, slot) = ("m1".into(), "A1".into());
+                let quote = VendQuote {
+                    machine_id,
+                    slot,
+                    member_id,
+                };
+                self.say(ALICE, &quote);
+            }
+            Step::See {
+                vend,
+                number,
+                sats,
+                view,
+                nodes,
+            } => {
+                if let Some(vend) = self.recent(vend) {
+                    // One outpoint pays one address one amount.
+                    let kind = u8::try_from(sats / 500).unwrap();
+                    let index = u8::try_from(vend.address_index).unwrap();
+                    let seen = payment(&vend, index * 16 + number * 5 + kind, sats);
+                    self.say_as(nodes, &viewed(&seen, view));
+                }
+            }
+            Step::Tip { height, nodes } => self.say_as(nodes, &tip(height)),
+            Step::Accept => {
+                if let Some(vend) = self.ordered() {
+                    let _ = self.federation.accept(&vend);
+                }
+            }
+            Step::Receipt { outcome } => self.receipt(outcome, false),
+            Step::Contradict { outcome } => self.receipt(outcome, true),
+            Step::Resolve { vend, dispensed } => self.resolve(vend, dispensed),
+            Step::Reset => {
+                let (machine_id, key) = ("m1".into(), Vec::new());
+                self.say(OPERATOR, &MachineReset { machine_id, key });
+            }
+            Step::Heartbeat => self.federation.heartbeat(true),
+            Step::Restock { added, shrinkage } => {
+                let restock = SlotRestock {
+                    machine_id: "m1".into(),
+                    slot: "A1".into(),
+                    added,
+                    shrinkage,
+                    reason: "counted".into(),
+                };
+                self.say(STAFF, &restock);
+            }
+            Step::Wait { ms } => {
+                self.flush();
+                self.federation.now_ms += ms;
+                self.say(NODES[0], &TimeTick {});
+            }
+            Step::Garbage(bytes) => self.waiting.push(bytes),
+        }
+    }
+
+    fn resolve(&mut self, vend: usize, dispensed: bool) {
+        let Some(vend) = self.recent(vend) else {
+            return;
+        };
+        let mut resolve = VendResolve {
+            vend_id: vend.id,
+            reason: "looked inside".into(),
+            ..VendResolve::default()
+        };
+        resolve.set_outcome(if dispensed {
+            VendState::Dispensed
+        } else {
+            VendState::Credited
+        });
+        self.say(OPERATOR, &resolve);
+    }
+}
+
+fn viewed(seen: &PaymentObserve, view: u8) -> PaymentObserve {
+    match view {
+        0 | 1 => seen.clone(),
+        2 => absent(seen),
+        other => in_block(seen, 98 + u32::from(other)),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn whatever_happens_the_books_balance_and_two_nodes_agree(
+        steps in proptest::collection::vec((step(), any::<bool>()), 1..90)
+    ) {
+        let federation = Federation::with(trusting);
+        let mut history = History { federation, waiting: Vec::new() };
+        for (step, ends_block) in steps {
+            history.happen(step);
+            if ends_block {
+                history.flush();
+            }
+        }
+        history.flush();
+
+        let mut genesis = genesis();
+        trusting(&mut genesis);
+        let mut replica = MemoryState::default();
+        replica.apply(&dctrl_ledger::genesis(&genesis).unwrap().changes);
+        for (height, (time_ms, transactions)) in (1..).zip(&history.federation.log) {
+            let transactions: Vec<&[u8]> = transactions.iter().map(Vec::as_slice).collect();
+            let block = BlockInput { height, time_ms: *time_ms, transactions: &transactions };
+            let applied = apply(&replica, &block);
+            replica.apply(&applied.changes);
+            prop_assert_eq!(applied.state_digest, query::state_digest(&replica));
+        }
+        prop_assert!(audit::full(&replica).is_ok());
+        prop_assert!(replica == history.federation.state);
+    }
+}
