@@ -69,8 +69,7 @@ impl Replays {
     pub(crate) fn new(nodes: usize, fault_bound: usize, after: Position, now: Instant) -> Self {
         let source = || Source {
             covered: after,
-            // The start is a reason to ask: nobody knows what was missed.
-            tip: u64::MAX,
+            tip: 0,
             not_before: now,
             completed: false,
         };
@@ -124,7 +123,8 @@ impl Replays {
         for node in 0..self.sources.len() {
             let source = &self.sources[node];
             let after = source.covered.max(agreed);
-            let behind = source.tip > after.height;
+            // The start is a reason to ask: nobody knows what was missed.
+            let behind = !source.completed || source.tip > after.height;
             let catching = |flight: &&Flight| flight.need == Need::CatchUp;
             let running = self.flights.values().filter(catching);
             if behind
@@ -273,6 +273,20 @@ mod tests {
         assert_eq!(ids(&asks), [(0, at(0))]);
         assert_eq!(replays.answered(0, asks[0].id), Some(Need::CatchUp));
         replays.covered(0, at(9), true);
+        assert!(replays.due(now, std::iter::empty()).is_empty());
+    }
+
+    #[test]
+    fn a_follower_that_is_up_to_date_asks_once_to_know_it() {
+        let now = Instant::now();
+        let mut replays = Replays::new(1, 0, at(5), now);
+        replays.hint(0, 5);
+        assert!(!replays.caught_up());
+        let asks = replays.due(now, std::iter::empty());
+        assert_eq!(ids(&asks), [(0, at(5))]);
+        replays.answered(0, asks[0].id);
+        replays.covered(0, at(5), true);
+        assert!(replays.caught_up());
         assert!(replays.due(now, std::iter::empty()).is_empty());
     }
 

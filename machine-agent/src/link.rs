@@ -1,0 +1,83 @@
+//! The two threads that talk to the federation.
+//!
+//! One follows the machine's topics and hands in certified frames, the other
+//! hands actions to a node's door. Both are joined by bounded queues: frames
+//! wait for the machine (the bus replays them), actions that find the queue
+//! full are dropped (the machine says them again).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use dctrl_follow::{Door, DoorError, FollowError, Follower, Position};
+
+use crate::agent::Event;
+use crate::machine::Sending;
+
+/// How long a node may take to take an action.
+const SUBMIT_TIMEOUT: Duration = Duration::from_secs(4);
+/// The threads look at the stop flag this often.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Follows the bus until `stop` is set or nobody listens.
+pub(crate) fn follow(
+    mut follower: Follower,
+    events: SyncSender<Event>,
+    stop: Arc<AtomicBool>,
+) -> JoinHandle<Result<(), FollowError>> {
+    thread::spawn(move || {
+        let mut told: Option<Position> = None;
+        while !stop.load(Ordering::Relaxed) {
+            if let Some(frame) = follower.next(LOOK)? {
+                if events.send(Event::Frame(Box::new(frame))).is_err() {
+                    break;
+                }
+                continue;
+            }
+            let settled = follower.settled();
+            if follower.caught_up() && told != Some(settled) {
+                told = Some(settled);
+                if events.send(Event::CaughtUp(settled)).is_err() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Hands actions to a door until `stop` is set or nobody sends any.
+pub(crate) fn submit(
+    door: Door,
+    actions: Receiver<Sending>,
+    stop: Arc<AtomicBool>,
+) -> JoinHandle<()> {
+    thread::spawn(move || {
+        while !stop.load(Ordering::Relaxed) {
+            let sending = match actions.recv_timeout(LOOK) {
+                Ok(sending) => sending,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let name = sending.name;
+            match door.submit(&sending.action, SUBMIT_TIMEOUT) {
+                Ok(submitted) => {
+                    let refusal = submitted.receipt.and_then(|receipt| receipt.refusal);
+                    if let Some(refusal) = refusal {
+                        tracing::warn!(name, %refusal, "the federation refused an action");
+                    } else {
+                        tracing::debug!(name, "a node took an action");
+                    }
+                }
+                Err(DoorError::Refused(refusal)) => {
+                    // One node's word: the next one is asked the next time.
+                    tracing::warn!(name, %refusal, "a node refused an action");
+                    door.prefer_next();
+                }
+                Err(error) => tracing::warn!(name, %error, "an action was not handed in"),
+            }
+        }
+    })
+}

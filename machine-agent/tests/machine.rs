@@ -1,0 +1,431 @@
+//! The real binary against a fake federation: killed everywhere, it pulses at
+//! most once and always ends with a receipt.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use dctrl_access::Identity;
+use dctrl_agent::actuator::TraceLine;
+use dctrl_agent::crash::CRASH_POINTS;
+use dctrl_follow::testing::FakeFederation;
+use dctrl_proto::order::{ORDER_DOMAIN, receipt_hash};
+use dctrl_proto::v1::bus_body::Event;
+use dctrl_proto::v1::{
+    self, ActionBody, Beacon, MachineChanged, MachineHeartbeat, MachineReceipt, MachineReport,
+    MachineReported, Order, Outcome, Slot,
+};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use prost::Message;
+use tempfile::TempDir;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// As much of a ledger as one machine needs.
+#[derive(Default)]
+struct Ledger {
+    machine: v1::Machine,
+    heartbeats: Vec<MachineHeartbeat>,
+    accepts: usize,
+    receipts: BTreeMap<u64, Vec<u8>>,
+    reports: Vec<MachineReport>,
+}
+
+/// A fake federation, the ledger, and the folder of one agent.
+struct World {
+    fake: Arc<FakeFederation>,
+    ledger: Arc<Mutex<Ledger>>,
+    folder: TempDir,
+}
+
+fn wall_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_millis()).unwrap()
+}
+
+fn topic(kind: &str) -> String {
+    format!("machine.m1.{kind}")
+}
+
+impl World {
+    fn new() -> Self {
+        let fake = Arc::new(FakeFederation::start(4, |genesis| {
+            genesis.slots.push(Slot {
+                machine_id: "m1".to_owned(),
+                slot: "A1".to_owned(),
+                ..Slot::default()
+            });
+        }));
+        let ledger = Arc::new(Mutex::new(Ledger {
+            machine: v1::Machine {
+                id: "m1".to_owned(),
+                incarnation: 1,
+                ..v1::Machine::default()
+            },
+            ..Ledger::default()
+        }));
+        let (weak, books) = (Arc::downgrade(&fake), Arc::clone(&ledger));
+        fake.on_submit(Box::new(move |action| {
+            let body = ActionBody::decode(action.body.as_slice()).unwrap();
+            assert!(body.expires_at_ms > wall_ms());
+            let outputs = books.lock().unwrap().apply(&body);
+            if let Some(fake) = weak.upgrade() {
+                fake.commit(wall_ms(), outputs);
+            }
+            None
+        }));
+        let folder = tempfile::tempdir().unwrap();
+        let world = Self {
+            fake,
+            ledger,
+            folder,
+        };
+        let genesis = serde_json::to_vec(&world.fake.genesis).unwrap();
+        std::fs::write(world.path("genesis.json"), genesis).unwrap();
+        std::fs::write(world.path("lines"), "").unwrap();
+        Identity::generate()
+            .unwrap()
+            .save(&world.path("agent.key"))
+            .unwrap();
+        let config = "genesis = \"genesis.json\"\nkey = \"agent.key\"\nmachine = \"m1\"\n\
+             journal = \"journal\"\nheartbeat_s = 1\nsensor_lines = \"lines\"\n\
+             [actuator]\nkind = \"fake\"\ntrace = \"trace\"\nline = 17\npulse_ms = 5\n";
+        std::fs::write(world.path("agent.toml"), config).unwrap();
+        world
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn agent(&self, env: &[(&str, &str)]) -> Agent {
+        let child = Command::new(env!("CARGO_BIN_EXE_dctrl-agent"))
+            .arg("--config")
+            .arg(self.path("agent.toml"))
+            .envs(env.iter().copied())
+            .stderr(self.log())
+            .spawn()
+            .unwrap();
+        Agent(child)
+    }
+
+    fn log(&self) -> Stdio {
+        let mut options = std::fs::File::options();
+        let file = options.append(true).create(true).open(self.path("log"));
+        Stdio::from(file.unwrap())
+    }
+
+    fn order(&self, sequence: u64) -> Event {
+        Event::Order(Order {
+            domain: ORDER_DOMAIN.to_owned(),
+            cluster: self.fake.federation.cluster.to_vec(),
+            machine_id: "m1".to_owned(),
+            incarnation: 1,
+            sequence,
+            slot: "A1".to_owned(),
+            expires_at_ms: wall_ms() + 60_000,
+            ..Order::default()
+        })
+    }
+
+    fn issue(&self, sequence: u64) {
+        self.ledger.lock().unwrap().machine.last_sequence = sequence;
+        self.fake
+            .commit(wall_ms(), vec![(topic("order"), self.order(sequence))]);
+    }
+
+    fn until(&self, what: &str, is_so: impl Fn(&Ledger) -> bool) {
+        let end = Instant::now() + DEADLINE;
+        while !is_so(&self.ledger.lock().unwrap()) {
+            if Instant::now() >= end {
+                let log = std::fs::read_to_string(self.path("log")).unwrap();
+                panic!("{what} did not come about; the agent said:\n{log}");
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn until_ready(&self) {
+        let count = self.ledger.lock().unwrap().heartbeats.len();
+        self.until("a heartbeat", |ledger| {
+            ledger.heartbeats[count..].iter().any(|one| one.ready)
+        });
+    }
+
+    fn receipt(&self, sequence: u64) -> MachineReceipt {
+        self.until("a receipt", |ledger| {
+            ledger.receipts.contains_key(&sequence)
+        });
+        let ledger = self.ledger.lock().unwrap();
+        MachineReceipt::decode(ledger.receipts[&sequence].as_slice()).unwrap()
+    }
+
+    /// Sequences whose line went high, one entry for each time.
+    fn pulses(&self) -> Vec<u64> {
+        trace(&self.path("trace"))
+            .into_iter()
+            .filter(|line| line.level == 1)
+            .map(|line| line.sequence)
+            .collect()
+    }
+}
+
+fn trace(path: &Path) -> Vec<TraceLine> {
+    std::fs::read_to_string(path)
+        .unwrap_or_default()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+impl Ledger {
+    fn apply(&mut self, body: &ActionBody) -> Vec<(String, Event)> {
+        let payload = body.payload.as_slice();
+        match body.name.as_str() {
+            "machine.heartbeat" => {
+                let heartbeat = MachineHeartbeat::decode(payload).unwrap();
+                self.heartbeats.push(heartbeat.clone());
+                let beacon = Event::Beacon(Beacon {
+                    machine_id: heartbeat.machine_id,
+                    incarnation: heartbeat.incarnation,
+                    nonce: heartbeat.nonce,
+                    time_ms: wall_ms(),
+                });
+                vec![(topic("beacon"), beacon), self.status()]
+            }
+            "machine.accept" => {
+                self.accepts += 1;
+                Vec::new()
+            }
+            "machine.receipt" => {
+                let receipt = MachineReceipt::decode(payload).unwrap();
+                let before = self.receipts.insert(receipt.sequence, payload.to_vec());
+                // A second different receipt is equivocation.
+                assert!(before.is_none_or(|before| before == payload));
+                self.machine.last_receipt_hash = receipt_hash(payload).to_vec();
+                vec![self.status()]
+            }
+            "machine.report" => {
+                let report = MachineReport::decode(payload).unwrap();
+                if report.number == self.machine.last_report_number + 1 {
+                    self.machine.last_report_number = report.number;
+                    self.reports.push(report.clone());
+                }
+                let report = Some(report);
+                vec![(topic("report"), Event::Report(MachineReported { report }))]
+            }
+            other => panic!("an agent never says {other}"),
+        }
+    }
+
+    fn status(&self) -> (String, Event) {
+        let machine = Some(self.machine.clone());
+        (topic("status"), Event::Machine(MachineChanged { machine }))
+    }
+}
+
+/// The process; killed when dropped.
+struct Agent(Child);
+
+impl Agent {
+    fn wait(&mut self, what: &str) -> ExitStatus {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < end, "{what}: the agent did not end");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn stop(mut self) {
+        let pid = Pid::from_raw(i32::try_from(self.0.id()).unwrap());
+        kill(pid, Signal::SIGTERM).unwrap();
+        assert!(self.wait("a stop").success());
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_killed_agent_pulses_at_most_once_and_always_ends_with_a_receipt() {
+    assert!(CRASH_POINTS.len() >= 12);
+    for name in CRASH_POINTS {
+        let world = World::new();
+        let mut doomed = world.agent(&[("DCTRL_CRASH", name)]);
+        let early = !name.contains("adopted") && !name.contains("open") && !name.contains("safe");
+        if early {
+            world.until_ready();
+            world.issue(1);
+        }
+        assert!(
+            !doomed.wait(name).success(),
+            "{name}: the agent came through"
+        );
+        let before = world.pulses();
+        assert!(before.len() <= 1, "{name}");
+
+        let agent = world.agent(&[]);
+        if !early {
+            world.until_ready();
+            world.issue(1);
+        }
+        let receipt = world.receipt(1);
+        let pulses = world.pulses();
+        assert!(pulses.len() <= 1, "{name}: {pulses:?}");
+        match receipt.outcome() {
+            Outcome::Dispensed => assert_eq!(pulses, [1], "{name}"),
+            Outcome::Unknown => assert!(
+                name.contains("pulse") || name.contains("firing") || name.contains("settled"),
+                "{name}"
+            ),
+            other => panic!("{name}: {other:?}"),
+        }
+        // The machine goes on with the next order.
+        world.issue(2);
+        assert_eq!(world.receipt(2).outcome(), Outcome::Dispensed, "{name}");
+        assert_eq!(
+            world
+                .pulses()
+                .iter()
+                .filter(|sequence| **sequence == 2)
+                .count(),
+            1
+        );
+        agent.stop();
+    }
+}
+
+#[test]
+fn every_append_may_exchange_the_journal_file_and_nothing_is_forgotten() {
+    let world = World::new();
+    let small = [("DCTRL_AGENT__JOURNAL_BYTES_MAX", "1")];
+    for sequence in 1..=3 {
+        let agent = world.agent(&small);
+        world.until_ready();
+        world.issue(sequence);
+        assert_eq!(world.receipt(sequence).outcome(), Outcome::Dispensed);
+        agent.stop();
+    }
+    assert_eq!(world.pulses(), [1, 2, 3]);
+    let ledger = world.ledger.lock().unwrap();
+    let receipt = |sequence| MachineReceipt::decode(ledger.receipts[&sequence].as_slice());
+    for sequence in 2..=3 {
+        let before: u64 = sequence - 1;
+        let hash = receipt_hash(&ledger.receipts[&before]);
+        assert_eq!(receipt(sequence).unwrap().previous_receipt_hash, hash);
+    }
+}
+
+#[test]
+fn an_order_signed_by_too_few_or_changed_on_the_way_leaves_the_line_untouched() {
+    let world = World::new();
+    let _agent = world.agent(&[]);
+    world.until_ready();
+    let height = world.fake.height() + 1;
+    let body = v1::BusBody {
+        topic: topic("order"),
+        cluster: world.fake.federation.cluster.to_vec(),
+        height,
+        time_ms: wall_ms(),
+        event: Some(world.order(1)),
+        ..v1::BusBody::default()
+    };
+    for signers in [0, 1, 2] {
+        let bodies = std::slice::from_ref(&body);
+        let frame = world
+            .fake
+            .seal(height, body.time_ms, bodies, signers)
+            .remove(0);
+        world.fake.publish(&frame);
+    }
+    // Two more beats: the agent has long seen the forgeries.
+    world.until_ready();
+    world.until_ready();
+    assert!(world.pulses().is_empty());
+    world.issue(1);
+    assert_eq!(world.receipt(1).outcome(), Outcome::Dispensed);
+    assert_eq!(world.pulses(), [1]);
+}
+
+#[test]
+fn an_agent_without_its_journal_refuses_the_old_orders() {
+    let world = World::new();
+    let agent = world.agent(&[]);
+    world.until_ready();
+    world.issue(1);
+    world.receipt(1);
+    agent.stop();
+    std::fs::remove_dir_all(world.path("journal")).unwrap();
+    let _agent = world.agent(&[]);
+    world.until("word of the loss", |ledger| {
+        ledger
+            .heartbeats
+            .iter()
+            .any(|one| !one.ready && one.detail.contains("reset"))
+    });
+    assert_eq!(world.pulses(), [1]);
+}
+
+#[test]
+fn sensor_lines_arrive_once_and_in_order_although_the_agent_was_restarted() {
+    use std::io::Write;
+    let world = World::new();
+    let agent = world.agent(&[("DCTRL_AGENT__DEBOUNCE_MS", "0")]);
+    world.until_ready();
+    let mut lines = std::fs::File::options()
+        .append(true)
+        .open(world.path("lines"))
+        .unwrap();
+    let text: String = (0..10).map(|value| format!("coin {value}\n")).collect();
+    lines.write_all(text.as_bytes()).unwrap();
+    world.until("the first report", |ledger| !ledger.reports.is_empty());
+    agent.stop();
+    let _agent = world.agent(&[]);
+    world.until("all reports", |ledger| ledger.reports.len() >= 10);
+    let values: Vec<i64> = {
+        let ledger = world.ledger.lock().unwrap();
+        ledger.reports.iter().map(|report| report.value).collect()
+    };
+    assert_eq!(values, (0..10).collect::<Vec<i64>>());
+}
+
+#[test]
+fn a_bad_configuration_names_everything_that_is_wrong_and_a_good_one_checks() {
+    let world = World::new();
+    let run = |config: &Path| {
+        Command::new(env!("CARGO_BIN_EXE_dctrl-agent"))
+            .args(["--check", "--config"])
+            .arg(config)
+            .output()
+            .unwrap()
+    };
+    assert!(run(&world.path("agent.toml")).status.success());
+    let bad = world.path("bad.toml");
+    std::fs::write(
+        &bad,
+        "genesiss = 1\n[actuator]\nkind = \"motor\"\npulse_ms = 60000\n",
+    )
+    .unwrap();
+    let output = run(&bad);
+    assert!(!output.status.success());
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    for part in [
+        "did you mean `genesis`?",
+        "one of fake, script, gpio",
+        "from 1 to 5000",
+        "`key` is required",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+}
