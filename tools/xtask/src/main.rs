@@ -14,7 +14,7 @@ mod demo;
 mod deny;
 mod place;
 mod setup;
-mod tests;
+mod suite;
 mod tidy;
 
 use std::process::ExitCode;
@@ -47,7 +47,8 @@ enum Command {
         #[command(subcommand)]
         what: Bench,
     },
-    /// Run the deterministic simulator; arguments are its own (try `-- --help`).
+    /// Run the deterministic simulator; arguments are its own (try `--help`).
+    #[command(disable_help_flag = true)]
     Sim {
         /// Arguments for `dctrl-sim`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -96,7 +97,7 @@ fn run(place: &Place, command: Command) -> anyhow::Result<()> {
             extra: Some(Extra::Bitcoind),
         } => setup::bitcoind::install(place).map(drop),
         Command::Demo(demo) => demo.run(place),
-        Command::Test => tests::run(place),
+        Command::Test => suite::run(place),
         Command::Bench {
             what: Bench::Vend(bench),
         } => bench.run(place),

@@ -9,8 +9,11 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use dctrl_access::{Identity, fresh_request_id};
-use dctrl_proto::v1::{Genesis, SignedAction, Stage as Wait, SubmitRequest, TimeTick, VendQuote};
-use dctrl_testnet::{Federation, MACHINE, Options, SLOT_SATS};
+use dctrl_proto::{
+    status::from_status,
+    v1::{Genesis, RefusalCode, SignedAction, Stage as Wait, SubmitRequest, TimeTick, VendQuote},
+};
+use dctrl_testnet::{Federation, MACHINE, Options, SLOT_SATS, now_ms};
 use prost::Message;
 use tonic::Code;
 
@@ -22,8 +25,8 @@ const VICTIM: usize = 1;
 /// How long a fed socket gets to pass its bytes on.
 const LINGER_MS: i32 = 500;
 
-/// Far future, for actions that must not fail for their age.
-const EXPIRES_AT_MS: u64 = u64::MAX / 2;
+/// How long an action that must not fail for its age is good.
+const LIFETIME_MS: u64 = 60_000;
 
 #[tokio::test]
 #[ignore = "starts processes; run by cargo xtask test"]
@@ -128,7 +131,7 @@ fn frames(
     Ok(())
 }
 
-/// Actions that each break one rule get one typed refusal each.
+/// Actions that each break one rule get the refusal of that rule.
 async fn actions(federation: &Federation, cluster: &[u8; 32]) -> Result<()> {
     let operator = Identity::load(&federation.dir().join("keys/operator.key"))?;
     let quote = VendQuote {
@@ -136,47 +139,56 @@ async fn actions(federation: &Federation, cluster: &[u8; 32]) -> Result<()> {
         slot: SLOT_SATS.to_owned(),
         member_id: String::new(),
     };
-    let good = operator.sign_action(cluster, fresh_request_id(), EXPIRES_AT_MS, &quote);
+    let expires_at_ms = now_ms() + LIFETIME_MS;
+    let sign = |cluster, expires_at_ms| {
+        operator.sign_action(cluster, fresh_request_id(), expires_at_ms, &quote)
+    };
+    let good = sign(cluster, expires_at_ms);
     let mut forged = good.clone();
     forged.signature[7] ^= 1;
-    let mut altered = good.clone();
-    altered.body.push(0);
-    let foreign = operator.sign_action(&[9; 32], fresh_request_id(), EXPIRES_AT_MS, &quote);
-    let late = operator.sign_action(cluster, fresh_request_id(), 1, &quote);
     let truncated = SignedAction {
         body: good.body[..good.body.len() / 2].to_vec(),
         ..good.clone()
     };
-    for (name, action) in [
-        ("a forged signature", forged),
-        ("an altered body", altered),
-        ("another federation's action", foreign),
-        ("an expired action", late),
-        ("a truncated body", truncated),
-        ("nothing", SignedAction::default()),
-        ("an unknown action", unknown(&operator, cluster)),
-        ("a body that is too long", too_long(&good)),
+    for (name, action, code) in [
+        ("a forged signature", forged, RefusalCode::Unauth),
+        (
+            "another federation",
+            sign(&[9; 32], expires_at_ms),
+            RefusalCode::Unauth,
+        ),
+        ("an expired action", sign(cluster, 1), RefusalCode::Precond),
+        ("a truncated body", truncated, RefusalCode::Invalid),
+        ("nothing", SignedAction::default(), RefusalCode::Invalid),
+        (
+            "an unknown action",
+            unknown(&operator, cluster, expires_at_ms),
+            RefusalCode::Notfound,
+        ),
     ] {
-        let answer = submit(federation, action).await;
-        let status = answer.expect_err(name);
-        ensure!(
-            !matches!(
-                status.code(),
-                Code::Ok | Code::Unknown | Code::Internal | Code::Unavailable | Code::Cancelled
-            ),
-            "{name} gave {status:?}"
-        );
-        ensure!(!status.message().is_empty(), "{name} gave no reason");
+        let status = submit(federation, action).await.expect_err(name);
+        let refusal = from_status(&status).with_context(|| format!("{name} gave {status:?}"))?;
+        ensure!(refusal.code() == code, "{name} gave {refusal}");
+        ensure!(!refusal.rule.is_empty(), "{name} names no rule");
     }
+    let long = SignedAction {
+        body: vec![0; 8 * 1024 * 1024],
+        ..good
+    };
+    let status = submit(federation, long).await.expect_err("8 MiB");
+    ensure!(
+        !matches!(status.code(), Code::Internal | Code::Ok),
+        "an action of 8 MiB gave {status:?}"
+    );
     Ok(())
 }
 
 /// Well signed, but no row of the action registry.
-fn unknown(operator: &Identity, cluster: &[u8; 32]) -> SignedAction {
+fn unknown(operator: &Identity, cluster: &[u8; 32], expires_at_ms: u64) -> SignedAction {
     let mut body = dctrl_proto::action::body(
         cluster,
         fresh_request_id(),
-        EXPIRES_AT_MS,
+        expires_at_ms,
         &TimeTick::default(),
     );
     body.name = "machine.explode".to_owned();
@@ -186,13 +198,6 @@ fn unknown(operator: &Identity, cluster: &[u8; 32]) -> SignedAction {
         key: operator.public_key().to_vec(),
         signature: signature.to_vec(),
         body,
-    }
-}
-
-fn too_long(good: &SignedAction) -> SignedAction {
-    SignedAction {
-        body: vec![0; 8 * 1024 * 1024],
-        ..good.clone()
     }
 }
 
