@@ -8,6 +8,9 @@ use crate::error::StoreError;
 use crate::leaves;
 use crate::store::{Store, damaged, read_error};
 
+/// A key and its value.
+pub(crate) type Entry = (Box<[u8]>, Box<[u8]>);
+
 /// The store as it was when the snapshot was taken.
 ///
 /// As [`StateRead`] it has no way to report that the disk cannot be read, and
@@ -117,7 +120,7 @@ impl<'s> Snapshot<'s> {
         what: &'static str,
         start: &[u8],
         end: Option<Vec<u8>>,
-    ) -> impl Iterator<Item = Result<(Box<[u8]>, Box<[u8]>), StoreError>> {
+    ) -> impl Iterator<Item = Result<Entry, StoreError>> {
         let mut options = ReadOptions::default();
         options.set_verify_checksums(true);
         if let Some(end) = end {

@@ -161,6 +161,22 @@ fn a_plain_socket_never_delivers() {
 }
 
 #[test]
+fn a_stranger_at_a_peers_address_gets_nothing() {
+    let endpoints = endpoints();
+    let a = start(A, &endpoints);
+    let mut stranger = config(B, &endpoints);
+    stranger.curve_secret = secret(55);
+    let stranger = Gossip::start(stranger, Box::new(|_, _| panic!("delivered"))).unwrap();
+    a.send(b"for B only");
+    eventually("the handshake fails", || {
+        let seen = stranger.stats().connections;
+        seen.handshake_protocol + seen.handshake_other > 0
+    });
+    let row = a.stats().peers[0];
+    assert_eq!((row.sent, row.queued), (0, 1));
+}
+
+#[test]
 fn a_revoked_peer_is_ignored_on_its_open_connection() {
     let endpoints = endpoints();
     let (a, b) = (start(A, &endpoints), start(B, &endpoints));

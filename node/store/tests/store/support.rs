@@ -9,6 +9,7 @@ use dctrl_ledger::ChangeSet;
 use dctrl_proto::v1::BusBody;
 use dctrl_store::{Options, Store};
 use prost::Message;
+use tempfile::TempDir;
 
 /// State keys that every block of [`commit_block`] sets to its height.
 pub(crate) const KEYS: u8 = 20;
@@ -67,4 +68,31 @@ pub(crate) fn certificate(height: u64, outputs: &[Vec<u8>]) -> Vec<u8> {
     };
     let signatures = Vec::new();
     Certificate { header, signatures }.encode()
+}
+
+/// A store with genesis and blocks whose outputs have these topics, all final.
+pub(crate) fn with_blocks(blocks: &[&[&str]]) -> (TempDir, Store) {
+    let (folder, store) = fresh();
+    genesis(&store);
+    for (height, topics) in (1..).zip(blocks) {
+        let outputs: Vec<_> = (0..)
+            .zip(*topics)
+            .map(|(sub, topic)| body(topic, height, sub))
+            .collect();
+        commit_block(&store, height, &outputs);
+        certify(&store, height, &outputs);
+    }
+    (folder, store)
+}
+
+pub(crate) fn fresh() -> (TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    (folder, store)
+}
+
+pub(crate) fn certify(store: &Store, height: u64, outputs: &[Vec<u8>]) {
+    let mut batch = store.begin();
+    batch.certificate(height, &certificate(height, outputs));
+    store.commit(batch).unwrap();
 }

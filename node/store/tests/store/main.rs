@@ -1,0 +1,10 @@
+//! The store on a real disk.
+
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod frames;
+#[cfg(test)]
+mod keep;
+#[cfg(test)]
+mod support;
