@@ -27,7 +27,7 @@ pub enum ChainAdaptor {
     /// A real bitcoind.
     Bitcoind(Bitcoind),
     /// The simulated chain.
-    Simulated(Simulated),
+    Simulated(Box<Simulated>),
 }
 
 impl ChainAdaptor {
@@ -38,7 +38,9 @@ impl ChainAdaptor {
     pub fn new(backend: &Backend) -> Result<Self, ChainError> {
         match backend {
             Backend::Bitcoind(config) => Bitcoind::new(config).map(Self::Bitcoind),
-            Backend::Simulated { url } => Simulated::new(url).map(Self::Simulated),
+            Backend::Simulated { url } => {
+                Simulated::new(url).map(|simulated| Self::Simulated(Box::new(simulated)))
+            }
         }
     }
 
@@ -151,8 +153,8 @@ impl ChainAdaptor {
     /// The configuration is unusable.
     pub fn hints(&self, context: &zmq::Context) -> Result<Hints, ChainError> {
         Ok(match self {
-            Self::Bitcoind(bitcoind) => Hints::Bitcoind(bitcoind.hints(context)?),
-            Self::Simulated(simulated) => Hints::Simulated(simulated.hints()?),
+            Self::Bitcoind(bitcoind) => Hints::Bitcoind(Box::new(bitcoind.hints(context)?)),
+            Self::Simulated(simulated) => Hints::Simulated(Box::new(simulated.hints()?)),
         })
     }
 }
@@ -168,9 +170,9 @@ fn found<T>(answer: Result<T, ChainError>) -> Result<Option<T>, ChainError> {
 /// A stream of hints.
 pub enum Hints {
     /// From bitcoind's ZeroMQ sockets.
-    Bitcoind(BitcoindHints),
+    Bitcoind(Box<BitcoindHints>),
     /// From the simulated chain's `Watch`.
-    Simulated(SimulatedHints),
+    Simulated(Box<SimulatedHints>),
 }
 
 impl Hints {

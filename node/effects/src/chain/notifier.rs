@@ -90,14 +90,8 @@ impl ChainNotifierConfig {
 /// A backend that does not answer yet is no error: the notifier abstains
 /// until it does, and checks its network then.
 pub fn start(common: Common, config: ChainNotifierConfig) -> Result<Running, StartError> {
-    let adaptor = ChainAdaptor::new(&config.backend)?;
-    let confirmed = match adaptor.check_genesis(config.genesis_hash) {
-        Ok(()) => true,
-        Err(error @ ChainError::WrongChain { .. }) => return Err(error.into()),
-        Err(_) => false,
-    };
-    let hints = adaptor.hints(&common.context)?;
     let follower = common.follow(&["vend.", "payment", "chain"], Position::default())?;
+    let (adaptor, hints, confirmed) = prepare(&common.context, &config)?;
     let health = Health::default();
     let mut running = Running::new("chain-notifier", health.clone());
     let (events, received) = sync_channel(EVENTS_WAITING_MAX);
@@ -130,6 +124,27 @@ pub fn start(common: Common, config: ChainNotifierConfig) -> Result<Running, Sta
     Ok(running)
 }
 
+/// Makes the backend and asks it for its network once, on a thread of its
+/// own: the caller may be an async runtime, in which nothing may wait.
+fn prepare(
+    context: &zmq::Context,
+    config: &ChainNotifierConfig,
+) -> Result<(ChainAdaptor, Hints, bool), StartError> {
+    let work = || {
+        let adaptor = ChainAdaptor::new(&config.backend)?;
+        let confirmed = match adaptor.check_genesis(config.genesis_hash) {
+            Ok(()) => true,
+            Err(error @ ChainError::WrongChain { .. }) => return Err(error),
+            Err(_) => false,
+        };
+        let hints = adaptor.hints(context)?;
+        Ok((adaptor, hints, confirmed))
+    };
+    let prepared = std::thread::scope(|scope| scope.spawn(work).join());
+    let panicked = || StartError::Thread(std::io::Error::other("the backend's thread panicked"));
+    Ok(prepared.map_err(|_| panicked())??)
+}
+
 enum Event {
     Frame(Box<Verified>),
     /// Everything that the bus had to tell of the past has come.
@@ -157,10 +172,10 @@ fn pass_frames(mut follower: Follower, events: &SyncSender<Event>, stop: &Stop, 
 
 fn pass_hints(mut hints: Hints, events: &SyncSender<Event>, stop: &Stop) {
     while !stop.is_set() {
-        if let Some(hint) = hints.next(STOP_LATENCY) {
-            if events.send(Event::Hint(hint)).is_err() {
-                return;
-            }
+        if let Some(hint) = hints.next(STOP_LATENCY)
+            && events.send(Event::Hint(hint)).is_err()
+        {
+            return;
         }
     }
 }
@@ -284,13 +299,13 @@ impl Notifier {
             sync::scan_mempool(&self.adaptor, watch, &mut self.mempool, &go_on)?;
         }
         sync::check(&self.adaptor, watch)?;
-        if let Some(agreed) = self.staging.ahead_of(tip) {
-            if !self.adaptor.knows_block(agreed.hash)? {
-                return Err(ChainError::Lagging {
-                    blocks: u64::from(tip.height),
-                    headers: u64::from(agreed.height),
-                });
-            }
+        if let Some(agreed) = self.staging.ahead_of(tip)
+            && !self.adaptor.knows_block(agreed.hash)?
+        {
+            return Err(ChainError::Lagging {
+                blocks: u64::from(tip.height),
+                headers: u64::from(agreed.height),
+            });
         }
         self.staging.abstain = false;
         Ok(())

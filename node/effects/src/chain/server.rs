@@ -31,6 +31,8 @@ use super::{
 const NOTICES_WAITING_MAX: usize = 1_024;
 /// Largest request, bytes; the real ones have fewer than 200.
 const REQUEST_BYTES_MAX: usize = 4_096;
+/// How long open calls may take after the server was asked to stop.
+const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 /// Streams that one connection may have open at a time.
 const STREAMS_MAX: u32 = 64;
 
@@ -76,23 +78,32 @@ pub async fn serve_on(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let (closing, closed) = watch::channel(false);
-    let chain = Served::new(closed);
+    let chain = Served::new(closed.clone());
     let miner = block_every.map(|every| tokio::spawn(mine_regularly(chain.clone(), every)));
     let service =
         rpc::SimulatedChainServer::new(chain).max_decoding_message_size(REQUEST_BYTES_MAX);
     let served = tonic::transport::Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
         .add_service(service)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async {
-            shutdown.await;
-            // Open streams of watchers would keep the server up for ever.
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {
+            let mut closed = closed;
+            // An error means that the sender is gone, which is the end too.
+            let _ = closed.wait_for(|closed| *closed).await;
+        });
+    tokio::pin!(served);
+    let ended = tokio::select! {
+        ended = &mut served => ended,
+        () = shutdown => {
+            // Watchers end with this; a client that does not answer is cut off.
             let _ = closing.send(true);
-        })
-        .await;
+            let ended = tokio::time::timeout(SHUTDOWN_GRACE, served).await;
+            ended.unwrap_or(Ok(()))
+        }
+    };
     if let Some(miner) = miner {
         miner.abort();
     }
-    Ok(served?)
+    Ok(ended?)
 }
 
 async fn mine_regularly(chain: Served, every: Duration) {

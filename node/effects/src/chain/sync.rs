@@ -95,10 +95,10 @@ fn start(
     } else {
         begin.rescan_blocks
     });
-    if let Some(cursor) = begin.cursor.filter(|cursor| cursor.height <= tip.height) {
-        if adaptor.hash_at(cursor.height)? == cursor.hash {
-            below = cursor.height;
-        }
+    if let Some(cursor) = begin.cursor.filter(|cursor| cursor.height <= tip.height)
+        && adaptor.hash_at(cursor.height)? == cursor.hash
+    {
+        below = cursor.height;
     }
     let hash = adaptor.hash_at(below)?;
     watch.begin_above(Tip {

@@ -213,10 +213,10 @@ impl Spoken {
         let own_ms = now_ms.saturating_sub(said_ms);
         // Agreed in time by the others, but our own vote would soon be void;
         // or not agreed in time, and our vote is not of just now either.
-        own_ms >= half_ms
-            || self.agreed.is_none_or(|(_, agreed_ms)| {
-                now_ms.saturating_sub(agreed_ms) >= half_ms && own_ms >= half_ms / 2
-            })
+        let agreed_in_time = self
+            .agreed
+            .is_some_and(|(_, agreed_ms)| now_ms.saturating_sub(agreed_ms) < half_ms);
+        own_ms >= half_ms || (!agreed_in_time && own_ms >= half_ms / 2)
     }
 }
 
@@ -284,11 +284,11 @@ impl Speaker {
     }
 
     fn agreed(&mut self, event: Option<&Event>) {
-        if let Some(Event::Rate(agreed)) = event {
-            if let Some(rate) = &agreed.rate {
-                let spoken = self.said.entry(rate.currency.clone()).or_default();
-                spoken.agreed = Some((rate.minor_per_bitcoin, rate.agreed_at_ms));
-            }
+        if let Some(Event::Rate(agreed)) = event
+            && let Some(rate) = &agreed.rate
+        {
+            let spoken = self.said.entry(rate.currency.clone()).or_default();
+            spoken.agreed = Some((rate.minor_per_bitcoin, rate.agreed_at_ms));
         }
     }
 

@@ -14,6 +14,7 @@ const OTHER: &str = "bcrt1q6rz28mcfaxtmd6v789l9rrlrusdprr9pz3cppk";
 struct Scene {
     runtime: Runtime,
     user: SimulatedChainClient<Channel>,
+    url: String,
     adaptor: ChainAdaptor,
     watch: Watch,
     shutdown: Option<oneshot::Sender<()>>,
@@ -32,13 +33,14 @@ impl Scene {
         let user = runtime
             .block_on(SimulatedChainClient::connect(url.clone()))
             .unwrap();
-        let adaptor = ChainAdaptor::new(&Backend::Simulated { url }).unwrap();
+        let adaptor = ChainAdaptor::new(&Backend::Simulated { url: url.clone() }).unwrap();
         let mut watch = Watch::default();
         let address: bitcoin::Address<_> = ADDRESS.parse().unwrap();
         watch.watch(address.assume_checked().script_pubkey().into_bytes(), 7);
         Self {
             runtime,
             user,
+            url,
             adaptor,
             watch,
             shutdown: Some(shutdown),
@@ -223,10 +225,9 @@ fn another_network_is_refused_and_a_silent_backend_is_unreachable() {
         .block_on(scene.server.take().unwrap())
         .unwrap()
         .unwrap();
-    assert!(matches!(
-        scene.adaptor.tip(),
-        Err(ChainError::Unreachable(_))
-    ));
+    let url = scene.url.clone();
+    let adaptor = ChainAdaptor::new(&Backend::Simulated { url }).unwrap();
+    assert!(matches!(adaptor.tip(), Err(ChainError::Unreachable(_))));
 }
 
 #[test]
@@ -242,4 +243,27 @@ fn the_server_stops_though_somebody_watches() {
         .block_on(scene.server.take().unwrap())
         .unwrap()
         .unwrap();
+}
+
+#[test]
+fn the_notifier_starts_and_stops_inside_an_async_runtime_and_refuses_another_network() {
+    use crate::chain::notifier::{ChainNotifierConfig, start};
+    let scene = Scene::new();
+    let config = |genesis| {
+        let url = scene.url.clone();
+        ChainNotifierConfig::new(
+            Backend::Simulated { url },
+            bitcoin::Network::Regtest,
+            genesis,
+        )
+    };
+    let common = crate::common::tests::common(std::sync::Arc::new(|| 1_000));
+    scene.runtime.block_on(async {
+        let refused = start(common.clone(), config(Hash([9; 32])));
+        assert!(matches!(
+            refused.err(),
+            Some(crate::StartError::Chain(ChainError::WrongChain { .. }))
+        ));
+        start(common, config(model::genesis_hash())).unwrap().join();
+    });
 }
