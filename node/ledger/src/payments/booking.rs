@@ -150,7 +150,9 @@ fn uncount(scope: &mut Scope<'_>, vend: &mut Vend, payment: &mut Payment) {
     let reference = reference(payment);
     books::post(scope, &reference, "gone from the chain", &postings);
     payment.booked = false;
-    if vend.state() == Authorised && !still_paid {
+    if still_paid {
+        note(scope, vend, "A payment beyond the price is gone.");
+    } else if vend.state() == Authorised {
         leave_queue(scope, vend);
         step(scope, vend, Reserved, "A counted payment is gone.");
     }

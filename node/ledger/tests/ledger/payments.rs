@@ -256,6 +256,21 @@ fn a_payment_replaced_while_its_vend_waits_for_the_machine_stops_the_vend() {
 }
 
 #[test]
+fn a_payment_beyond_the_price_that_vanishes_takes_its_credit_along() {
+    let mut federation = with_zero_conf(PRICE);
+    let first = federation.quote();
+    federation.see(&NODES, &payment(&first, 1, PRICE));
+    let second = federation.quote();
+    federation.see(&NODES, &payment(&second, 2, PRICE));
+    let more = federation.pay(&second, 3, 300);
+    assert_eq!(federation.balance(TAB), -300);
+    federation.see(&NODES, &more);
+    assert_eq!(federation.state_of(&second), Authorised);
+    assert_eq!(federation.balance(TAB), 0);
+    assert_eq!(federation.vend(&second.id).received_sats, PRICE);
+}
+
+#[test]
 fn a_reorganised_payment_is_owed_until_it_is_mined_again_and_counts_once() {
     let mut federation = Federation::new();
     let vend = federation.quote();

@@ -154,10 +154,13 @@ impl History {
                 nodes,
             } => {
                 if let Some(vend) = self.recent(vend) {
+                    let mut seen = payment(&vend, number, sats);
                     // One outpoint pays one address one amount.
-                    let kind = u8::try_from(sats / 500).unwrap();
-                    let index = u8::try_from(vend.address_index).unwrap();
-                    let seen = payment(&vend, index * 16 + number * 5 + kind, sats);
+                    let name = format!(
+                        "{:>16}{sats:>16}",
+                        vend.address_index * 3 + u32::from(number)
+                    );
+                    seen.outpoint.as_mut().unwrap().txid = name.into_bytes();
                     self.say_as(nodes, &viewed(&seen, view));
                 }
             }
