@@ -98,10 +98,9 @@ impl Process {
     pub fn must_live(&mut self) -> Result<()> {
         if let Some(status) = self.ended()? {
             anyhow::bail!(
-                "{} ended with {status}; its log {} ends so:\n{}",
+                "{} ended with {status}: {}",
                 self.name,
-                self.log.display(),
-                tail(&self.log)
+                tail(&self.log).trim()
             );
         }
         Ok(())
@@ -154,19 +153,42 @@ impl Drop for Process {
 }
 
 /// How much of a log is shown, bytes.
-const TAIL_BYTES: u64 = 2_000;
+const TAIL_BYTES: usize = 1_500;
 
-/// The last lines of a log, for a failure's report.
+/// How much of a log is searched for a panic, bytes.
+const SEARCHED_BYTES: u64 = 256 * 1024;
+
+/// What Rust writes when a thread panics; a long backtrace may follow.
+const PANIC: &str = "panicked at";
+
+/// What a log ends with, for a failure's report: the last panic, or else the
+/// last lines.
 pub(crate) fn tail(log: &Path) -> String {
     let read = || -> std::io::Result<String> {
         let mut file = File::open(log)?;
         let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+        file.seek(SeekFrom::Start(length.saturating_sub(SEARCHED_BYTES)))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
-    read().unwrap_or_else(|error| format!("(the log cannot be read: {error})"))
+    match read() {
+        Ok(text) => essence(&text).to_owned(),
+        Err(error) => format!("(the log cannot be read: {error})"),
+    }
+}
+
+fn essence(text: &str) -> &str {
+    if let Some(at) = text.rfind(PANIC) {
+        let begin = text[..at].rfind('\n').map_or(0, |end| end + 1);
+        let end = text.ceil_char_boundary((begin + TAIL_BYTES).min(text.len()));
+        let panic = &text[begin..end];
+        // Where the stack begins, the message is over.
+        return panic
+            .find("\nstack backtrace")
+            .map_or(panic, |end| &panic[..end]);
+    }
+    &text[text.ceil_char_boundary(text.len().saturating_sub(TAIL_BYTES))..]
 }
 
 #[cfg(test)]
@@ -202,6 +224,15 @@ mod tests {
             text.contains("exit status: 7") && text.contains("no such key"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_panic_is_shown_rather_than_the_end_of_its_backtrace() {
+        let stack = "   9: main\n".repeat(1_000);
+        let text =
+            format!("up\nthread 'x' panicked at a.rs:1:2:\nbroken\nstack backtrace:\n{stack}");
+        assert_eq!(essence(&text), "thread 'x' panicked at a.rs:1:2:\nbroken");
+        assert!(essence(&stack).len() <= TAIL_BYTES);
     }
 
     #[test]
