@@ -228,11 +228,11 @@ impl Federation {
 
     /// The order that was issued last.
     pub(crate) fn order(&self) -> Order {
-        let orders = self.told.iter().filter_map(|body| match &body.event {
+        let mut orders = self.told.iter().filter_map(|body| match &body.event {
             Some(Event::Order(order)) => Some(order),
             _ => None,
         });
-        orders.last().unwrap().clone()
+        orders.next_back().unwrap().clone()
     }
 
     /// What the latest block told.
