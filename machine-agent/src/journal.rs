@@ -196,7 +196,7 @@ fn begin(
     generation: u64,
     durable: &Durable,
 ) -> Result<(File, PathBuf, Chain, u64), JournalError> {
-    let path = folder.join(NAMES[usize::from(generation % 2 == 0)]);
+    let path = folder.join(NAMES[usize::from(generation.is_multiple_of(2))]);
     let draft = path.with_extension("draft");
     let summary = Summary {
         generation,

@@ -1,6 +1,8 @@
 //! The real binary against a fake federation: killed everywhere, it pulses at
 //! most once and always ends with a receipt.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests stop the test")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};

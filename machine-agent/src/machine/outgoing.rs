@@ -24,6 +24,9 @@ pub(super) const RECEIPT_LIFE_MS: u64 = 23 * 3_600_000;
 /// A receipt this near to its expiry is signed again.
 const RESIGN_MS: u64 = 60_000;
 
+/// Longest reason or detail that the ledger takes, bytes.
+const TEXT_BYTES_MAX: usize = 200;
+
 /// Least pause between heartbeats, whatever asks for one.
 const BEAT_PAUSE_MS: u64 = 1_000;
 /// First and longest pause before something is said again.
@@ -126,7 +129,7 @@ impl Machine {
             incarnation,
             nonce,
             ready: not_ready.is_none(),
-            detail: not_ready.unwrap_or_default(),
+            detail: shortened(&not_ready.unwrap_or_default()),
         };
         let (action, _) = self.sign(now, HEARTBEAT_LIFE_MS, &heartbeat);
         self.send("machine.heartbeat", action, out);
@@ -240,6 +243,13 @@ impl Machine {
             self.report_retry.now();
         }
     }
+}
+
+/// A text that the ledger takes: an operating system's message may be longer
+/// or hold control characters.
+pub(super) fn shortened(text: &str) -> String {
+    let text = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
+    text.replace(char::is_control, " ")
 }
 
 fn receipt_of(action: &SignedAction) -> Option<MachineReceipt> {

@@ -5,7 +5,7 @@ use dctrl_proto::v1::{MachineAccept, MachineReceipt, Outcome};
 use prost::Message;
 
 use super::durable::outcome_name;
-use super::outgoing::{ACCEPT_LIFE_MS, RECEIPT_LIFE_MS};
+use super::outgoing::{ACCEPT_LIFE_MS, RECEIPT_LIFE_MS, shortened};
 use super::{Effect, Machine, OrderInHand, Pulse, PulseEnd, Record, SettledOrder, Stage};
 use crate::clock::Now;
 
@@ -27,11 +27,6 @@ impl Machine {
         let Some(held) = self.next_order() else {
             return;
         };
-        // The federation issues an order only after the receipt before it.
-        if let Some(last) = self.durable.receipts.back() {
-            let receipt_hash = last.receipt_hash;
-            self.append(Record::Applied { receipt_hash }, out);
-        }
         if !self.may_start(now, &held, out) {
             return;
         }
@@ -134,7 +129,7 @@ impl Machine {
             sequence: held.order.sequence,
             order_hash: held.hash().to_vec(),
             outcome: end.outcome.into(),
-            reason: end.reason,
+            reason: shortened(&end.reason),
             previous_receipt_hash: life.receipt_hash.to_vec(),
             pulses: end.pulses,
         };

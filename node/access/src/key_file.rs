@@ -297,7 +297,8 @@ mod tests {
     #[test]
     fn every_malformed_key_file_has_its_own_error_and_leaks_nothing() {
         let secret = "0a".repeat(32);
-        let cases: [(String, fn(&KeyFileError) -> bool); 5] = [
+        type Expected = fn(&KeyFileError) -> bool;
+        let cases: [(String, Expected); 5] = [
             (text("dctrl-key/2", &secret), |e| {
                 matches!(e, KeyFileError::WrongKind { .. })
             }),

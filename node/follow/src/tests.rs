@@ -192,102 +192,91 @@ fn lies_on_the_bus_are_counted_and_dropped_while_the_truth_goes_on() {
     assert_eq!(follower.counters().invalid, lies + 3);
 }
 
+/// Whether an error is the one that a lie deserves.
+type Reason = fn(&FrameError) -> bool;
+
 /// Frames that are not what the federation decided, with the reason.
-fn lies(
+fn lies(fake: &FakeFederation, good: &BusFrame, next: &BusFrame) -> Vec<(BusFrame, Reason)> {
+    let mut lies = uncertified(fake, good);
+    lies.extend(unproven(good));
+    lies.extend(contradictory(fake, good, next));
+    lies
+}
+
+fn sealed(fake: &FakeFederation, body: &BusBody, signers: usize) -> BusFrame {
+    let bodies = std::slice::from_ref(body);
+    fake.seal(body.height, body.time_ms, bodies, signers)
+        .remove(0)
+}
+
+fn body_of(frame: &BusFrame) -> BusBody {
+    BusBody::decode(frame.body.as_slice()).unwrap()
+}
+
+/// Another body, signed by nobody, by f and by one less than a quorum; and a
+/// damaged signature.
+fn uncertified(fake: &FakeFederation, good: &BusFrame) -> Vec<(BusFrame, Reason)> {
+    let reason: Reason = |error| matches!(error, FrameError::Certificate(_));
+    let changed = BusBody {
+        event: Some(says("another")),
+        ..body_of(good)
+    };
+    let mut damaged = good.clone();
+    *damaged.certificate.last_mut().unwrap() ^= 1;
+    let mut lies: Vec<(BusFrame, Reason)> = (0..3)
+        .map(|signers| (sealed(fake, &changed, signers), reason))
+        .collect();
+    lies.push((damaged, reason));
+    lies
+}
+
+/// Another body or another path under a good certificate, and no certificate.
+fn unproven(good: &BusFrame) -> Vec<(BusFrame, Reason)> {
+    let reason: Reason = |error| matches!(error, FrameError::Proof);
+    let mut changed = good.clone();
+    changed.body = BusBody {
+        event: Some(says("another")),
+        ..body_of(good)
+    }
+    .encode_to_vec();
+    let mut wrong = good.clone();
+    wrong.proof.as_mut().unwrap().path[0][3] ^= 1;
+    let mut short = good.clone();
+    short.proof.as_mut().unwrap().path.clear();
+    let mut none = good.clone();
+    none.proof = None;
+    let mut garbled = good.clone();
+    garbled.certificate = vec![7; 40];
+    vec![
+        (changed, reason),
+        (wrong, reason),
+        (short, reason),
+        (none, reason),
+        (garbled, |error| {
+            matches!(error, FrameError::CertificateBytes)
+        }),
+    ]
+}
+
+/// Bodies that say something else than the header above them.
+fn contradictory(
     fake: &FakeFederation,
     good: &BusFrame,
     next: &BusFrame,
-) -> Vec<(BusFrame, fn(&FrameError) -> bool)> {
-    let body = BusBody::decode(good.body.as_slice()).unwrap();
-    let sealed = |body: &BusBody, signers| {
-        fake.seal(
-            body.height,
-            body.time_ms,
-            std::slice::from_ref(body),
-            signers,
-        )
-        .remove(0)
-    };
-    let changed = BusBody {
-        event: Some(says("another")),
-        ..body.clone()
-    };
-    let mut wrong_path = good.clone();
-    wrong_path.proof.as_mut().unwrap().path[0][3] ^= 1;
-    let mut short_path = good.clone();
-    short_path.proof.as_mut().unwrap().path.clear();
-    let mut bad_signature = good.clone();
-    *bad_signature.certificate.last_mut().unwrap() ^= 1;
-    let certificate: fn(&FrameError) -> bool = |e| matches!(e, FrameError::Certificate(_));
-    let proof: fn(&FrameError) -> bool = |e| matches!(e, FrameError::Proof);
-    let contradiction: fn(&FrameError) -> bool = |e| matches!(e, FrameError::Contradiction(_));
-    vec![
-        // f signatures, and one less than a quorum.
-        (sealed(&changed, 1), certificate),
-        (sealed(&changed, 2), certificate),
-        (sealed(&changed, 0), certificate),
-        (bad_signature, certificate),
-        (
-            BusFrame {
-                body: changed.encode_to_vec(),
-                ..good.clone()
-            },
-            proof,
-        ),
-        (wrong_path, proof),
-        (short_path, proof),
-        (
-            BusFrame {
-                proof: None,
-                ..good.clone()
-            },
-            proof,
-        ),
-        (
-            BusFrame {
-                body: good.body.clone(),
-                ..next.clone()
-            },
-            contradiction,
-        ),
-        (
-            BusFrame {
-                certificate: vec![7; 40],
-                ..good.clone()
-            },
-            |e| matches!(e, FrameError::CertificateBytes),
-        ),
-        (
-            sealed(
-                &BusBody {
-                    cluster: vec![9; 32],
-                    ..body.clone()
-                },
-                3,
-            ),
-            contradiction,
-        ),
-        (
-            sealed(
-                &BusBody {
-                    topic: "_tip".to_owned(),
-                    ..body.clone()
-                },
-                3,
-            ),
-            contradiction,
-        ),
-        (
-            sealed(
-                &BusBody {
-                    previous_height: body.height + 1,
-                    ..body
-                },
-                3,
-            ),
-            contradiction,
-        ),
-    ]
+) -> Vec<(BusFrame, Reason)> {
+    let reason: Reason = |error| matches!(error, FrameError::Contradiction(_));
+    let mut other_block = next.clone();
+    other_block.body.clone_from(&good.body);
+    let (mut cluster, mut topic, mut predecessor) = (body_of(good), body_of(good), body_of(good));
+    cluster.cluster = vec![9; 32];
+    topic.topic = "_tip".to_owned();
+    predecessor.previous_height = predecessor.height + 1;
+    let mut lies: Vec<(BusFrame, Reason)> = [cluster, topic, predecessor]
+        .iter()
+        .map(|body| (sealed(fake, body, 3), reason))
+        .collect();
+    lies.push((other_block, reason));
+    lies
 }
 
 #[test]
