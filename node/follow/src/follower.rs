@@ -18,9 +18,9 @@ use crate::sequence::{Placed, Sequencer};
 use crate::socket::connect;
 use crate::verify::{FrameError, Verifier};
 
-/// Frames asked for in one replay; with frames of a few KiB a reply stays
+/// Frames asked for in one replay; with frames of up to 16 KiB a reply stays
 /// below the message limit.
-pub(crate) const FRAMES_MAX: u32 = 200;
+pub(crate) const FRAMES_MAX: u32 = 64;
 
 /// Messages read from one socket before the others have their turn.
 const MESSAGES_PER_TURN: usize = 64;
