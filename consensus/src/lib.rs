@@ -17,7 +17,8 @@
 //!
 //! Invariants
 //! - An own event or block signature is sent only after its record is synced,
-//!   so a restarted node never contradicts itself.
+//!   so a restarted node never contradicts itself. After a start it makes no
+//!   event before a quorum has confirmed that its log is not older than that.
 //! - Validity, rounds, fame and order are functions of an event's ancestry
 //!   only, never of arrival order or local time.
 //! - No recursion over the graph, and a named bound on all that peers can grow.

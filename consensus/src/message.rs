@@ -37,6 +37,8 @@ pub enum Message {
 pub struct Known {
     /// For each node, how many events of its chain are known without a gap.
     pub counts: Vec<u64>,
+    /// Whether the sender has just started and wants the same from the receiver.
+    pub asks: bool,
     /// The last block that the sender has signed.
     pub signed: u64,
     /// The last block up to which the sender holds all certificates.
@@ -128,8 +130,14 @@ fn read_known(input: &mut Reader) -> Result<Known, DecodeError> {
     for _ in 0..count {
         counts.push(input.u64()?);
     }
+    let asks = match input.u8()? {
+        0 => false,
+        1 => true,
+        _ => return Err(DecodeError::NotCanonical("a flag")),
+    };
     Ok(Known {
         counts,
+        asks,
         signed: input.u64()?,
         final_index: input.u64()?,
     })
@@ -183,6 +191,7 @@ impl Message {
                 out.u8(2);
                 out.count(known.counts.len());
                 known.counts.iter().for_each(|count| out.u64(*count));
+                out.u8(u8::from(known.asks));
                 out.u64(known.signed);
                 out.u64(known.final_index);
             }

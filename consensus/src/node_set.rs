@@ -10,6 +10,12 @@ pub(crate) struct NodeSet(u128);
 const _: () = assert!(ROSTER_MEMBERS_MAX <= 128);
 
 impl NodeSet {
+    pub(crate) fn of(node: NodeIndex) -> Self {
+        let mut set = Self::default();
+        set.insert(node);
+        set
+    }
+
     pub(crate) fn insert(&mut self, node: NodeIndex) {
         assert!(
             node.position() < ROSTER_MEMBERS_MAX,

@@ -17,7 +17,12 @@ impl Core {
             .order
             .last_index()
             .saturating_sub(self.finality.executed());
-        if self.stopped || unsynced || unexecuted > self.config.limits.unexecuted_blocks_max {
+        let unconfirmed = self.confirmed.len() < self.config.roster.quorum();
+        if self.stopped
+            || unconfirmed
+            || unsynced
+            || unexecuted > self.config.limits.unexecuted_blocks_max
+        {
             return None;
         }
         let own = self.dag.tip(me);

@@ -58,6 +58,10 @@ pub struct Core {
     pool: Pool,
     /// Creators proven to fork; their new events are no parents of ours.
     forkers: NodeSet,
+    /// Members that know no event of ours that is not in our log, and this node.
+    /// Own events wait for a quorum of them: a disk that is older than what was
+    /// sent must not lead to a fork.
+    confirmed: NodeSet,
     /// Diverged or without memory: no events, no signatures, for good.
     stopped: bool,
     last_record: u64,
@@ -104,6 +108,7 @@ impl Core {
             ),
             pool: Pool::default(),
             forkers: NodeSet::default(),
+            confirmed: NodeSet::of(config.me),
             stopped: false,
             last_record: 0,
             unsent: VecDeque::new(),

@@ -29,6 +29,14 @@ impl Core {
             return;
         }
         self.repair.stated(from, &known.counts);
+        let me = self.config.me;
+        if known.counts[me.position()] <= self.dag.chain_len(me) {
+            self.confirmed.insert(from);
+        }
+        if known.asks {
+            let answer = self.known_here(false);
+            self.send(Recipient::One(from), &Message::Known(answer));
+        }
         let through = self.finality.signed().min(
             known
                 .signed

@@ -39,7 +39,8 @@ impl Core {
             .min()
     }
 
-    fn send_summary(&mut self) {
+    /// What this node tells about itself.
+    pub(super) fn known_here(&self, asks: bool) -> Known {
         let me = self.config.me;
         let count = |node| {
             if node == me {
@@ -48,11 +49,17 @@ impl Core {
                 self.dag.chain_len(node)
             }
         };
-        let known = Known {
+        Known {
             counts: self.config.roster.indices().map(count).collect(),
+            asks,
             signed: self.finality.signed(),
             final_index: self.finality.final_index(),
-        };
+        }
+    }
+
+    fn send_summary(&mut self) {
+        let asks = self.confirmed.len() < self.config.roster.quorum();
+        let known = self.known_here(asks);
         self.send(Recipient::All, &Message::Known(known));
         self.summary_at = self.now.after(self.summary_interval);
         let slowest = self.config.pace.idle_summary_interval;

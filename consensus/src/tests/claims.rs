@@ -37,7 +37,10 @@ fn in_lock_step_a_round_lasts_two_layers_and_is_done_two_rounds_later() {
         "round 0 is done by the first witness of round 2"
     );
     assert_eq!(run.judges[0].len(), 4);
-    assert!(run.blocks.is_empty(), "no event but themselves is below all judges of round 0");
+    assert!(
+        run.blocks.is_empty(),
+        "no event but themselves is below all judges of round 0"
+    );
     let mut received = Run::of(4, &lock_step(7)).ordered();
     received.sort();
     assert_eq!(received, ["A0", "A1", "B0", "B1", "C0", "C1", "D0", "D1"]);

@@ -27,7 +27,8 @@ pub(super) fn graph(seed: u64, members: usize, count: usize, forks: bool) -> Dra
     let mut drawing = Drawing::default();
     let mut lines: Vec<Vec<Vec<String>>> = vec![vec![Vec::new()]; members];
     let mut check = Run::new(members, 10);
-    let many = chance.below(2) == 0;
+    // All tips, about half of them, or one: the fewer, the later the agreement.
+    let density = chance.below(3);
     for number in 0..count * 3 {
         if drawing.events.len() >= count {
             break;
@@ -44,9 +45,15 @@ pub(super) fn graph(seed: u64, members: usize, count: usize, forks: bool) -> Dra
             .cloned()
             .into_iter()
             .collect();
+        let only = chance.below(members);
         for other in (0..members).filter(|&other| other != creator) {
+            let wanted = match density {
+                0 => true,
+                1 => chance.below(2) == 0,
+                _ => other == only,
+            };
             let branch = chance.below(lines[other].len());
-            if let (Some(tip), true) = (lines[other][branch].last(), many || chance.below(2) == 0) {
+            if let (Some(tip), true) = (lines[other][branch].last(), wanted) {
                 parents.push(tip.clone());
             }
         }

@@ -1,6 +1,7 @@
 //! The definitions, word for word and slow: sets of ancestors, no indices, no
 //! memory between questions.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::crypto::sha256;
@@ -16,7 +17,11 @@ pub(super) struct Reference {
     ancestors: Vec<BTreeSet<usize>>,
     pub(super) rounds: Vec<u64>,
     basis: Vec<usize>,
+    /// Per event, the creators of whom its ancestors hold a fork.
+    forked: Vec<BTreeSet<NodeIndex>>,
     pub(super) witness: Vec<bool>,
+    /// How often a coin was tossed.
+    pub(super) tosses: Cell<usize>,
 }
 
 impl Reference {
@@ -55,8 +60,24 @@ impl Reference {
             ancestors,
             rounds: Vec::new(),
             basis: Vec::new(),
+            forked: Vec::new(),
             witness: Vec::new(),
+            tosses: Cell::new(0),
         };
+        let creators: BTreeSet<NodeIndex> = reference
+            .events
+            .iter()
+            .map(|event| event.header().creator)
+            .collect();
+        reference.forked = (0..reference.events.len())
+            .map(|x| {
+                creators
+                    .iter()
+                    .copied()
+                    .filter(|&creator| reference.holds_fork(x, creator))
+                    .collect()
+            })
+            .collect();
         reference.place_all();
         reference
     }
@@ -87,6 +108,10 @@ impl Reference {
     }
 
     pub(super) fn forked(&self, x: usize, creator: NodeIndex) -> bool {
+        self.forked[x].contains(&creator)
+    }
+
+    fn holds_fork(&self, x: usize, creator: NodeIndex) -> bool {
         let own: Vec<usize> = self.ancestors[x]
             .iter()
             .copied()
@@ -177,6 +202,8 @@ impl Reference {
                     return Some(yes >= no);
                 }
                 let toss = self.events[voter].header().coin & 1 == 1;
+                self.tosses
+                    .set(self.tosses.get() + usize::from(coin && !quorum));
                 next.insert(voter, if coin && !quorum { toss } else { yes >= no });
             }
             votes = next;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use dctrl_consensus::crypto::{Ed25519Signer, Signer, sha256};
-use dctrl_consensus::message::{self, Message};
+use dctrl_consensus::message::{self, Known, Message};
 use dctrl_consensus::{
     Block, Digest, Input, Limits, NodeIndex, Output, Recipient, Roster, RosterMember,
 };
@@ -112,10 +112,36 @@ impl World {
         }
     }
 
+    /// The twin does not ask whether its key is in use: each copy believes a
+    /// made-up answer of every other node.
+    fn blind_the_twin(&mut self) {
+        let Some(twin) = self.scenario.twin else {
+            return;
+        };
+        for copy in [twin, self.scenario.nodes] {
+            for peer in self.honest() {
+                let counts = vec![0; self.scenario.nodes];
+                let known = Message::Known(Known {
+                    counts,
+                    ..Known::default()
+                });
+                let from = self.nodes[peer].config.me;
+                self.step(
+                    copy,
+                    Input::Receive {
+                        from,
+                        message: known.assume_verified(),
+                    },
+                );
+            }
+        }
+    }
+
     /// Runs until all is well and quiet, or until the patience is at its end.
     pub(crate) fn run(mut self) -> Report {
         let patience = self.scenario.heal_at + 60 * SECOND;
         let mut steps = 0;
+        self.blind_the_twin();
         while let Some(((time, _), happening)) = self.queue.pop_first() {
             steps += 1;
             self.now = time;

@@ -1,0 +1,286 @@
+//! Claims about engines that talk to each other.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers may fail the test")]
+
+mod common;
+
+use common::{Federation, MILLISECOND, cluster, config, roster, signer};
+use dctrl_consensus::message::{Known, Message};
+use dctrl_consensus::{
+    Core, Digest, Executed, Input, NodeIndex, Output, RefusalReason, RestoreError, Signer,
+};
+
+const SECOND: u64 = 1_000 * MILLISECOND;
+
+#[test]
+fn a_transaction_is_final_on_every_node_for_any_size_of_federation() {
+    for nodes in [1, 2, 3, 4, 7] {
+        let mut federation = Federation::new(nodes);
+        federation.submit(nodes - 1, "pay");
+        federation.run(SECOND);
+        for node in 0..nodes {
+            assert_eq!(federation.payload(node), ["pay"], "node {node} of {nodes}");
+            let finals = &federation.seen[node].finals;
+            assert_eq!(finals.len(), 1);
+            finals[0].verify(&roster(nodes), &cluster()).unwrap();
+            assert_eq!(
+                finals[0].header,
+                *federation.seen[node].executed.last_header.as_ref().unwrap()
+            );
+        }
+    }
+}
+
+#[test]
+fn on_a_network_of_one_millisecond_finality_takes_a_few() {
+    let mut federation = Federation::new(4);
+    federation.submit(0, "first");
+    federation.run(SECOND);
+    federation.submit(1, "second");
+    federation.run(20 * MILLISECOND);
+    assert!((0..4).all(|node| federation.seen[node].finals.len() == 2));
+}
+
+#[test]
+fn an_idle_federation_makes_no_event_and_says_next_to_nothing() {
+    let mut federation = Federation::new(4);
+    federation.submit(0, "only");
+    federation.run(5 * SECOND);
+    let (events, sent): (Vec<_>, Vec<_>) = (0..4)
+        .map(|node| (federation.events(node), federation.seen[node].sent))
+        .unzip();
+    federation.run(60 * SECOND);
+    for node in 0..4 {
+        assert_eq!(federation.events(node), events[node]);
+        assert!(
+            federation.seen[node].sent - sent[node] <= 41,
+            "one summary each 1.5 s"
+        );
+    }
+}
+
+#[test]
+fn with_f_nodes_dead_the_rest_goes_on() {
+    let mut federation = Federation::new(4);
+    federation.down.insert(3);
+    for (turn, text) in ["a", "b", "c", "d", "e", "f"].into_iter().enumerate() {
+        federation.submit(turn % 3, text);
+        federation.run(SECOND);
+    }
+    assert!((0..3).all(|node| federation.seen[node].finals.len() == 6));
+}
+
+#[test]
+fn without_a_quorum_nothing_grows_and_the_pool_refuses_when_full() {
+    let mut federation = Federation::new(4);
+    federation.submit(0, "before");
+    federation.run(SECOND);
+    federation.down.extend([2, 3]);
+    federation.submit(0, "x");
+    federation.run(SECOND);
+    let before = (federation.events(0), federation.events(1));
+    for _ in 0..70_000 {
+        federation.submit(0, "y");
+    }
+    federation.run(600 * SECOND);
+    assert_eq!((federation.events(0), federation.events(1)), before);
+    assert_eq!(
+        federation.seen[0].refused.last(),
+        Some(&RefusalReason::PoolFull)
+    );
+    assert_eq!(federation.cores[0].summary().pool_transactions, 65_536);
+    assert_eq!(federation.seen[0].blocks.len(), 1);
+}
+
+#[test]
+fn a_node_that_was_away_catches_up_on_events_and_certificates() {
+    let mut federation = Federation::new(4);
+    federation.down.insert(3);
+    for text in ["a", "b", "c", "d", "e"] {
+        federation.submit(0, text);
+        federation.run(SECOND);
+    }
+    federation.restore(3, 0, Executed::default());
+    federation.run(10 * SECOND);
+    assert_eq!(federation.payload(3), ["a", "b", "c", "d", "e"]);
+    assert_eq!(federation.seen[3].finals, federation.seen[0].finals);
+}
+
+#[test]
+fn a_node_restored_from_its_log_takes_no_block_twice_and_goes_on() {
+    let mut federation = Federation::new(4);
+    for text in ["a", "b", "c"] {
+        federation.submit(1, text);
+        federation.run(SECOND);
+    }
+    let (records, executed) = (
+        federation.seen[1].log.len(),
+        federation.seen[1].executed.clone(),
+    );
+    federation.restore(1, records, executed);
+    federation.submit(1, "d");
+    federation.run(5 * SECOND);
+    for node in 0..4 {
+        assert_eq!(
+            federation.payload(node),
+            ["a", "b", "c", "d"],
+            "node {node}"
+        );
+        assert!(
+            federation.seen[node].amnesia.is_empty() && federation.seen[node].diverged.is_empty()
+        );
+    }
+}
+
+fn two_blocks() -> Federation {
+    let mut federation = Federation::new(4);
+    for text in ["a", "b"] {
+        federation.submit(1, text);
+        federation.run(SECOND);
+    }
+    federation
+}
+
+#[test]
+fn a_node_restored_from_any_prefix_of_its_log_ends_with_the_same_blocks_and_never_forks() {
+    let whole = two_blocks();
+    for records in 0..=whole.seen[1].log.len() {
+        let mut federation = two_blocks();
+        let log = std::mem::take(&mut federation.seen[1].log);
+        federation.seen[1] = common::Seen {
+            log,
+            ..common::Seen::default()
+        };
+        federation.restore(1, records, Executed::default());
+        federation.run(5 * SECOND);
+        assert_eq!(
+            federation.seen[1].blocks, whole.seen[1].blocks,
+            "{records} records"
+        );
+        assert!(federation.seen[1].diverged.is_empty(), "{records} records");
+        assert_eq!(
+            federation.cores[1].summary().final_index,
+            2,
+            "{records} records"
+        );
+        assert!((0..4).all(|node| federation.cores[node].summary().forked.is_empty()));
+    }
+}
+
+#[test]
+fn a_damaged_or_gapped_log_is_refused() {
+    let log = two_blocks().seen[1].log.clone();
+    let restore = |log: Vec<Vec<u8>>| {
+        let signer = Box::new(signer(1));
+        Core::restore(
+            config(4, 1),
+            signer,
+            log,
+            Executed::default(),
+            common::clock(0),
+        )
+        .err()
+    };
+    assert!(restore(log.clone()).is_none());
+    let torn = vec![log[0][..log[0].len() - 1].to_vec()];
+    assert!(matches!(
+        restore(torn),
+        Some(RestoreError::Record { number: 1, .. })
+    ));
+    assert!(matches!(
+        restore(log[5..].to_vec()),
+        Some(RestoreError::Record { .. })
+    ));
+}
+
+#[test]
+fn a_node_whose_disk_is_older_than_what_it_sent_falls_silent_instead_of_forking() {
+    let mut federation = Federation::new(4);
+    federation.submit(1, "a");
+    federation.run(SECOND);
+    federation.restore(1, 0, Executed::default());
+    federation.seen[1].state = Digest::ZERO;
+    federation.run(5 * SECOND);
+    assert_eq!(federation.seen[1].amnesia.len(), 1);
+    federation.submit(1, "b");
+    assert_eq!(
+        federation.seen[1].refused.last(),
+        Some(&RefusalReason::Stopped)
+    );
+    federation.submit(0, "c");
+    federation.run(5 * SECOND);
+    assert!((0..4).all(|node| federation.cores[node].summary().forked.is_empty()));
+    assert_eq!(federation.payload(0), ["a", "c"]);
+    assert_eq!(federation.payload(2), ["a", "c"]);
+}
+
+#[test]
+fn a_node_that_computes_another_state_finds_out_and_stops() {
+    let mut federation = Federation::new(4);
+    federation.wrong.insert(2);
+    federation.submit(0, "a");
+    federation.run(SECOND);
+    assert_eq!(federation.seen[2].diverged, [1]);
+    assert!(federation.cores[2].summary().stopped);
+    federation.submit(0, "b");
+    federation.run(5 * SECOND);
+    for node in [0, 1, 3] {
+        assert_eq!(
+            federation.seen[node].finals.len(),
+            2,
+            "the others are a quorum"
+        );
+        assert!(federation.seen[node].diverged.is_empty());
+    }
+    assert!(federation.seen[2].finals.is_empty());
+}
+
+#[test]
+fn nothing_of_this_node_is_sent_before_it_is_synced() {
+    let mut core = Core::new(config(4, 0), Box::new(signer(0)));
+    core.step(common::clock(0), Input::Wake);
+    for peer in [1, 2] {
+        let known = Known {
+            counts: vec![0; 4],
+            ..Known::default()
+        };
+        let message = Message::Known(known)
+            .verify(&roster(4), &cluster())
+            .unwrap();
+        core.step(
+            common::clock(0),
+            Input::Receive {
+                from: NodeIndex(peer),
+                message,
+            },
+        );
+    }
+    let outputs = core.step(common::clock(1), Input::Submit("pay".into()));
+    let event_sent = |outputs: &[Output]| {
+        outputs.iter().any(|output| match output {
+            Output::Send { message, .. } => message[1] == 1,
+            _ => false,
+        })
+    };
+    assert!(matches!(outputs[0], Output::Persist(_)));
+    assert!(!event_sent(&outputs));
+    assert!(event_sent(
+        &core.step(common::clock(2), Input::Persisted { through: 1 })
+    ));
+}
+
+#[test]
+fn a_log_under_another_key_is_refused() {
+    let log = Vec::new();
+    let stranger = signer(9);
+    let key = stranger.public_key();
+    let error = Core::restore(
+        config(4, 0),
+        Box::new(stranger),
+        log,
+        Executed::default(),
+        common::clock(0),
+    )
+    .err();
+    assert_eq!(error, Some(RestoreError::WrongKey(key)));
+}
