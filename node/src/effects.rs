@@ -26,7 +26,7 @@ use crate::{
     admission::wall_clock_ms,
     config::{ChainBackend, Config},
     membership::Membership,
-    run::RunError,
+    run::{RunError, blocking},
 };
 
 /// An effect that can run alone.
@@ -143,19 +143,26 @@ pub async fn run_effect(
     config: Config,
     stop: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
+    let running = blocking(move || start_one(kind, &config)).await?;
+    stop.await;
+    blocking(move || {
+        running.join();
+        Ok(())
+    })
+    .await
+}
+
+fn start_one(kind: EffectKind, config: &Config) -> Result<Running, RunError> {
     let identity = Arc::new(Identity::load(&config.key)?);
     let membership = Membership::load(&config.genesis, &identity)?;
     let context = zmq::Context::new();
-    let settings = Settings::new(&config, &membership, &identity, &context)?;
-    let running = match kind {
+    let settings = Settings::new(config, &membership, &identity, &context)?;
+    Ok(match kind {
         EffectKind::Chain => settings.chain()?,
         EffectKind::Price => settings.price()?,
         EffectKind::Machine => settings.machine()?.0,
         EffectKind::Log => settings.log()?,
-    };
-    stop.await;
-    running.join();
-    Ok(())
+    })
 }
 
 impl<'a> Settings<'a> {

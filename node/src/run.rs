@@ -65,9 +65,9 @@ pub enum RunError {
     /// The pipeline stopped the node.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
-    /// The pipeline's thread panicked.
-    #[error("the pipeline ended without a reason; see the log")]
-    PipelinePanicked,
+    /// A thread panicked, which is a bug.
+    #[error("a thread ended without a reason, see the log: {0}")]
+    Panicked(String),
 }
 
 /// Runs a node until `stop` ends.
@@ -78,10 +78,20 @@ pub async fn run(
     config: Config,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), RunError> {
-    let node = Node::open(config)?;
-    let started = node.start().await?;
+    // Opening files and starting threads waits for disks and peers.
+    let rooms = blocking(move || Node::open(config)?.start()).await?;
+    let started = rooms.serve().await?;
     tracing::info!("ready");
     started.wait(stop).await
+}
+
+/// Runs what blocks on a thread of its own.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, RunError> + Send + 'static,
+) -> Result<T, RunError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(RunError::Panicked(error.to_string())))
 }
 
 /// Checks everything that can be checked without starting.
@@ -103,17 +113,24 @@ struct Node {
     store: Store,
 }
 
-/// A node at work, in the order in which it is stopped.
-struct Started {
-    stop_api: oneshot::Sender<()>,
-    api: Api,
+/// A node at work, except that it does not answer people yet.
+struct Rooms {
+    gateway: Gateway,
+    api: ApiConfig,
     effects: Effects,
-    hints: tokio::task::JoinHandle<()>,
     bus: Arc<Bus>,
     pipeline: PipelineHandle,
     pipeline_thread: PipelineThread,
     pipeline_ended: oneshot::Receiver<()>,
     checker: JoinHandle<()>,
+}
+
+/// A node at work.
+struct Started {
+    rooms: Rooms,
+    stop_api: oneshot::Sender<()>,
+    api: Api,
+    hints: tokio::task::JoinHandle<()>,
 }
 
 impl Node {
@@ -130,7 +147,7 @@ impl Node {
         })
     }
 
-    async fn start(self) -> Result<Started, RunError> {
+    fn start(self) -> Result<Rooms, RunError> {
         let (core, previous, restored) =
             boot::restore_core(&self.store, &self.membership, &self.identity)?;
         let (progress_sender, progress) = watch::channel(self.progress()?);
@@ -166,19 +183,10 @@ impl Node {
         let pipeline = Pipeline::new(core, store, gossip, publisher, views, rules, previous);
         let (pipeline_thread, pipeline_ended) = spawn_pipeline(pipeline, commands, restored)?;
 
-        let hints = tokio::spawn(repeat_tip_hint(bus.clone(), progress.clone()));
-        let gateway = self.gateway(admission, progress, summary, &effects);
-        let (stop_api, stopped) = oneshot::channel();
-        let api = dctrl_api::serve(self.api_config(), gateway, async {
-            // A dropped sender asks for the same.
-            let _ = stopped.await;
-        })
-        .await?;
-        Ok(Started {
-            stop_api,
-            api,
+        Ok(Rooms {
+            gateway: self.gateway(admission, progress, summary, &effects),
+            api: self.api_config(),
             effects,
-            hints,
             bus,
             pipeline: handle,
             pipeline_thread,
@@ -304,42 +312,61 @@ async fn repeat_tip_hint(bus: Arc<Bus>, progress: watch::Receiver<Progress>) {
     }
 }
 
+impl Rooms {
+    /// Opens the API, the last room.
+    async fn serve(self) -> Result<Started, RunError> {
+        let (stop_api, stopped) = oneshot::channel();
+        let stopped = async {
+            // A dropped sender asks for the same.
+            let _ = stopped.await;
+        };
+        let api = dctrl_api::serve(self.api.clone(), self.gateway.clone(), stopped).await?;
+        let progress = self.gateway.progress.clone();
+        Ok(Started {
+            hints: tokio::spawn(repeat_tip_hint(self.bus.clone(), progress)),
+            rooms: self,
+            stop_api,
+            api,
+        })
+    }
+
+    /// Stops the effects, then the pipeline, which finishes what is queued,
+    /// and the network last.
+    fn stop(self) -> Result<(), RunError> {
+        self.effects.stop();
+        self.pipeline.stop();
+        let ended = self.pipeline_thread.join();
+        drop(self.bus);
+        let ended = match ended {
+            Ok(Ok(gossip)) => {
+                gossip.stop();
+                Ok(())
+            }
+            Ok(Err(error)) => Err(RunError::from(error)),
+            Err(_) => Err(RunError::Panicked("pipeline".into())),
+        };
+        if self.checker.join().is_err() {
+            tracing::error!("the checker's thread panicked");
+        }
+        ended
+    }
+}
+
 impl Started {
     /// Waits for `stop`, or for the pipeline to end by itself; then stops
-    /// everything: intake first, then the effects, then the pipeline, which
-    /// finishes what is queued, and the network last.
-    async fn wait(self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+    /// everything, intake first.
+    async fn wait(mut self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
         tokio::select! {
             () = stop => tracing::info!("stopping"),
-            _ = self.pipeline_ended => tracing::error!("the pipeline has ended; stopping"),
+            _ = &mut self.rooms.pipeline_ended => {
+                tracing::error!("the pipeline has ended; stopping");
+            }
         }
         // The receiver is gone only when the API has ended.
         let _ = self.stop_api.send(());
         let api = self.api.join().await;
         self.hints.abort();
-        let effects = self.effects;
-        let (pipeline, thread, bus, checker) =
-            (self.pipeline, self.pipeline_thread, self.bus, self.checker);
-        let ended = tokio::task::spawn_blocking(move || {
-            effects.stop();
-            pipeline.stop();
-            let ended = thread.join();
-            drop(bus);
-            let ended = match ended {
-                Ok(Ok(gossip)) => {
-                    gossip.stop();
-                    Ok(())
-                }
-                Ok(Err(error)) => Err(RunError::from(error)),
-                Err(_) => Err(RunError::PipelinePanicked),
-            };
-            if checker.join().is_err() {
-                tracing::error!("the checker's thread panicked");
-            }
-            ended
-        })
-        .await;
-        ended.unwrap_or(Err(RunError::PipelinePanicked))?;
+        blocking(move || self.rooms.stop()).await?;
         Ok(api?)
     }
 }

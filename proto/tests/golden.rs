@@ -23,7 +23,7 @@ fn check(name: &str, bytes: &[u8]) {
         .join(format!("{name}.hex"));
     let now = hex::encode(bytes);
     if env::var_os("DCTRL_BLESS").is_some() {
-        fs::write(&path, format!("{now}\n")).unwrap();
+        fs::write(&path, format!("{now}\n")).expect("the golden folder is writable");
     }
     let frozen = fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{}: {error}; see the module's doc", path.display()));
