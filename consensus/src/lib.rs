@@ -37,6 +37,7 @@ mod election;
 mod emit;
 pub mod event;
 mod finality;
+mod fork;
 mod id;
 mod interface;
 mod limits;
