@@ -21,6 +21,7 @@ pub enum ChainKind {
     #[serde(rename = "sim")]
     Simulated,
     /// A bitcoind on regtest.
+    #[serde(rename = "bitcoind")]
     Bitcoind,
 }
 

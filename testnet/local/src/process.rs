@@ -32,25 +32,27 @@ pub struct Process {
 impl Process {
     /// Starts `command`; its output is appended to `log`.
     ///
-    /// It gets a process group of its own, so that Ctrl-C at a terminal
+    /// Program, arguments and environment of `command` count, nothing else of it.
+    /// The process gets a group of its own, so that Ctrl-C at a terminal
     /// reaches only us and we can stop everything in order.
     ///
     /// # Errors
     /// Where it cannot be started.
-    pub fn start(name: impl Into<String>, command: &mut Command, log: &Path) -> Result<Self> {
+    pub fn start(name: impl Into<String>, command: &Command, log: &Path) -> Result<Self> {
         let name = name.into();
         let file = File::options()
             .create(true)
             .append(true)
             .open(log)
             .with_context(|| format!("cannot write the log {}", log.display()))?;
-        let child = command
+        let program = command.get_program().display().to_string();
+        let child = bound_to_us(command)
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
             .process_group(0)
             .spawn()
-            .with_context(|| format!("cannot start {name}: {}", command.get_program().display()))?;
+            .with_context(|| format!("cannot start {name}: {program}"))?;
         Ok(Self {
             name,
             child,
@@ -150,6 +152,30 @@ impl Drop for Process {
             self.kill();
         }
     }
+}
+
+/// The same command through `setpriv`, where there is one (it is essential on
+/// Debian): should we be killed without a chance to clean up, the kernel kills
+/// our children too.
+fn bound_to_us(command: &Command) -> Command {
+    let setpriv = Path::new("/usr/bin/setpriv");
+    let mut bound = if setpriv.is_file() {
+        let mut bound = Command::new(setpriv);
+        bound
+            .args(["--pdeathsig", "KILL"])
+            .arg(command.get_program());
+        bound
+    } else {
+        Command::new(command.get_program())
+    };
+    bound.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => bound.env(name, value),
+            None => bound.env_remove(name),
+        };
+    }
+    bound
 }
 
 /// How much of a log is shown, bytes.

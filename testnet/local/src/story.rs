@@ -6,6 +6,8 @@ use std::{
     time::Instant,
 };
 
+use serde::Serialize;
+
 /// Prints numbered steps. With a machine-readable result on standard output,
 /// the story goes to standard error.
 #[derive(Debug)]
@@ -58,9 +60,11 @@ impl Story {
     }
 
     /// The result for machines: always on standard output.
-    pub fn result(&self, json: &serde_json::Value) {
+    pub fn result(&self, result: &impl Serialize) {
+        let mut line = serde_json::to_vec(result).unwrap_or_default();
+        line.push(b'\n');
         // A reader that has gone away is no reason to fail.
-        let _ = writeln!(io::stdout(), "{json}");
+        let _ = io::stdout().write_all(&line);
     }
 
     fn write(&self, text: &str) {

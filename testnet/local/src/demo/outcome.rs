@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Arguments;
 use crate::chain::ChainKind;
 
-/// What was seen at the end.
-#[derive(Debug, Clone)]
+/// What was seen at the end. Its fields, in this order, are the promised keys.
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Outcome {
     pub(super) nodes: u16,
+    #[serde(skip)]
     pub(super) live: usize,
     pub(super) chain: ChainKind,
     /// As the proto calls it, in the words of the screen.
@@ -24,23 +26,25 @@ pub(super) struct Outcome {
     pub(super) height: u64,
 }
 
+/// The last line for machines.
+#[derive(Serialize)]
+struct Report<'a> {
+    ok: bool,
+    #[serde(flatten)]
+    outcome: &'a Outcome,
+}
+
 impl Outcome {
     /// Whether the promise was kept: dispensed exactly once, and everybody agrees.
     pub(super) fn ok(&self) -> bool {
         self.vend_state == "Dispensed" && self.pulses == 1 && self.state_digests_equal
     }
 
-    pub(super) fn json(&self) -> Value {
-        json!({
-            "ok": self.ok(),
-            "nodes": self.nodes,
-            "chain": self.chain,
-            "vend_state": self.vend_state,
-            "pulses": self.pulses,
-            "state_digests_equal": self.state_digests_equal,
-            "payment_to_pulse_ms": self.payment_to_pulse_ms,
-            "height": self.height,
-        })
+    pub(super) fn json(&self) -> impl Serialize {
+        Report {
+            ok: self.ok(),
+            outcome: self,
+        }
     }
 
     pub(super) fn describe(&self) -> String {
@@ -98,10 +102,11 @@ mod tests {
 
     #[test]
     fn the_result_has_the_promised_keys() {
+        let text = serde_json::to_string(&outcome().json()).expect("JSON");
         assert_eq!(
-            outcome().json(),
-            json!({"ok": true, "nodes": 4, "chain": "sim", "vend_state": "Dispensed", "pulses": 1,
-                   "state_digests_equal": true, "payment_to_pulse_ms": 812, "height": 17})
+            text,
+            "{\"ok\":true,\"nodes\":4,\"chain\":\"sim\",\"vend_state\":\"Dispensed\",\"pulses\":1,\
+             \"state_digests_equal\":true,\"payment_to_pulse_ms\":812,\"height\":17}"
         );
     }
 

@@ -73,6 +73,7 @@ async fn a_small_price_is_sold_on_an_unconfirmed_payment_where_the_policy_allows
 #[ignore = "starts processes; run by cargo xtask test"]
 async fn two_paid_quotes_for_one_machine_are_vended_one_after_the_other() -> Result<()> {
     let stage = Stage::start(Options::default()).await?;
+    stage.agrees_on_price().await?;
     let first = stage.quote(SLOT_SATS).await?;
     let second = stage.quote(SLOT_FIAT).await?;
     ensure!(first.address != second.address, "an address was used twice");

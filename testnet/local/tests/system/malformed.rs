@@ -110,15 +110,20 @@ fn frames(
     socket.set_linger(LINGER_MS)?;
     socket.set_sndtimeo(LINGER_MS)?;
     socket.connect(endpoint)?;
-    let oversize = vec![1; 2 * 1024 * 1024];
+    let oversize = vec![0xa5; 2 * 1024 * 1024];
+    // Longer than a node takes. Not much longer: libzmq keeps our own
+    // subscriptions in a tree that it leaves by recursion.
+    let mut long_topic = vec![b'x'; 16 * 1024];
+    long_topic[0] = 1;
     let random: Vec<u8> = (0..600_u32).map(|i| (i * i % 251) as u8).collect();
-    let messages: [&[&[u8]]; 7] = [
+    let messages: [&[&[u8]]; 8] = [
         &[b""],
         &[b"\x01"],
         &[&random],
         &[b"", b"", b""],
         &[&random, &random, &random],
         &[b"\x01machine.m1.order\x00"],
+        &[&long_topic],
         &[&oversize],
     ];
     for message in messages {

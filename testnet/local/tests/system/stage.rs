@@ -115,6 +115,16 @@ impl Stage {
         .await
     }
 
+    /// Waits until the federation agrees on a price of bitcoin, which a price
+    /// in a currency needs.
+    pub(crate) async fn agrees_on_price(&self) -> Result<()> {
+        let client = self.client()?;
+        until(STEP_LIMIT, "a price to be agreed", async || {
+            Ok((!client.status().await?.rates.is_empty()).then_some(()))
+        })
+        .await
+    }
+
     /// What must be true after every scenario: equal states on all running
     /// nodes at a height not below `height`, books that sum to zero, and goods
     /// that are all accounted for.
