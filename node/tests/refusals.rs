@@ -1,0 +1,112 @@
+//! What keeps a node from starting is told in one go, and names the fault.
+
+use std::{fs, path::Path};
+
+use dctrl_access::Identity;
+use dctrl_node::{
+    check, config,
+    membership::{Membership, MembershipError},
+};
+use dctrl_proto::v1::{Genesis, Node};
+
+fn write_config(folder: &Path, text: &str) -> std::path::PathBuf {
+    let file = folder.join("node.toml");
+    fs::write(&file, text).expect("the folder is writable");
+    file
+}
+
+const GOOD: &str = r#"
+genesis = "genesis.json"
+key = "node.key"
+data = "data"
+[gossip]
+listen = "tcp://127.0.0.1:17000"
+[bus]
+listen = "tcp://127.0.0.1:17001"
+door = "tcp://127.0.0.1:17002"
+[api]
+listen = "127.0.0.1:17003"
+[chain]
+backend = "simulated"
+url = "http://127.0.0.1:17900"
+[log]
+dir = "log"
+"#;
+
+#[test]
+fn paths_count_from_the_folder_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config::load(&write_config(folder.path(), GOOD)).unwrap();
+    assert_eq!(config.genesis, folder.path().join("genesis.json"));
+    assert_eq!(config.log.dir, folder.path().join("log"));
+    assert_eq!(config.price.poll_s, 60);
+}
+
+#[test]
+fn every_problem_of_the_file_is_told_at_once_with_the_nearest_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = GOOD
+        .replace("[bus]\nlisten", "[bus]\nlistne")
+        .replace("\"simulated\"", "\"electrum\"")
+        .replace("\"127.0.0.1:17003\"", "\"everywhere\"");
+    let error = config::load(&write_config(folder.path(), &text)).unwrap_err();
+    let told = error.to_string();
+    for fault in ["bus.listne", "bus.listen", "chain.backend", "api.listen"] {
+        assert!(told.contains(fault), "{fault} is not in: {told}");
+    }
+    assert!(error.problems.len() >= 3, "{told}");
+}
+
+fn genesis_of(name: &str, identity: &Identity) -> Genesis {
+    Genesis {
+        name: "test".into(),
+        nodes: vec![Node {
+            name: name.into(),
+            key: identity.public_key().to_vec(),
+            curve_key: identity.curve_public().to_vec(),
+            ..Node::default()
+        }],
+        ..Genesis::default()
+    }
+}
+
+#[test]
+fn a_key_that_is_not_in_the_genesis_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (member, stranger) = (Identity::generate().unwrap(), Identity::generate().unwrap());
+    let file = folder.path().join("genesis.json");
+    let genesis = genesis_of("alpha", &member);
+    fs::write(&file, serde_json::to_vec(&genesis).unwrap()).unwrap();
+
+    assert_eq!(Membership::load(&file, &member).unwrap().me.0, 0);
+    let error = Membership::load(&file, &stranger).unwrap_err();
+    assert!(matches!(error, MembershipError::NotAMember { .. }));
+    assert!(error.to_string().contains("alpha"));
+}
+
+#[test]
+fn a_genesis_that_is_not_json_is_refused_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("genesis.json");
+    fs::write(&file, "{\"name\": }").unwrap();
+    let error = Membership::load(&file, &Identity::generate().unwrap()).unwrap_err();
+    assert!(error.to_string().contains("line 1"), "{error}");
+}
+
+#[test]
+fn check_names_every_fault_of_the_genesis() {
+    let folder = tempfile::tempdir().unwrap();
+    let identity = Identity::generate().unwrap();
+    identity.save(&folder.path().join("node.key")).unwrap();
+    let genesis = genesis_of("alpha", &identity);
+    fs::write(
+        folder.path().join("genesis.json"),
+        serde_json::to_vec(&genesis).unwrap(),
+    )
+    .unwrap();
+    let config = config::load(&write_config(folder.path(), GOOD)).unwrap();
+    let told = check(&config).unwrap_err().to_string();
+    for fault in ["descriptor", "network", "endpoint"] {
+        assert!(told.contains(fault), "{fault} is not in: {told}");
+    }
+}
