@@ -4,7 +4,7 @@
 use std::{ops::ControlFlow, str::FromStr, time::Duration};
 
 use bitcoin::Network;
-use dctrl_proto::v1::{Genesis, Stage, Vend};
+use dctrl_proto::v1::{Genesis, Stage, Vend, VendState};
 use miniscript::{Descriptor, DescriptorPublicKey};
 use serde::Serialize;
 
@@ -63,7 +63,10 @@ pub async fn certified(
     };
     let mut found = None;
     let search = follow(context, &wanted, |_, verified| {
-        match vend_of(verified).filter(|vend| vend.id == receipt.subject) {
+        // Only from Reserved on is a unit held for whoever pays.
+        let reserved =
+            |vend: &&Vend| vend.id == receipt.subject && vend.state() != VendState::Quoted;
+        match vend_of(verified).filter(reserved) {
             Some(vend) => {
                 found = Some((vend.clone(), verified.signatures));
                 Ok(ControlFlow::Break(()))

@@ -152,7 +152,7 @@ pub(crate) fn quoted(address: &str) -> Event {
             machine_id: "m1".to_owned(),
             slot: "A1".to_owned(),
             product_id: "club-mate".to_owned(),
-            state: VendState::Quoted.into(),
+            state: VendState::Reserved.into(),
             price_sats: 1500,
             address: address.to_owned(),
             expires_at_ms: 1_750_000_900_000,
