@@ -32,13 +32,9 @@ async fn an_empty_slot_and_an_unknown_machine_are_refused_without_an_address() -
             ])
             .await?;
         ensure!(said.code == exit, "{machine} {slot}: {said:?}");
-        let text = if said.err.trim().is_empty() {
-            &said.out
-        } else {
-            &said.err
-        };
-        let report: Value = serde_json::from_str(text.trim())
-            .with_context(|| format!("the error is no JSON: {text}"))?;
+        // One object for programs; the sentence for people is on standard error.
+        let report: Value = serde_json::from_str(said.out.trim())
+            .with_context(|| format!("the error is no JSON: {said:?}"))?;
         ensure!(
             report["error"]["code"] == code,
             "{machine} {slot}: {report}"
@@ -48,7 +44,10 @@ async fn an_empty_slot_and_an_unknown_machine_are_refused_without_an_address() -
                 .as_str()
                 .is_some_and(|rule| !rule.is_empty())
         );
-        ensure!(!text.contains("bcrt1"), "an address was shown: {text}");
+        ensure!(
+            !said.out.contains("bcrt1"),
+            "an address was shown: {said:?}"
+        );
     }
     ensure!(stage.client()?.vends(MACHINE).await?.is_empty());
     stage.end().await
