@@ -157,16 +157,17 @@ impl Node {
 
         let context = zmq::Context::new();
         let zap = Zap::start(&context, AllowList::new())?;
-        let (inbox, received) = checker::inbox();
-        let gossip = self.start_gossip(&zap, inbox)?;
-        let bus = Arc::new(self.start_bus(&zap, admission.clone())?);
-        let checker = checker::start(received, self.check_rules(), handle.clone())?;
-        let effects = effects::start(&self.config, &self.membership, &self.identity, &context)?;
+        // Who may come in is known before anyone can knock.
         let machines = Machines::new(
             zap.allowed().clone(),
             &self.membership,
             &self.store.snapshot(),
         )?;
+        let (inbox, received) = checker::inbox();
+        let gossip = self.start_gossip(&zap, inbox)?;
+        let bus = Arc::new(self.start_bus(&zap, admission.clone())?);
+        let checker = checker::start(received, self.check_rules(), handle.clone())?;
+        let effects = effects::start(&self.config, &self.membership, &self.identity, &context)?;
         let views = Views {
             progress: progress_sender,
             summary: summary.clone(),

@@ -166,8 +166,9 @@ fn serve(socket: &Socket, wake_end: &WakeEnd, stop: &AtomicBool, allowed: &Allow
 fn answer(parts: &[&[u8]], allowed: &AllowList) -> [Vec<u8>; 6] {
     let request_id = parts.get(1).map_or_else(Vec::new, |id| id.to_vec());
     let (code, text, user) = match verdict(parts, allowed) {
-        Ok(user) => ("200", "OK", user),
-        Err(text) => ("400", text, String::new()),
+        Ok(user) => (ACCEPTED, "OK", user),
+        Err(Refused::Unknown) => (TRY_LATER, "unknown key", String::new()),
+        Err(Refused::Malformed(text)) => (REFUSED, text, String::new()),
     };
     [
         b"1.0".to_vec(),
@@ -179,25 +180,41 @@ fn answer(parts: &[&[u8]], allowed: &AllowList) -> [Vec<u8>; 6] {
     ]
 }
 
+/// Status codes of ZAP (RFC 27).
+const ACCEPTED: &str = "200";
+/// "Temporary error": libzmq closes the connection and the peer dials again.
+/// A key may become known at any time, when the ledger registers a machine; a
+/// peer that were told "400" would stay away for good.
+const TRY_LATER: &str = "300";
+const REFUSED: &str = "400";
+
+/// Why a handshake is not accepted.
+enum Refused {
+    /// A well-formed key that is not on the list now.
+    Unknown,
+    /// Not a CURVE handshake of ours at all.
+    Malformed(&'static str),
+}
+
 /// The user id, which is the key in hex, or why there is none.
-fn verdict(parts: &[&[u8]], allowed: &AllowList) -> Result<String, &'static str> {
+fn verdict(parts: &[&[u8]], allowed: &AllowList) -> Result<String, Refused> {
     let counters = allowed.counters();
     let [version, _, domain, _, _, mechanism, credentials @ ..] = parts else {
         allow::count(&counters.malformed);
-        return Err("malformed request");
+        return Err(Refused::Malformed("malformed request"));
     };
     let (b"1.0", Some(domain)) = (*version, Domain::parse(domain)) else {
         allow::count(&counters.malformed);
-        return Err("unknown version or domain");
+        return Err(Refused::Malformed("unknown version or domain"));
     };
     let (b"CURVE", Some(key)) = (*mechanism, curve_key(credentials)) else {
         allow::count(&counters.mechanism);
-        return Err("only CURVE is accepted");
+        return Err(Refused::Malformed("only CURVE is accepted"));
     };
     if !allowed.contains(domain, &key) {
         allow::count(&counters.unknown_key);
         tracing::debug!(domain = domain.name(), key = %hex::encode(key), "unknown key refused");
-        return Err("unknown key");
+        return Err(Refused::Unknown);
     }
     Ok(hex::encode(key))
 }
@@ -235,7 +252,7 @@ mod tests {
         let (allowed, reply) = ask(b"gossip", b"CURVE", &KEY);
         assert_eq!(
             (&reply[2][..], allowed.refused().unknown_key),
-            (&b"400"[..], 1)
+            (&b"300"[..], 1)
         );
         let (allowed, reply) = ask(b"bus", b"PLAIN", &KEY);
         assert_eq!(

@@ -133,6 +133,24 @@ fn neither_an_unknown_key_nor_a_plain_socket_gets_a_frame() {
 }
 
 #[test]
+fn a_key_that_is_refused_and_then_allowed_comes_in_by_itself() {
+    let zap = zap(&[]);
+    let bus = start(&zap);
+    let alice = client(zmq::SUB, ALICE, NODE);
+    alice
+        .set_subscribe(&topic::wire_subscription("block"))
+        .unwrap();
+    alice.connect(bus.endpoint()).unwrap();
+    eventually("alice is refused", || {
+        zap.allowed().refused().unknown_key > 0
+    });
+    zap.allowed().allow(Domain::Bus, public(ALICE)).unwrap();
+    await_return(&alice, || bus.stats().publish.subscriptions >= 1);
+    publish(&bus, "block", "for the new machine");
+    assert_eq!(next(&alice), pair("block", "for the new machine"));
+}
+
+#[test]
 fn a_revoked_subscriber_is_cut_and_the_others_return() {
     let zap = zap(&[ALICE, BOB]);
     let bus = start(&zap);
