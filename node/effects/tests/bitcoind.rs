@@ -1,5 +1,5 @@
-//! Against a real bitcoind on regtest. `DCTRL_BITCOIND_DIR` names the folder
-//! into which the programs were unpacked (`usr/bin/bitcoind` inside).
+//! Against a real bitcoind on regtest. `DCTRL_BITCOIND` names the folder of the
+//! programs `bitcoind` and `bitcoin-cli`.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,29 +29,8 @@ struct Bitcoind {
     child: Child,
 }
 
-/// The program, through the loader that was unpacked beside it, so that the
-/// machine's own libraries do not matter.
 fn program(programs: &Path, name: &str) -> Command {
-    let candidates = [
-        "usr/lib64/ld-linux-x86-64.so.2",
-        "lib64/ld-linux-x86-64.so.2",
-        "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
-        "usr/lib/aarch64-linux-gnu/ld-linux-aarch64.so.1",
-    ];
-    let loader = candidates.iter().map(|path| programs.join(path));
-    let loader = loader
-        .into_iter()
-        .find(|path| path.exists())
-        .expect("no loader");
-    let libraries = ["x86_64-linux-gnu", "aarch64-linux-gnu"];
-    let libraries = libraries.map(|one| programs.join("usr/lib").join(one));
-    let libraries = libraries.map(|path| path.display().to_string()).join(":");
-    let mut command = Command::new(loader);
-    command
-        .arg("--library-path")
-        .arg(libraries)
-        .arg(programs.join("usr/bin").join(name));
-    command
+    Command::new(programs.join(name))
 }
 
 fn free_port() -> u16 {
@@ -61,8 +40,8 @@ fn free_port() -> u16 {
 
 impl Bitcoind {
     fn start() -> Self {
-        let programs = std::env::var_os("DCTRL_BITCOIND_DIR")
-            .expect("DCTRL_BITCOIND_DIR is not set: run this test by `cargo xtask test`");
+        let programs = std::env::var_os("DCTRL_BITCOIND")
+            .expect("DCTRL_BITCOIND is not set: run this test by `cargo xtask test`");
         let programs = PathBuf::from(programs);
         let data = tempfile::tempdir().unwrap();
         let (rpc_port, zmq_port) = (free_port(), free_port());
