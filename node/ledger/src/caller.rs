@@ -44,7 +44,7 @@ pub(crate) enum Principal {
 }
 
 impl Principal {
-    fn encode(&self) -> String {
+    pub(crate) fn encode(&self) -> String {
         match self {
             Self::Node(index) => format!("node/{index}"),
             Self::Machine(id) => format!("machine/{id}"),

@@ -165,6 +165,20 @@ pub(crate) fn deadline_of(vend_id: &str) -> Vec<u8> {
     text(b"vend-deadline/", vend_id)
 }
 
+/// Unpaid quotes of a machine that one principal asked for.
+pub(crate) fn open_quotes_of(machine_id: &str, who: &str) -> Vec<u8> {
+    format!("open-quote/{machine_id}/{who}/").into_bytes()
+}
+
+pub(crate) fn open_quote(machine_id: &str, who: &str, vend_id: &str) -> Vec<u8> {
+    text(&open_quotes_of(machine_id, who), vend_id)
+}
+
+/// Who asked for a quote, while it is unpaid.
+pub(crate) fn quoted_to(vend_id: &str) -> Vec<u8> {
+    text(b"quoted-to/", vend_id)
+}
+
 /// The last frame of a topic.
 pub(crate) fn cursor(topic: &str) -> Vec<u8> {
     text(b"cursor/", topic)

@@ -26,6 +26,7 @@ mod ids;
 mod keys;
 mod payments;
 pub mod query;
+mod quotes;
 mod rates;
 mod refuse;
 pub mod registry;

@@ -22,8 +22,8 @@ use dctrl_proto::v1::VendState::{
 use dctrl_proto::v1::bus_body::Event;
 use dctrl_proto::v1::{Vend, VendChanged, VendStep};
 
-use crate::keys;
 use crate::scope::Scope;
+use crate::{keys, quotes};
 
 pub(crate) use deadline::fire_due;
 pub(crate) use deadline::next as next_deadline_ms;
@@ -81,6 +81,9 @@ pub(crate) fn step(scope: &mut Scope<'_>, vend: &mut Vend, to: VendState, detail
         detail.clone_into(&mut vend.reason);
     }
     note(scope, vend, detail);
+    if to != Quoted && !is_open(to) {
+        quotes::closed(scope, vend);
+    }
     deadline::schedule(scope, vend);
 }
 

@@ -11,7 +11,7 @@ use crate::caller::{Caller, Role};
 use crate::refuse::{denied, ensure, exhausted, not_found, precond, unavailable};
 use crate::registry::Action;
 use crate::scope::{Scope, View};
-use crate::{address, ids, keys, rates, sellable, stock, tables, vends};
+use crate::{address, ids, keys, quotes, rates, sellable, stock, tables, vends};
 
 /// Address indexes of a descriptor: unhardened steps are below 2^31 (BIP-32).
 const ADDRESS_INDEX_END: u32 = 1 << 31;
@@ -49,6 +49,7 @@ impl Action for VendQuote {
             let message = format!("Slot {} of {} is empty.", slot.slot, machine.id);
             precond("slot.stock", message)
         })?;
+        quotes::require_room(view, caller, &self.machine_id)?;
         let product = tables::product(view.state, &slot.product_id)
             .ok_or_else(|| not_found("product", "The slot's product is gone."))?;
         let price_sats = price_sats(view, &product)?;
@@ -89,6 +90,7 @@ impl Action for VendQuote {
         vends::step(scope, &mut vend, Quoted, "A price was quoted.");
         stock::hold(scope, &mut vend);
         vends::step(scope, &mut vend, Reserved, "One unit is held.");
+        quotes::opened(scope, &vend, caller);
         vend.id
     }
 }

@@ -1,11 +1,11 @@
 //! Members, machines, products, slots and prices.
 
-use crate::common::{ALICE, Federation, Key, MACHINE, NODES, OPERATOR, STAFF};
+use crate::common::{ALICE, Federation, Key, MACHINE, NODES, OPERATOR, PRICE, STAFF};
 use dctrl_ledger::query;
 use dctrl_proto::v1::product::Price;
 use dctrl_proto::v1::{
-    Machine, MachineSet, Member, MemberSet, MemberStatus, PriceObserve, Product, ProductSet,
-    SlotRestock, SlotSet, VendQuote,
+    Machine, MachineSet, Member, MemberSet, MemberStatus, Outcome, PriceObserve, Product,
+    ProductSet, SlotRestock, SlotSet, VendQuote,
 };
 
 fn product(sats: u64, expected_version: u64) -> ProductSet {
@@ -135,6 +135,29 @@ fn the_last_unit_is_sold_once() {
     federation.quote();
     assert_eq!(federation.try_quote("A1").unwrap_err().rule, "slot.stock");
     federation.wait(600_000);
+    federation.quote();
+}
+
+#[test]
+fn one_caller_cannot_hold_a_machines_whole_stock_unpaid() {
+    const HELD_MAX: u32 = 8;
+    let mut federation = Federation::new();
+    let first = federation.quote();
+    for _ in 1..HELD_MAX {
+        federation.quote();
+    }
+    let refusal = federation.try_quote("A1").unwrap_err();
+    assert_eq!(refusal.rule, "vend.open_quotes");
+    assert_eq!(federation.stock(), (10 - HELD_MAX, HELD_MAX, 0));
+    // Others still buy, and whoever pays may ask again.
+    federation.guest_quote();
+    federation.pay(&first, 1, PRICE);
+    federation.quote();
+    assert!(federation.try_quote("A1").is_err());
+    // A seen payment that is too small frees nothing, the expiry does.
+    federation.finish(&first, Outcome::Dispensed);
+    federation.wait(600_000);
+    federation.heartbeat(true);
     federation.quote();
 }
 
