@@ -332,12 +332,16 @@ impl Follower {
         match need {
             Need::CatchUp if !replay.more => {
                 let position = Position::end_of(replay.covered_height);
-                self.replays.covered(node, position, true);
+                self.replays.completed(node, position);
             }
-            Need::CatchUp => match end {
-                Some(position) => self.replays.covered(node, position, false),
-                None => self.replays.distrust(node, now),
-            },
+            // A node looks through a bounded part of its disk for one answer,
+            // which may hold no frame of these topics.
+            Need::CatchUp => {
+                let position = end.max(Some(Position::end_of(replay.covered_height)));
+                if !self.replays.went_on(node, position.unwrap_or_default()) {
+                    self.replays.distrust(node, now);
+                }
+            }
             // Where the hole is still there, another node is asked next.
             Need::Gap { topic } => {
                 if end.is_none() || !replay.more && self.sequencer.gaps().any(|one| one == topic) {

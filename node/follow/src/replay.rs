@@ -15,7 +15,9 @@ pub(crate) const REPLAY_TIMEOUT: Duration = Duration::from_secs(2);
 /// A node that failed to answer is left alone for this long.
 const BACK_OFF: Duration = Duration::from_millis(250);
 /// Catch-ups that run at once; a third one would mostly bring duplicates.
-const CATCH_UPS_MAX: usize = 2;
+/// More run where so many nodes may lie, or the liars could keep the honest
+/// ones from their turn for ever.
+const CATCH_UPS_MIN: usize = 2;
 /// Gaps that are being filled at once.
 const GAPS_MAX: usize = 16;
 
@@ -130,7 +132,7 @@ impl Replays {
             if behind
                 && source.not_before <= now
                 && running.clone().all(|flight| flight.node != node)
-                && running.count() < CATCH_UPS_MAX
+                && running.count() < self.honest.max(CATCH_UPS_MIN)
             {
                 asks.push(self.launch(node, Need::CatchUp, after, now));
             }
@@ -176,15 +178,21 @@ impl Replays {
         self.flights.remove(&id).map(|flight| flight.need)
     }
 
-    /// A node has sent everything up to `position`; `complete` where it has
-    /// nothing newer.
-    pub(crate) fn covered(&mut self, node: usize, position: Position, complete: bool) {
+    /// A node has sent everything up to `position`, and has more; false where
+    /// it has not gone on.
+    pub(crate) fn went_on(&mut self, node: usize, position: Position) -> bool {
+        let source = &mut self.sources[node];
+        let goes_on = position > source.covered;
+        source.covered = source.covered.max(position);
+        goes_on
+    }
+
+    /// A node has sent everything up to `position`, and has nothing newer.
+    pub(crate) fn completed(&mut self, node: usize, position: Position) {
         let source = &mut self.sources[node];
         source.covered = source.covered.max(position);
-        if complete {
-            source.tip = source.covered.height;
-            source.completed = true;
-        }
+        source.tip = source.covered.height;
+        source.completed = true;
     }
 
     /// Enough nodes have once sent everything that they had.
@@ -235,9 +243,9 @@ mod tests {
     fn one_node_that_claims_completeness_is_not_believed_alone() {
         let now = Instant::now();
         let mut replays = Replays::new(4, 1, at(0), now);
-        replays.covered(2, at(u64::MAX), true);
+        replays.completed(2, at(u64::MAX));
         assert_eq!(replays.agreed(), at(0));
-        replays.covered(0, at(7), true);
+        replays.completed(0, at(7));
         assert_eq!(replays.agreed(), at(7));
     }
 
@@ -245,7 +253,7 @@ mod tests {
     fn the_only_node_that_is_followed_is_believed_about_completeness() {
         let now = Instant::now();
         let mut replays = Replays::new(1, 1, at(0), now);
-        replays.covered(0, at(3), true);
+        replays.completed(0, at(3));
         assert_eq!(replays.agreed(), at(3));
     }
 
@@ -254,7 +262,7 @@ mod tests {
         let start = Instant::now();
         let mut replays = Replays::new(3, 0, at(5), start);
         for node in 0..3 {
-            replays.covered(node, at(5), true);
+            replays.completed(node, at(5));
         }
         let gap = || [("a", at(2))].into_iter();
         assert_eq!(ids(&replays.due(start, gap())), [(0, at(2))]);
@@ -272,7 +280,7 @@ mod tests {
         let asks = replays.due(now, std::iter::empty());
         assert_eq!(ids(&asks), [(0, at(0))]);
         assert_eq!(replays.answered(0, asks[0].id), Some(Need::CatchUp));
-        replays.covered(0, at(9), true);
+        replays.completed(0, at(9));
         assert!(replays.due(now, std::iter::empty()).is_empty());
     }
 
@@ -285,7 +293,7 @@ mod tests {
         let asks = replays.due(now, std::iter::empty());
         assert_eq!(ids(&asks), [(0, at(5))]);
         replays.answered(0, asks[0].id);
-        replays.covered(0, at(5), true);
+        replays.completed(0, at(5));
         assert!(replays.caught_up());
         assert!(replays.due(now, std::iter::empty()).is_empty());
     }
@@ -297,5 +305,22 @@ mod tests {
         let asks = replays.due(now, std::iter::empty());
         assert_eq!(replays.answered(1 - asks[0].node, asks[0].id), None);
         assert!(replays.answered(asks[0].node, asks[0].id).is_some());
+    }
+
+    #[test]
+    fn nodes_that_always_promise_more_leave_the_honest_ones_their_turn() {
+        let now = Instant::now();
+        let mut replays = Replays::new(7, 2, at(0), now);
+        for height in 1..20 {
+            for ask in replays.due(now, std::iter::empty()) {
+                replays.answered(ask.node, ask.id);
+                match ask.node {
+                    0 | 1 => assert!(replays.went_on(ask.node, at(100 + height))),
+                    honest => replays.completed(honest, at(1)),
+                }
+            }
+        }
+        assert!(replays.caught_up());
+        assert!(!replays.went_on(0, at(1)), "that is no progress");
     }
 }

@@ -34,6 +34,8 @@ pub struct Vice {
     pub silent: bool,
     /// The door says that it has sent everything, and sends nothing.
     pub withholds: bool,
+    /// The door says that it has passed on an action, and has not.
+    pub swallows: bool,
 }
 
 /// What becomes of submitted actions: the answer is their refusal, if any.
@@ -97,6 +99,12 @@ impl FakeFederation {
     /// Makes a node misbehave from now on.
     pub fn corrupt(&self, node: usize, vice: Vice) {
         *self.nodes[node].vice.lock().unwrap() = vice;
+    }
+
+    /// From now on a door looks through so many heights for one answer, as
+    /// real ones do.
+    pub fn look_through(&self, heights: u64) {
+        *self.shared.heights_max.lock().unwrap() = Some(heights);
     }
 
     /// What is done with actions that come to any door.

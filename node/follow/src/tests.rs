@@ -138,6 +138,24 @@ fn a_late_subscriber_gets_everything_after_its_position_and_nothing_before() {
 }
 
 #[test]
+fn a_long_silence_of_its_topics_does_not_keep_a_follower_from_catching_up() {
+    let fake = federation();
+    fake.look_through(10);
+    for _ in 0..95 {
+        block(&fake, &["b"]);
+    }
+    block(&fake, &["a"]);
+    let mut follower = follower(&fake, &[0, 1, 2, 3], &["a"], Position::default());
+    assert_eq!(positions(&take(&mut follower, 1))[0].height, 96);
+    let end = Instant::now() + DEADLINE;
+    while !follower.caught_up() {
+        assert!(Instant::now() < end, "never caught up");
+        follower.next(Duration::from_millis(20)).unwrap();
+    }
+    assert_eq!(follower.settled(), Position::end_of(96));
+}
+
+#[test]
 fn what_one_node_withholds_another_one_replays() {
     let fake = federation();
     let lossy = Vice {

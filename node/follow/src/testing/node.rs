@@ -30,6 +30,8 @@ type Stored = BTreeMap<u64, Vec<(BusBody, BusFrame)>>;
 pub(super) struct Shared {
     blocks: Mutex<Stored>,
     pub(super) on_submit: Mutex<Option<OnSubmit>>,
+    /// Heights that one replay looks through; none means all.
+    pub(super) heights_max: Mutex<Option<u64>>,
 }
 
 impl Shared {
@@ -44,24 +46,34 @@ impl Shared {
 
     fn replay(&self, replay: &Replay) -> ReplayReply {
         let blocks = self.blocks.lock().unwrap();
+        let tip = blocks.last_key_value().map_or(0, |(height, _)| *height);
+        let heights = self.heights_max.lock().unwrap().unwrap_or(tip);
+        let last = tip.min(replay.after_height.saturating_add(heights));
         let after = Position {
             height: replay.after_height,
             sub_index: replay.after_sub_index,
         };
         let mut frames: Vec<BusFrame> = blocks
-            .range(after.height..)
+            .range(after.height..=last.max(after.height))
             .flat_map(|(_, frames)| frames)
             .filter(|(body, _)| Position::of(body) > after)
             .filter(|(body, _)| topic::matches_any(&replay.topics, &body.topic))
             .map(|(_, frame)| frame.clone())
             .take(replay.frames_max as usize + 1)
             .collect();
-        let more = frames.len() > replay.frames_max as usize;
+        let full = frames.len() > replay.frames_max as usize;
         frames.truncate(replay.frames_max as usize);
+        let sent = frames
+            .last()
+            .and_then(|frame| BusBody::decode(frame.body.as_slice()).ok());
         ReplayReply {
+            // What stands after the last frame of a full answer is not covered.
+            covered_height: match sent {
+                Some(body) if full => body.height - 1,
+                _ => last,
+            },
             frames,
-            covered_height: blocks.last_key_value().map_or(0, |(height, _)| *height),
-            more,
+            more: full || last < tip,
         }
     }
 }
@@ -201,7 +213,8 @@ impl Server {
             }
             Some(door_request::Request::Submit(action)) => {
                 let on_submit = self.shared.on_submit.lock().unwrap();
-                match on_submit.as_ref().and_then(|on_submit| on_submit(&action)) {
+                let on_submit = on_submit.as_ref().filter(|_| !vice.swallows);
+                match on_submit.and_then(|on_submit| on_submit(&action)) {
                     Some(refusal) => door_reply::Reply::Refusal(refusal),
                     None => door_reply::Reply::Submitted(Submitted {
                         action_id: action_id(&action).to_vec(),
