@@ -137,12 +137,21 @@ impl Federation {
     /// # Errors
     /// Where one of them ends, or the federation is not ready in time.
     pub async fn start(&mut self) -> Result<()> {
+        self.start_with(&[]).await
+    }
+
+    /// Starts the chain, all nodes and the agent, the agent with settings of
+    /// its own; waits until the machine sells.
+    ///
+    /// # Errors
+    /// Where one of them does not come up.
+    pub async fn start_with(&mut self, agent_environment: &[(&str, &str)]) -> Result<()> {
         self.start_chain().await?;
         for node in 0..self.len() {
             self.start_node(node)?;
         }
         self.nodes_ready().await?;
-        self.start_agent(&[])?;
+        self.start_agent(agent_environment)?;
         self.sells().await
     }
 

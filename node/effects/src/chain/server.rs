@@ -198,6 +198,18 @@ impl rpc::SimulatedChain for Served {
         Ok(Response::new(v1::SimMempool { transactions }))
     }
 
+    async fn get_mempool_transaction(
+        &self,
+        request: Request<v1::SimTransactionRequest>,
+    ) -> Result<Response<v1::SimTransaction>, Status> {
+        let txid = hash(&request.into_inner().txid, "txid")?;
+        let chain = self.lock();
+        match chain.mempool().iter().find(|one| one.txid == txid) {
+            Some(waiting) => Ok(Response::new(wire::transaction(waiting))),
+            None => Err(not_found("txid", format!("{txid} does not wait"))),
+        }
+    }
+
     async fn pay(
         &self,
         request: Request<v1::SimPayRequest>,

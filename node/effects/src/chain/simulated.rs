@@ -86,11 +86,20 @@ impl Simulated {
     }
 
     pub(super) fn transaction(&self, txid: Hash) -> Result<Option<Transaction>, ChainError> {
-        let mut waiting = self.get_mempool()?.transactions.into_iter();
-        waiting
-            .find(|one| one.txid == txid.0)
-            .map(|one| wire::read_transaction("GetMempool", one))
-            .transpose()
+        let request = v1::SimTransactionRequest {
+            txid: txid.0.to_vec(),
+        };
+        let mut client = self.client.clone();
+        let answer = self.call("GetMempoolTransaction", async move {
+            client.get_mempool_transaction(request).await
+        });
+        match answer {
+            Ok(transaction) => {
+                wire::read_transaction("GetMempoolTransaction", transaction).map(Some)
+            }
+            Err(ChainError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) fn hints(&self) -> Result<SimulatedHints, ChainError> {
