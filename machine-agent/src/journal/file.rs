@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::line::{CHAIN_START, Chain, HEAD_BYTES, decode, whole};
+use super::line::{CHAIN_START, Chain, HEAD_BYTES, announced, decode};
 use super::{JournalError, Summary, at};
 use crate::machine::{Durable, Record};
 
@@ -59,11 +59,11 @@ fn read(bytes: &[u8]) -> Result<Found, usize> {
     })
 }
 
-/// Whether what stands after the last good line is one line that was not
-/// written to its end. Each line is synced before the next one is begun, so
-/// only the last can be.
+/// Whether what stands after the last good line is nothing, or one line that
+/// was not written to its end. Each line is synced before the next one is
+/// begun, so only the last can be. A line that has its end was synced perhaps,
+/// and may say that the pulse was given: it is damaged, not torn.
 fn is_torn_line(rest: &[u8]) -> bool {
-    let mut lines = rest.split_inclusive(|byte| *byte == b'\n');
-    let _first = lines.next();
-    lines.next().is_none() && whole(rest).is_none()
+    let has_its_end = announced(rest).is_some_and(|length| rest.len() >= length);
+    !has_its_end && !rest.contains(&b'\n')
 }

@@ -44,11 +44,20 @@ pub(super) fn decode<'a>(before: &Chain, bytes: &'a [u8]) -> Option<(&'a [u8], C
     (bytes[18..82] == *hex::encode(chain).as_bytes()).then_some((text, chain))
 }
 
+/// Bytes of the whole line at the start of `bytes`, as its head has it.
+pub(super) fn announced(bytes: &[u8]) -> Option<usize> {
+    Some(HEAD_BYTES + text_length(bytes)? + 1)
+}
+
+fn text_length(bytes: &[u8]) -> Option<usize> {
+    let digits = std::str::from_utf8(bytes.get(..8)?).ok()?;
+    usize::try_from(u32::from_str_radix(digits, 16).ok()?).ok()
+}
+
 /// The record at the start of `bytes` if its length and CRC are right,
 /// whatever it is chained to.
-pub(super) fn whole(bytes: &[u8]) -> Option<&[u8]> {
-    let digits = std::str::from_utf8(bytes.get(..8)?).ok()?;
-    let length = usize::try_from(u32::from_str_radix(digits, 16).ok()?).ok()?;
+fn whole(bytes: &[u8]) -> Option<&[u8]> {
+    let length = text_length(bytes)?;
     if length > RECORD_BYTES_MAX {
         return None;
     }

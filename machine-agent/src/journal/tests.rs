@@ -90,6 +90,26 @@ fn damage_before_the_end_is_never_passed_over() {
 }
 
 #[test]
+fn a_last_line_that_was_synced_and_then_damaged_is_not_taken_for_a_torn_one() {
+    // It may say that the pulse was given.
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path(), BYTES_MAX, &records());
+    let path = folder.path().join("a.journal");
+    let whole = fs::read(&path).unwrap();
+    let last_line = whole[..whole.len() - 1].iter().rposition(|b| *b == b'\n');
+    for offset in last_line.unwrap() + 1..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[offset] ^= 0x01;
+        fs::write(&path, &damaged).unwrap();
+        let opened = Journal::open(folder.path(), BYTES_MAX);
+        assert!(
+            matches!(opened, Err(JournalError::Damaged { .. })),
+            "a flipped bit at {offset} was accepted"
+        );
+    }
+}
+
+#[test]
 fn a_line_that_was_left_out_breaks_the_chain() {
     let folder = tempfile::tempdir().unwrap();
     fill(folder.path(), BYTES_MAX, &records());
