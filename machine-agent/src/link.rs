@@ -62,6 +62,9 @@ pub(crate) fn submit(
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             let name = sending.name;
+            if sending.another {
+                door.prefer_next();
+            }
             match door.submit(&sending.action, SUBMIT_TIMEOUT) {
                 Ok(submitted) => {
                     let refusal = submitted.receipt.and_then(|receipt| receipt.refusal);

@@ -138,6 +138,9 @@ pub struct Sending {
     pub name: &'static str,
     /// The action.
     pub action: SignedAction,
+    /// What was said before had no effect yet: the node that took it may not
+    /// have passed it on, so another one is asked.
+    pub another: bool,
 }
 
 /// The agent's decisions and what they rest on.

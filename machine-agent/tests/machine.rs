@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use dctrl_access::Identity;
 use dctrl_agent::actuator::TraceLine;
 use dctrl_agent::crash::CRASH_POINTS;
-use dctrl_follow::testing::FakeFederation;
+use dctrl_follow::testing::{FakeFederation, Vice};
 use dctrl_proto::order::{ORDER_DOMAIN, receipt_hash};
 use dctrl_proto::v1::bus_body::Event;
 use dctrl_proto::v1::{
@@ -358,6 +358,20 @@ fn an_order_signed_by_too_few_or_changed_on_the_way_leaves_the_line_untouched() 
     world.issue(1);
     assert_eq!(world.receipt(1).outcome(), Outcome::Dispensed);
     assert_eq!(world.pulses(), [1]);
+}
+
+#[test]
+fn a_node_that_swallows_what_the_machine_says_cannot_silence_it() {
+    let world = World::new();
+    let swallows = Vice {
+        swallows: true,
+        ..Vice::default()
+    };
+    world.fake.corrupt(0, swallows);
+    let _agent = world.agent(&[]);
+    world.until_ready();
+    world.issue(1);
+    assert_eq!(world.receipt(1).outcome(), Outcome::Dispensed);
 }
 
 #[test]

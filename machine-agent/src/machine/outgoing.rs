@@ -11,7 +11,7 @@ use ring::digest::{SHA256, digest};
 
 use super::durable::REPORTS_MAX;
 use super::time::NONCES_MAX;
-use super::{Effect, Machine, Record, Report, Sending, Stage};
+use super::{Effect, Machine, Record, Report, Sending, Stage, TimeBase};
 use crate::clock::Now;
 
 /// A heartbeat that is older is of no use.
@@ -68,6 +68,11 @@ impl Retry {
         *self = Self::default();
     }
 
+    /// Whether it was said before, to no avail so far.
+    fn is_again(&self) -> bool {
+        self.pause_ms > 0
+    }
+
     fn take(&mut self, now: Now) -> bool {
         if now.boot_ms < self.due_ms {
             return false;
@@ -103,8 +108,30 @@ impl Machine {
         (action, expires_at_ms)
     }
 
+    /// Whether a receipt or report that expires then can still be applied: not
+    /// too late, and not signed by a wall clock that was far ahead, which the
+    /// ledger refuses until that time is near.
+    fn is_good(&self, now: Now, expires_at_ms: u64) -> bool {
+        let time_ms = self.action_time(now);
+        (time_ms + RESIGN_MS + 1..=time_ms + RECEIPT_LIFE_MS + RESIGN_MS).contains(&expires_at_ms)
+    }
+
     pub(super) fn send(&mut self, name: &'static str, action: SignedAction, out: &mut Vec<Effect>) {
-        out.push(Effect::Send(Sending { name, action }));
+        self.send_by(name, action, false, out);
+    }
+
+    fn send_by(
+        &mut self,
+        name: &'static str,
+        action: SignedAction,
+        another: bool,
+        out: &mut Vec<Effect>,
+    ) {
+        out.push(Effect::Send(Sending {
+            name,
+            action,
+            another,
+        }));
     }
 
     /// Says that the machine lives, and asks for the time.
@@ -118,6 +145,11 @@ impl Machine {
         if !self.beat.due(now, self.facts.heartbeat_ms) {
             return;
         }
+        // The beat before this one brought no beacon.
+        let another = self.beat.last_ms.is_some_and(|last| {
+            let answered = |time: TimeBase| time.sent_boot_ms >= last;
+            !self.time.is_some_and(answered)
+        });
         self.beat = Beat {
             last_ms: Some(now.boot_ms),
             wanted: false,
@@ -132,7 +164,7 @@ impl Machine {
             detail: shortened(&not_ready.unwrap_or_default()),
         };
         let (action, _) = self.sign(now, HEARTBEAT_LIFE_MS, &heartbeat);
-        self.send("machine.heartbeat", action, out);
+        self.send_by("machine.heartbeat", action, another, out);
     }
 
     fn fresh_nonce(&mut self, now: Now) -> Vec<u8> {
@@ -155,11 +187,12 @@ impl Machine {
         let Some(first) = self.durable.receipts.front() else {
             return;
         };
+        let another = self.receipt_retry.is_again();
         if self.caught_up.is_none() || !self.receipt_retry.take(now) {
             return;
         }
         let mut receipt = first.receipt.clone();
-        let void = first.expires_at_ms <= self.action_time(now) + RESIGN_MS;
+        let void = !self.is_good(now, first.expires_at_ms);
         if void && let Some(payload) = receipt_of(&receipt) {
             let (again, expires_at_ms) = self.sign(now, RECEIPT_LIFE_MS, &payload);
             receipt = again.clone();
@@ -169,7 +202,7 @@ impl Machine {
             };
             self.append(record, out);
         }
-        self.send("machine.receipt", receipt, out);
+        self.send_by("machine.receipt", receipt, another, out);
     }
 
     /// A certified frame names the last receipt that was applied.
@@ -204,13 +237,13 @@ impl Machine {
         };
         // A vend goes first: its clock is running.
         let busy = !matches!(self.durable.stage, Stage::Idle);
+        let another = self.report_retry.is_again();
         if busy || self.caught_up.is_none() || !self.report_retry.take(now) {
             return;
         }
         let number = self.durable.reports_done + 1;
         let fresh = |(sent, expires_at_ms, action): &(u64, u64, SignedAction)| {
-            (*sent == number && *expires_at_ms > self.action_time(now) + RESIGN_MS)
-                .then(|| action.clone())
+            (*sent == number && self.is_good(now, *expires_at_ms)).then(|| action.clone())
         };
         let action = match self.report_in_flight.as_ref().and_then(fresh) {
             Some(action) => action,
@@ -228,7 +261,7 @@ impl Machine {
                 action
             }
         };
-        self.send("machine.report", action, out);
+        self.send_by("machine.report", action, another, out);
     }
 
     /// A certified frame shows how far the reports have come.

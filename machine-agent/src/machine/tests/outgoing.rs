@@ -56,6 +56,30 @@ fn a_receipt_that_expires_undelivered_is_signed_again_with_the_same_payload() {
 }
 
 #[test]
+fn a_receipt_signed_while_the_wall_clock_was_far_ahead_is_signed_again_in_time() {
+    let mut bench = Bench::ready();
+    bench.end = None;
+    bench.order(order(1));
+    // The power goes in mid-pulse, and the battery of the clock with it.
+    let mut bench = bench.restart();
+    bench.now.wall_ms += 10 * 365 * 24 * 3_600_000;
+    bench.input(Input::Sensed(Report {
+        sensor: "door".to_owned(),
+        value: 1,
+        observed_at_ms: 0,
+    }));
+    bench.boot();
+    bench.pass(60_000);
+    let now_ms = bench.machine.action_time(bench.now);
+    for name in ["machine.receipt", "machine.report"] {
+        let last = bench.sent.iter().rfind(|sending| sending.name == name);
+        let body = ActionBody::decode(last.unwrap().action.body.as_slice()).unwrap();
+        let ahead_ms = body.expires_at_ms - now_ms;
+        assert!(ahead_ms <= 24 * 3_600_000, "{name} {ahead_ms} ms ahead");
+    }
+}
+
+#[test]
 fn sensor_reports_are_numbered_and_each_arrives_once_in_order_after_an_outage() {
     let mut bench = Bench::ready();
     for value in 0..50 {
