@@ -28,8 +28,10 @@ pub(crate) struct Finality {
     quorum: usize,
     fault_bound: usize,
     window: u64,
-    /// Blocks put out and not executed, without their transactions.
-    unexecuted: VecDeque<Block>,
+    /// Ordered blocks that were not put out yet.
+    ordered: VecDeque<Block>,
+    /// The block that was put out and is not executed, without transactions.
+    executing: Option<Block>,
     executed: u64,
     /// The hash of the header of the last executed block.
     previous: Digest,
@@ -48,7 +50,8 @@ impl Finality {
             quorum,
             fault_bound,
             window,
-            unexecuted: VecDeque::new(),
+            ordered: VecDeque::new(),
+            executing: None,
             executed: 0,
             previous: Digest::ZERO,
             headers: BTreeMap::new(),
@@ -94,31 +97,32 @@ impl Finality {
         .collect()
     }
 
-    pub(crate) fn ordered(&mut self, block: &Block) {
-        let Block {
-            index,
-            round,
-            time,
-            payload_root,
-            ..
-        } = *block;
-        self.unexecuted.push_back(Block {
-            index,
-            round,
-            time,
-            payload_root,
-            transactions: Vec::new(),
-        });
+    pub(crate) fn ordered(&mut self, block: Block) {
+        self.ordered.push_back(block);
     }
 
-    /// The block that must be executed next, if it was put out.
-    pub(crate) fn next_unexecuted(&self) -> Option<&Block> {
-        self.unexecuted.front()
+    /// The next block to put out: one at a time, so that the signature over
+    /// the one before is in the log first. A crash never leaves a gap in them.
+    pub(crate) fn next_to_execute(&mut self) -> Option<Block> {
+        if self.executing.is_some() {
+            return None;
+        }
+        let block = self.ordered.pop_front()?;
+        self.executing = Some(Block {
+            transactions: Vec::new(),
+            ..block
+        });
+        Some(block)
+    }
+
+    /// The block that is being executed.
+    pub(crate) fn executing(&self) -> Option<&Block> {
+        self.executing.as_ref()
     }
 
     /// The next block was executed and led to this header.
     pub(crate) fn execute(&mut self, header: BlockHeader) {
-        self.unexecuted.pop_front();
+        self.executing = None;
         self.executed = header.index;
         self.previous = header.hash();
         if header.index > self.final_index {
@@ -132,13 +136,6 @@ impl Finality {
         self.previous = header.hash();
         if header.index > self.final_index {
             self.headers.insert(header.index, (self.previous, header));
-        }
-        while self
-            .unexecuted
-            .front()
-            .is_some_and(|block| block.index <= self.executed)
-        {
-            self.unexecuted.pop_front();
         }
     }
 

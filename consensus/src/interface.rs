@@ -61,7 +61,8 @@ pub enum Input {
         /// A [`Record::number`].
         through: u64,
     },
-    /// The block was executed and its results are synced.
+    /// The block was executed; its results are in the batch that is synced
+    /// before the next [`Input::Persisted`].
     Executed {
         /// The block's index; blocks are executed in order.
         index: u64,
@@ -104,8 +105,9 @@ pub enum Output {
         /// An encoded [`Message`](crate::message::Message).
         message: Bytes,
     },
-    /// Execute, and sync the results and all records so far in one batch; then
-    /// answer with [`Input::Executed`]. Blocks come in order.
+    /// Execute, and answer with [`Input::Executed`]. The results and all
+    /// records before this output are synced in one batch; the records that
+    /// the answer brings may be in it too. Blocks come in order, one at a time.
     Execute(Block),
     /// A quorum signed the header of a block executed here. Comes in order of
     /// index; after a restart the last ones may come again.

@@ -168,6 +168,40 @@ fn a_node_restored_from_any_prefix_of_its_log_ends_with_the_same_blocks_and_neve
 }
 
 #[test]
+fn the_next_block_comes_only_behind_the_record_of_the_signature_before_it() {
+    let log = two_blocks().seen[1].log.clone();
+    let events = log.into_iter().filter(|record| record[0] == 1);
+    let (mut core, outputs) = Core::restore(
+        config(4, 1),
+        Box::new(signer(1)),
+        events,
+        Executed::default(),
+        common::clock(0),
+    )
+    .unwrap();
+    let blocks = |outputs: &[Output]| -> Vec<u64> {
+        let block = |output: &Output| match output {
+            Output::Execute(block) => Some(block.index),
+            _ => None,
+        };
+        outputs.iter().filter_map(block).collect()
+    };
+    assert_eq!(blocks(&outputs), [1], "two are ordered, one is put out");
+    let executed = Input::Executed {
+        index: 1,
+        state_digest: Digest::ZERO,
+        outputs_root: Digest::ZERO,
+    };
+    let outputs = core.step(common::clock(1), executed);
+    assert_eq!(blocks(&outputs), [2]);
+    let signed =
+        |output: &Output| matches!(output, Output::Persist(record) if record.bytes[0] == 2);
+    let execute = |output: &Output| matches!(output, Output::Execute(_));
+    assert!(outputs.iter().position(signed) < outputs.iter().position(execute));
+    assert!(outputs.iter().any(signed));
+}
+
+#[test]
 fn a_damaged_or_gapped_log_is_refused() {
     let log = two_blocks().seen[1].log.clone();
     let restore = |log: Vec<Vec<u8>>| {

@@ -11,7 +11,7 @@ impl Core {
     pub(super) fn executed(&mut self, index: u64, state_digest: Digest, outputs_root: Digest) {
         let expected = self
             .finality
-            .next_unexecuted()
+            .executing()
             .filter(|block| block.index == index);
         let Some(block) = expected else {
             self.refuse(self.config.me, RefusalReason::Unasked);

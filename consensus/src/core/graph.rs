@@ -131,7 +131,7 @@ impl Core {
         self.out.push(Output::Evidence(proof));
     }
 
-    /// Counts what the event just inserted decides, and puts out the blocks.
+    /// Counts what the event just inserted decides, and orders the blocks.
     pub(super) fn inserted(&mut self, slot: Slot) {
         self.election.insert(&self.dag, slot);
         self.order.insert(&self.dag, slot);
@@ -143,8 +143,7 @@ impl Core {
             };
             // After a restart the first blocks have been executed before.
             if block.index > self.finality.executed() {
-                self.finality.ordered(&block);
-                self.out.push(Output::Execute(block));
+                self.finality.ordered(block);
             }
         }
     }

@@ -236,6 +236,10 @@ impl Core {
             self.wake_at = due;
             self.out.extend(due.map(Output::WakeAt));
         }
+        // Behind all records of this step: what is synced with a block covers
+        // the signature over the block before it.
+        let block = self.finality.next_to_execute();
+        self.out.extend(block.map(Output::Execute));
         std::mem::take(&mut self.out)
     }
 

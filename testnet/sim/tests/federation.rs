@@ -41,6 +41,13 @@ fn one_two_three_and_five_nodes_agree_too() {
 }
 
 #[test]
+fn a_crash_among_several_blocks_leaves_no_gap_in_the_signatures() {
+    // A node fell after several blocks of one step and before their signatures
+    // were recorded; it never had a certificate again.
+    run(700_009..700_010, 7);
+}
+
+#[test]
 fn the_same_seed_happens_the_same_way_twice() {
     for seed in 0..4 {
         assert_eq!(simulate(seed, 4), simulate(seed, 4));
