@@ -315,6 +315,25 @@ fn every_lie_has_its_reason_even_after_the_block_was_checked() {
 }
 
 #[test]
+fn a_body_may_hold_its_time_above_the_blocks_but_never_below() {
+    // The ledger's time begins with the genesis, whose maker's clock may have
+    // been ahead of the nodes'.
+    let fake = federation();
+    let good = &block(&fake, &["a"])[0];
+    let body = body_of(good);
+    let mut verifier = Verifier::new(fake.federation.clone());
+    let mut judge = |block_ms| {
+        let bodies = std::slice::from_ref(&body);
+        verifier.verify(fake.seal(body.height, block_ms, bodies, 3).remove(0))
+    };
+    assert!(judge(body.time_ms - 1).is_ok());
+    assert!(matches!(
+        judge(body.time_ms + 1),
+        Err(FrameError::Contradiction("time"))
+    ));
+}
+
+#[test]
 fn a_certificate_of_another_federation_proves_nothing() {
     let (ours, theirs) = (federation(), federation());
     let frame = block(&theirs, &["a"]).remove(0);
