@@ -15,6 +15,49 @@ fn inner(left: &Digest, right: &Digest) -> Digest {
     sha256(INNER, &[&left.0, &right.0])
 }
 
+/// All digests over a list of leaves: hashed once, for any number of proofs.
+/// Memory: about two digests for each leaf.
+#[derive(Debug, Clone)]
+pub struct Tree {
+    /// From the leaves' digests up to the root; empty where there is no leaf.
+    levels: Vec<Vec<Digest>>,
+}
+
+impl Tree {
+    /// Hashes the leaves and all that is above them.
+    #[must_use]
+    pub fn new(leaves: &[impl AsRef<[u8]>]) -> Self {
+        let mut levels = Vec::new();
+        if !leaves.is_empty() {
+            levels.push(hash_leaves(leaves));
+        }
+        while let Some(level) = levels.last().filter(|level| level.len() > 1) {
+            levels.push(raise(level));
+        }
+        Self { levels }
+    }
+
+    /// As [`root`].
+    #[must_use]
+    pub fn root(&self) -> Digest {
+        let top = self.levels.last().and_then(|level| level.first());
+        top.copied().unwrap_or_else(empty_root)
+    }
+
+    /// As [`proof`], without hashing anything.
+    #[must_use]
+    pub fn proof(&self, index: usize) -> Vec<Digest> {
+        let is_leaf = self.levels.first().is_some_and(|level| index < level.len());
+        if !is_leaf {
+            return Vec::new();
+        }
+        let siblings = self.levels.iter().enumerate();
+        siblings
+            .filter_map(|(height, level)| level.get((index >> height) ^ 1).copied())
+            .collect()
+    }
+}
+
 /// The root of the leaves; of no leaves, the digest of a domain of its own.
 #[must_use]
 pub fn root(leaves: &[impl AsRef<[u8]>]) -> Digest {
@@ -22,27 +65,15 @@ pub fn root(leaves: &[impl AsRef<[u8]>]) -> Digest {
     while level.len() > 1 {
         level = raise(&level);
     }
-    level.first().copied().unwrap_or_else(|| sha256(EMPTY, &[]))
+    level.first().copied().unwrap_or_else(empty_root)
 }
 
 /// The sibling digests from the leaf at `index` up to the root. Empty where
-/// there is one leaf, or where `index` is no leaf.
+/// there is one leaf, or where `index` is no leaf. Hashes all leaves: for more
+/// than one proof, make a [`Tree`].
 #[must_use]
 pub fn proof(leaves: &[impl AsRef<[u8]>], index: usize) -> Vec<Digest> {
-    let mut path = Vec::new();
-    if index >= leaves.len() {
-        return path;
-    }
-    let mut level = hash_leaves(leaves);
-    let mut position = index;
-    while level.len() > 1 {
-        if let Some(sibling) = level.get(position ^ 1) {
-            path.push(*sibling);
-        }
-        level = raise(&level);
-        position /= 2;
-    }
-    path
+    Tree::new(leaves).proof(index)
 }
 
 /// Whether `leaf` is the leaf at `index` of the `leaf_count` leaves under `root`.
@@ -76,6 +107,10 @@ pub fn verify(
         width = width.div_ceil(2);
     }
     path.next().is_none() && hash == *root
+}
+
+fn empty_root() -> Digest {
+    sha256(EMPTY, &[])
 }
 
 fn hash_leaves(leaves: &[impl AsRef<[u8]>]) -> Vec<Digest> {
@@ -128,6 +163,20 @@ mod tests {
                 defined_root(&leaves(count)),
                 "{count} leaves"
             );
+        }
+    }
+
+    #[test]
+    fn a_tree_has_the_root_and_proves_each_leaf_and_nothing_else() {
+        for count in 0..40 {
+            let leaves = leaves(count);
+            let tree = Tree::new(&leaves);
+            assert_eq!(tree.root(), root(&leaves), "{count} leaves");
+            for (index, leaf) in leaves.iter().enumerate() {
+                let path = tree.proof(index);
+                assert!(verify(&tree.root(), leaf, index, count, &path));
+            }
+            assert!(tree.proof(count).is_empty());
         }
     }
 

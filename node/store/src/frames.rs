@@ -106,7 +106,8 @@ impl Snapshot<'_> {
         value: &[u8],
     ) -> Result<bool, StoreError> {
         let leaves = leaves::decode(value).ok_or_else(|| damaged(columns::OUTPUTS, height))?;
-        let mut certificate = None;
+        // Both are made once, and only where some frame is wanted.
+        let mut proven = None;
         for (sub_index, leaf) in leaves.iter().enumerate() {
             if !answer.wants(height, sub_index, leaf)? {
                 continue;
@@ -114,14 +115,15 @@ impl Snapshot<'_> {
             if answer.is_full() {
                 return Ok(false);
             }
-            let certificate = match &certificate {
-                Some(bytes) => bytes,
-                None => certificate.insert(
+            let (certificate, tree) = match &proven {
+                Some(proven) => proven,
+                None => proven.insert((
                     self.certificate(height)?
                         .ok_or_else(|| damaged(columns::CERTIFICATES, height))?,
-                ),
+                    merkle::Tree::new(&leaves),
+                )),
             };
-            answer.add(frame(&leaves, sub_index, certificate.clone()));
+            answer.add(frame(&leaves, sub_index, tree, certificate.clone()));
         }
         Ok(true)
     }
@@ -147,8 +149,13 @@ impl Answer<'_> {
     }
 }
 
-fn frame(leaves: &[&[u8]], sub_index: usize, certificate: Vec<u8>) -> BusFrame {
-    let path = merkle::proof(leaves, sub_index);
+fn frame(
+    leaves: &[&[u8]],
+    sub_index: usize,
+    tree: &merkle::Tree,
+    certificate: Vec<u8>,
+) -> BusFrame {
+    let path = tree.proof(sub_index);
     BusFrame {
         body: leaves[sub_index].to_vec(),
         proof: Some(MerkleProof {
