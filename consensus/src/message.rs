@@ -48,7 +48,8 @@ pub struct Known {
 /// Events by place and by id.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Request {
-    /// Creator, first sequence number, and the one behind the last.
+    /// Creator, first sequence number, and the one behind the last. Ascending
+    /// by creator.
     pub ranges: Vec<(NodeIndex, u64, u64)>,
     /// Events of which the id is known: the way to the other branch of a fork.
     pub ids: Vec<Digest>,
@@ -146,9 +147,12 @@ fn read_known(input: &mut Reader) -> Result<Known, DecodeError> {
 fn read_request(input: &mut Reader, limits: &Limits) -> Result<Request, DecodeError> {
     let mut request = Request::default();
     for _ in 0..input.count("roster members", ROSTER_MEMBERS_MAX)? {
-        request
-            .ranges
-            .push((input.node()?, input.u64()?, input.u64()?));
+        let range = (input.node()?, input.u64()?, input.u64()?);
+        // One range of each creator: a short request is a bounded work.
+        if request.ranges.last().is_some_and(|last| last.0 >= range.0) {
+            return Err(DecodeError::NotCanonical("the list of ranges"));
+        }
+        request.ranges.push(range);
     }
     for _ in 0..input.count("request_hashes_max", limits.request_hashes_max)? {
         request.ids.push(input.digest()?);

@@ -121,6 +121,19 @@ fn every_message_survives_the_wire_and_its_signatures_hold() {
 }
 
 #[test]
+fn a_request_names_each_creator_once() {
+    let request = |ranges: Vec<(NodeIndex, u64, u64)>| {
+        let ids = Vec::new();
+        let message = Message::Request(Request { ranges, ids });
+        decode(&message.encode(), &Limits::STANDARD)
+    };
+    let (a, b) = ((NodeIndex(0), 0, 512), (NodeIndex(1), 0, 512));
+    assert!(request(vec![a, b]).is_ok());
+    assert!(request(vec![a, a]).is_err());
+    assert!(request(vec![b, a]).is_err());
+}
+
+#[test]
 fn a_message_for_another_federation_or_roster_does_not_verify() {
     for message in messages() {
         let foreign = message
