@@ -1,43 +1,10 @@
 //! Peers' messages: decoded and their signatures checked before the pipeline.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
-    thread::{self, JoinHandle},
-};
+use std::thread::{self, JoinHandle};
 
-use dctrl_consensus::{ClusterId, Limits, NodeIndex, Roster, message};
+use dctrl_consensus::{ClusterId, Limits, Roster, message};
 
-use crate::pipeline::PipelineHandle;
-
-/// Messages that may wait to be checked.
-const MESSAGES_MAX: usize = 1024;
-
-/// What came from a peer: never trusted before it is checked.
-pub(crate) struct Received {
-    pub(crate) from: NodeIndex,
-    pub(crate) bytes: Vec<u8>,
-}
-
-/// Where the network puts what it received.
-#[derive(Clone)]
-pub(crate) struct Inbox {
-    sender: SyncSender<Received>,
-    dropped: Arc<AtomicU64>,
-}
-
-impl Inbox {
-    /// Never blocks the network's thread: what does not fit is dropped and
-    /// counted, and the peers' repair brings it again.
-    pub(crate) fn put(&self, from: NodeIndex, bytes: Vec<u8>) {
-        if self.sender.try_send(Received { from, bytes }).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
+use crate::{inbox::Intake, pipeline::PipelineHandle};
 
 /// The rules that messages are checked against.
 pub(crate) struct Rules {
@@ -46,29 +13,19 @@ pub(crate) struct Rules {
     pub(crate) limits: Limits,
 }
 
-/// An inbox and the end that the checker reads.
-pub(crate) fn inbox() -> (Inbox, Receiver<Received>) {
-    let (sender, receiver) = sync_channel(MESSAGES_MAX);
-    let inbox = Inbox {
-        sender,
-        dropped: Arc::default(),
-    };
-    (inbox, receiver)
-}
-
 /// Checks messages until the network or the pipeline ends.
 pub(crate) fn start(
-    received: Receiver<Received>,
+    received: Intake,
     rules: Rules,
     pipeline: PipelineHandle,
 ) -> std::io::Result<JoinHandle<()>> {
     thread::Builder::new()
         .name("checker".to_owned())
         .spawn(move || {
-            for Received { from, bytes } in received {
+            while let Some((from, bytes)) = received.take() {
                 match checked(&bytes, &rules) {
                     Ok(message) => {
-                        if !pipeline.receive(from, message) {
+                        if !pipeline.receive(from, message, bytes.len()) {
                             return;
                         }
                     }

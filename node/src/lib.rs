@@ -14,6 +14,7 @@ mod checker;
 pub mod config;
 mod door;
 mod effects;
+mod inbox;
 mod live;
 mod machines;
 pub mod membership;

@@ -14,6 +14,7 @@
 
 mod command;
 mod execute;
+mod places;
 mod publish;
 
 use std::{
@@ -27,7 +28,7 @@ use std::{
 
 use dctrl_api::Progress;
 use dctrl_consensus::{
-    Certificate, ClusterId, Core, Digest, Input, Output, Roster, Summary, Timestamp,
+    Certificate, ClusterId, Core, Digest, Input, Limits, Output, Roster, Summary, Timestamp,
 };
 use dctrl_net::gossip::Gossip;
 use dctrl_proto::v1::Receipt;
@@ -37,13 +38,17 @@ use tokio::sync::watch;
 
 use crate::machines::Machines;
 
-pub(crate) use command::Command;
 pub use command::{COMMANDS_MAX, PipelineHandle};
+pub(crate) use command::{Closed, Command};
 pub(crate) use publish::Publisher;
 
 /// Commands taken before outputs are written: bounds how long the first of
 /// them waits for the shared sync.
 const COMMANDS_PER_BATCH_MAX: usize = 512;
+
+/// Bytes of commands taken before outputs are written: what they bring is one
+/// batch, and a batch of the store is bounded.
+const BYTES_PER_BATCH_MAX: usize = 16 << 20;
 
 /// Longest sleep without a command or a timer.
 const IDLE_WAIT: Duration = Duration::from_secs(60);
@@ -75,6 +80,7 @@ pub(crate) struct Views {
     pub(crate) summary: Arc<Mutex<Summary>>,
     pub(crate) next_deadline: Box<dyn Fn(Option<u64>) + Send>,
     pub(crate) machines: Machines,
+    pub(crate) closed: Closed,
 }
 
 /// The pipeline's parts, owned by its thread.
@@ -159,15 +165,26 @@ impl Pipeline {
         loop {
             let mut outputs = Vec::new();
             let mut stop = false;
+            let mut bytes = 0;
             match commands.recv_timeout(self.patience()) {
-                Ok(command) => stop |= self.take(command, &mut outputs),
+                Ok(command) => {
+                    bytes += command.bytes();
+                    stop |= self.take(command, &mut outputs);
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     self.wake_at = None;
                     outputs.extend(self.step(Input::Wake));
                 }
                 Err(RecvTimeoutError::Disconnected) => stop = true,
             }
-            for command in commands.try_iter().take(COMMANDS_PER_BATCH_MAX) {
+            for _ in 1..COMMANDS_PER_BATCH_MAX {
+                if bytes > BYTES_PER_BATCH_MAX {
+                    break;
+                }
+                let Ok(command) = commands.try_recv() else {
+                    break;
+                };
+                bytes += command.bytes();
                 stop |= self.take(command, &mut outputs);
             }
             self.settle(outputs)?;
@@ -181,10 +198,15 @@ impl Pipeline {
     fn take(&mut self, command: Command, outputs: &mut Vec<Output>) -> bool {
         match command {
             Command::Submit(bytes) => outputs.extend(self.step(Input::Submit(bytes))),
-            Command::Receive { from, message } => outputs.extend(self.step(Input::Receive {
+            Command::Receive {
                 from,
-                message: *message,
-            })),
+                message,
+                place,
+            } => {
+                let message = *message;
+                outputs.extend(self.step(Input::Receive { from, message }));
+                drop(place);
+            }
             Command::Stop => return true,
         }
         false
@@ -219,6 +241,14 @@ impl Pipeline {
             .summary
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = self.core.summary();
+        // Told before the next user asks, so that none is promised what
+        // consensus would drop.
+        let closed = self.core.admits(Limits::default().transaction_bytes_max);
+        *self
+            .views
+            .closed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = closed.err();
         Ok(())
     }
 

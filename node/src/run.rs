@@ -28,6 +28,7 @@ use crate::{
     config::Config,
     door::Door,
     effects::{self, Effects, EffectsError},
+    inbox::{self, Inbox},
     live::LiveViews,
     machines::Machines,
     membership::{self, Membership, MembershipError},
@@ -163,7 +164,7 @@ impl Node {
             &self.membership,
             &self.store.snapshot(),
         )?;
-        let (inbox, received) = checker::inbox();
+        let (inbox, received) = inbox::new(self.membership.roster.len());
         let gossip = self.start_gossip(&zap, inbox)?;
         let bus = Arc::new(self.start_bus(&zap, admission.clone())?);
         let checker = checker::start(received, self.check_rules(), handle.clone())?;
@@ -173,6 +174,7 @@ impl Node {
             summary: summary.clone(),
             next_deadline: effects.deadline_setter(),
             machines,
+            closed: handle.closed(),
         };
         (views.next_deadline)(query::next_deadline_ms(&self.store.snapshot()));
         let publisher = Publisher::new(bus.clone(), progress.borrow().final_height);
@@ -212,7 +214,7 @@ impl Node {
         }
     }
 
-    fn start_gossip(&self, zap: &Zap, inbox: checker::Inbox) -> Result<Gossip, RunError> {
+    fn start_gossip(&self, zap: &Zap, inbox: Inbox) -> Result<Gossip, RunError> {
         let nodes = self.membership.genesis.nodes.iter();
         let peers = nodes
             .enumerate()

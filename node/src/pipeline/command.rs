@@ -1,13 +1,18 @@
 //! What other threads may ask of the pipeline.
 
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    mpsc::{SyncSender, TrySendError},
+};
 
 use bytes::Bytes;
-use dctrl_consensus::{NodeIndex, message::VerifiedMessage};
+use dctrl_consensus::{NodeIndex, RefusalReason, message::VerifiedMessage};
 use dctrl_proto::v1::{Refusal, RefusalCode};
 
-/// Commands that may wait for the pipeline. At 1 MiB a message this bounds
-/// memory; in practice messages are a few kilobytes.
+use super::places::{Place, Places};
+
+/// Commands that may wait for the pipeline. Peers' messages take a part of it
+/// only, bounded in bytes, so that users are never crowded out.
 pub const COMMANDS_MAX: usize = 4096;
 
 /// One request to the pipeline.
@@ -19,27 +24,74 @@ pub(crate) enum Command {
     Receive {
         from: NodeIndex,
         message: Box<VerifiedMessage>,
+        /// Given back when the message was taken.
+        place: Place,
     },
     /// Finish what is in the queue and end.
     Stop,
+}
+
+impl Command {
+    /// How many bytes it brings.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Submit(bytes) => bytes.len(),
+            Self::Receive { place, .. } => place.bytes(),
+            Self::Stop => 0,
+        }
+    }
 }
 
 /// The way to the pipeline.
 #[derive(Debug, Clone)]
 pub struct PipelineHandle {
     sender: SyncSender<Command>,
+    places: Places,
+    /// Why consensus takes no action now, where it does not.
+    closed: Closed,
 }
+
+/// Shared by the pipeline, which knows, and the handles, which tell.
+pub(crate) type Closed = Arc<Mutex<Option<RefusalReason>>>;
 
 impl PipelineHandle {
     pub(crate) fn new(sender: SyncSender<Command>) -> Self {
-        Self { sender }
+        Self {
+            sender,
+            places: Places::default(),
+            closed: Closed::default(),
+        }
+    }
+
+    /// Where the pipeline says whether it takes actions.
+    pub(crate) fn closed(&self) -> Closed {
+        Arc::clone(&self.closed)
     }
 
     /// Hands in an admitted action.
     ///
     /// # Errors
-    /// EXHAUSTED when the queue is full, UNAVAILABLE when the node stops.
+    /// EXHAUSTED when the queue or the pool of consensus is full, UNAVAILABLE
+    /// when the node stops or makes no events any more.
     pub fn submit(&self, action: Bytes) -> Result<(), Refusal> {
+        let closed = *self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        match closed {
+            None => {}
+            Some(RefusalReason::Stopped) => {
+                return Err(Refusal::rule(
+                    RefusalCode::Unavailable,
+                    "node.stopped",
+                    "the node only follows and proposes nothing; ask another one",
+                ));
+            }
+            Some(_) => {
+                return Err(Refusal::rule(
+                    RefusalCode::Exhausted,
+                    "node.pool",
+                    "too many actions wait to be ordered; try again",
+                ));
+            }
+        }
         self.sender
             .try_send(Command::Submit(action))
             .map_err(|error| match error {
@@ -56,13 +108,16 @@ impl PipelineHandle {
             })
     }
 
-    /// Hands in a peer's message; waits while the queue is full, so that the
-    /// peer's own bounded queue fills. False when the pipeline has ended.
-    pub(crate) fn receive(&self, from: NodeIndex, message: VerifiedMessage) -> bool {
+    /// Hands in a peer's message of this length; waits while too much waits
+    /// already, so that the peer's own share of the inbox fills. False when the
+    /// pipeline has ended.
+    pub(crate) fn receive(&self, from: NodeIndex, message: VerifiedMessage, bytes: usize) -> bool {
+        let place = self.places.wait(bytes);
         self.sender
             .send(Command::Receive {
                 from,
                 message: Box::new(message),
+                place,
             })
             .is_ok()
     }
@@ -71,5 +126,30 @@ impl PipelineHandle {
     pub(crate) fn stop(&self) {
         // An error means that it has ended already.
         let _ = self.sender.send(Command::Stop);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+
+    #[test]
+    fn what_consensus_would_drop_is_refused_with_the_reason() {
+        let (sender, commands) = sync_channel(4);
+        let handle = PipelineHandle::new(sender);
+        let code = |reason| {
+            *handle.closed().lock().expect("nobody panicked") = reason;
+            let refused = handle.submit(Bytes::from_static(b"pay"));
+            refused.err().map(|refusal| refusal.code())
+        };
+        let full = Some(RefusalReason::PoolFull);
+        assert_eq!(code(full), Some(RefusalCode::Exhausted));
+        let stopped = Some(RefusalReason::Stopped);
+        assert_eq!(code(stopped), Some(RefusalCode::Unavailable));
+        assert!(commands.try_recv().is_err());
+        assert_eq!(code(None), None);
+        assert!(commands.try_recv().is_ok());
     }
 }
