@@ -252,6 +252,7 @@ impl Notifier {
             }
             Event::Hint(Hint::Transaction(transaction)) => {
                 self.staging.watch.see(&transaction);
+                self.mempool.insert(transaction.txid);
                 !self.staging.watch.unchecked().is_empty()
             }
             Event::Hint(Hint::Removed(txid)) => {

@@ -17,8 +17,8 @@ use tokio::{
     net::TcpListener,
     sync::{broadcast, mpsc, watch},
 };
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
-use tonic::{Request, Response, Status};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, transport::server::TcpIncoming};
 
 use super::{
     Hash,
@@ -82,10 +82,12 @@ pub async fn serve_on(
     let miner = block_every.map(|every| tokio::spawn(mine_regularly(chain.clone(), every)));
     let service =
         rpc::SimulatedChainServer::new(chain).max_decoding_message_size(REQUEST_BYTES_MAX);
+    // Small answers must not wait for the acknowledgement of earlier ones.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let served = tonic::transport::Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
         .add_service(service)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {
+        .serve_with_incoming_shutdown(incoming, async move {
             let mut closed = closed;
             // An error means that the sender is gone, which is the end too.
             let _ = closed.wait_for(|closed| *closed).await;

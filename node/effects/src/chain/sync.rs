@@ -139,9 +139,9 @@ pub(super) fn check(adaptor: &ChainAdaptor, watch: &mut Watch) -> Result<(), Cha
     Ok(())
 }
 
-/// Reads the transactions of the mempool that were not there at the last
-/// look, whose ids are in `before`, and asks again for all unconfirmed
-/// payments.
+/// Reads the transactions of the mempool that were not there before, whose
+/// ids are in `before`, and looks where all unconfirmed payments are now: the
+/// list of ids answers for those that still wait, the others are asked for.
 pub(super) fn scan_mempool(
     adaptor: &ChainAdaptor,
     watch: &mut Watch,
@@ -161,6 +161,9 @@ pub(super) fn scan_mempool(
         before.insert(txid);
     }
     watch.recheck();
+    for txid in watch.unchecked().intersection(&now) {
+        watch.checked(*txid, true);
+    }
     Ok(())
 }
 
