@@ -72,16 +72,23 @@ pub(crate) fn dispatch_next(scope: &mut Scope<'_>, machine_id: &str) {
 }
 
 /// Whether an order may be issued. An agent that has not reported yet under
-/// its present incarnation might not have journalled it.
-fn is_free(machine: &Machine) -> bool {
-    machine.outstanding_vend.is_empty() && !machine.quarantined && machine.heartbeat_at_ms > 0
+/// its present incarnation might not have journalled it; one that is silent
+/// would let the order run out, and nobody could say what it did. The vend
+/// waits for the next heartbeat instead, and is credited if none comes.
+fn is_free(scope: &Scope<'_>, machine: &Machine) -> bool {
+    let silent_ms = scope.time_ms().saturating_sub(machine.heartbeat_at_ms);
+    machine.outstanding_vend.is_empty()
+        && !machine.quarantined
+        && machine.ready
+        && machine.heartbeat_at_ms > 0
+        && silent_ms <= u64::from(scope.policy().heartbeat_ms_max)
 }
 
 /// Issues the order for `vend`, which is the first of its queue, where the
 /// machine is free.
 fn dispatch(scope: &mut Scope<'_>, vend: &mut Vend) {
     let mut machine = tables::must(tables::machine(scope, &vend.machine_id));
-    if !is_free(&machine) {
+    if !is_free(scope, &machine) {
         return;
     }
     assert_eq!(machine.queue.first(), Some(&vend.id), "not the oldest vend");

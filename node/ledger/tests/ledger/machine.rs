@@ -14,6 +14,9 @@ const TAB: &str = "liability:tab:alice";
 /// The order's window, the drift of a slow clock, and time for the receipt.
 const TIMEOUT_MS: u64 = 30_000 + 15 + 5000;
 
+/// After which a machine counts as silent, where a test is about that.
+const HEARTBEAT_MS_MAX: u32 = 60_000;
+
 fn resolve(vend: &Vend, outcome: VendState) -> VendResolve {
     VendResolve {
         vend_id: vend.id.clone(),
@@ -240,6 +243,23 @@ fn a_paid_vend_whose_machine_stays_busy_is_credited() {
     federation.wait(600_000);
     assert_eq!(federation.state_of(&waiting), Credited);
     assert_eq!(federation.balance(TAB), -1500);
+}
+
+#[test]
+fn a_paid_vend_waits_for_a_silent_machine_and_goes_out_when_it_reports() {
+    let mut federation = Federation::with(|genesis| {
+        let policy = genesis.policy.as_mut().expect("the fixture has a policy");
+        policy.heartbeat_ms_max = HEARTBEAT_MS_MAX;
+    });
+    federation.heartbeat(true);
+    let vend = federation.quote();
+    federation.wait(u64::from(HEARTBEAT_MS_MAX) + 1);
+    federation.pay(&vend, 1, PRICE);
+    assert_eq!(federation.state_of(&vend), Authorised, "nobody is there");
+    federation.heartbeat(false);
+    assert_eq!(federation.state_of(&vend), Authorised, "not ready");
+    federation.heartbeat(true);
+    assert_eq!(federation.state_of(&vend), Dispatched);
 }
 
 #[test]
