@@ -5,6 +5,8 @@
 //! transaction sizes): all nodes of a federation use the same. [`Pace`] is
 //! local taste and may differ between nodes.
 
+use crate::roster::ROSTER_MEMBERS_MAX;
+
 /// Nanoseconds in a millisecond.
 pub(crate) const MILLISECOND: u64 = 1_000_000;
 
@@ -29,8 +31,12 @@ pub struct Limits {
     pub orphan_events_max: usize,
     /// Second events of one forking creator kept aside until someone needs them.
     pub twins_max: usize,
-    /// Branches of one creator that the graph ever holds. Honest nodes need at
-    /// most a few per node of the roster; this is the wall behind that.
+    /// Branches of one forking creator that enter the graph because events of
+    /// one other creator need them. An honest one needs a few: one for each
+    /// node of the roster that was told another story.
+    pub branches_brought_max: usize,
+    /// Branches of one creator that the graph ever holds: the wall behind the
+    /// shares of all members.
     pub branches_max: usize,
     /// Events of one creator in one layer, as a rule of validity: layers need a
     /// quorum, so nobody can flood the graph faster than others move.
@@ -69,7 +75,8 @@ impl Limits {
         orphan_bytes_max: 4 << 20,
         orphan_events_max: 2048,
         twins_max: 32,
-        branches_max: 512,
+        branches_brought_max: 64,
+        branches_max: 64 * ROSTER_MEMBERS_MAX,
         layer_events_max: 8,
         request_events_max: 512,
         request_hashes_max: 64,
@@ -99,6 +106,7 @@ impl Limits {
             && self.transaction_bytes_max <= self.pool_bytes_max
             && self.message_signatures_max > 0
             && self.message_signatures_max * 106 + MESSAGE_OVERHEAD_BYTES <= self.message_bytes_max
+            && self.branches_max >= self.branches_brought_max * ROSTER_MEMBERS_MAX
             && self.layer_events_max > 2
     }
 }

@@ -12,6 +12,7 @@ use crate::event::Event;
 use crate::id::{Digest, NodeIndex, Timestamp};
 use crate::interface::RefusalReason;
 use crate::limits::Limits;
+use crate::node_set::NodeSet;
 
 #[derive(Debug)]
 struct Orphan {
@@ -69,6 +70,23 @@ impl Orphans {
     /// Whether an orphan names this event as a parent.
     pub(crate) fn needs(&self, id: &Digest) -> bool {
         self.missing.contains_key(id)
+    }
+
+    /// The creators of all that waits, directly or not, for this event.
+    pub(crate) fn needed_by(&self, id: &Digest) -> NodeSet {
+        let mut creators = NodeSet::default();
+        let mut seen = BTreeSet::from([*id]);
+        let mut next = vec![*id];
+        while let Some(id) = next.pop() {
+            let children = self.missing.get(&id).map(|missing| &missing.children);
+            for child in children.into_iter().flatten() {
+                if let (true, Some(orphan)) = (seen.insert(*child), self.orphans.get(child)) {
+                    creators.insert(orphan.event.header().creator);
+                    next.push(*child);
+                }
+            }
+        }
+        creators
     }
 
     pub(crate) fn missing_mut(&mut self) -> impl Iterator<Item = (&Digest, &mut Missing)> {

@@ -149,3 +149,37 @@ fn events_without_parents_fill_their_creators_share_and_are_asked_for_at_a_stead
     federation.run(SECOND);
     assert!((0..HONEST).all(|node| federation.payload(node).contains(&"on".to_owned())));
 }
+
+#[test]
+fn twins_that_only_the_forkers_own_events_need_do_not_use_up_what_honest_nodes_need() {
+    let mut federation = Federation::new(4);
+    federation.down.insert(LIAR);
+    federation.run(SECOND);
+    let at = federation.now;
+    let twin = |salt| event(0, None, salt, at);
+    // The children come first, so that each twin is waited for when it comes.
+    for salt in 0..600 {
+        let child = event(1, Some(twin(salt).id()), salt, at + 1);
+        tell(&mut federation, 0, vec![child]);
+    }
+    for salt in 0..600 {
+        tell(&mut federation, 0, vec![twin(salt)]);
+    }
+    assert!(federation.events(0) < 10, "{} events", federation.events(0));
+    for node in 1..HONEST {
+        tell(&mut federation, node, vec![twin(1_000 + node)]);
+    }
+    for node in 0..HONEST {
+        federation.submit(node, ["a", "b", "c"][node]);
+    }
+    federation.run(10 * SECOND);
+    for node in 0..HONEST {
+        let payload = federation.payload(node);
+        for text in ["a", "b", "c"] {
+            assert!(
+                payload.iter().any(|paid| paid == text),
+                "{text} in {payload:?}"
+            );
+        }
+    }
+}

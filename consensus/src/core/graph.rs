@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::Core;
 use crate::dag::Slot;
 use crate::event::{Event, ForkProof};
-use crate::id::NodeIndex;
+use crate::id::{Digest, NodeIndex};
 use crate::interface::{Output, Recipient, RefusalReason};
 use crate::message::Message;
 use crate::record::Entry;
@@ -53,6 +53,11 @@ impl Core {
                     self.orphans.set_aside(event, &self.config.limits);
                     continue;
                 }
+                if !self.may_branch(creator, &id) {
+                    // Not kept: whoever still waits for it asks again.
+                    self.refuse(creator, RefusalReason::BranchesFull);
+                    continue;
+                }
             }
             match self.dag.insert(event.clone()) {
                 Ok(slot) => {
@@ -66,6 +71,20 @@ impl Core {
                 }
             }
         }
+    }
+
+    /// Whether the event may open a branch: someone else's event needs it, and
+    /// what that creator's events have brought in before is within its share.
+    /// So a forker cannot use up what honest nodes need to build on each other.
+    fn may_branch(&mut self, forker: NodeIndex, id: &Digest) -> bool {
+        let needed_by = self.orphans.needed_by(id);
+        let brought = self.branches_brought[forker.position()].iter_mut();
+        let free = brought.enumerate().find(|(needer, brought)| {
+            let node = u16::try_from(*needer).map(NodeIndex);
+            let other = node.is_ok_and(|node| node != forker && needed_by.contains(node));
+            other && **brought < self.config.limits.branches_brought_max
+        });
+        free.map(|(_, brought)| *brought += 1).is_some()
     }
 
     /// Checks what can be said before the parents are known, and notes what

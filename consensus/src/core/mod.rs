@@ -58,6 +58,8 @@ pub struct Core {
     pool: Pool,
     /// Creators proven to fork; their new events are no parents of ours.
     forkers: NodeSet,
+    /// `[f][c]`: how many branches of f entered the graph for events of c.
+    branches_brought: Vec<Vec<usize>>,
     /// Members that know no event of ours that is not in our log, and this node.
     /// Own events wait for a quorum of them: a disk that is older than what was
     /// sent must not lead to a fork.
@@ -108,6 +110,7 @@ impl Core {
             ),
             pool: Pool::default(),
             forkers: NodeSet::default(),
+            branches_brought: vec![vec![0; members]; members],
             confirmed: NodeSet::of(config.me),
             stopped: false,
             last_record: 0,
