@@ -91,10 +91,15 @@ pub(crate) fn restore_core(
         index: height,
         last_header,
     };
-    let records = store
-        .records()
-        .map(|record| record.map(|(_, bytes)| bytes))
-        .collect::<Result<Vec<_>, _>>()?;
+    // One by one: the log is as long as the history, and the core keeps it once.
+    let mut unread = None;
+    let records = store.records().map_while(|record| match record {
+        Ok((_, bytes)) => Some(bytes),
+        Err(error) => {
+            unread = Some(error);
+            None
+        }
+    });
     let config = CoreConfig {
         cluster: membership.cluster_id(),
         roster: membership.roster.clone(),
@@ -106,7 +111,11 @@ pub(crate) fn restore_core(
     };
     let signer = Box::new(Ed25519Signer::from_seed(&identity.seed()));
     let now = Timestamp::from_millis(wall_clock_ms());
-    let (core, outputs) = Core::restore(config, signer, records, executed, now)?;
+    let restored = Core::restore(config, signer, records, executed, now);
+    if let Some(error) = unread {
+        return Err(error.into());
+    }
+    let (core, outputs) = restored?;
     Ok((core, previous, outputs))
 }
 
