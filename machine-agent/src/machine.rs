@@ -5,6 +5,7 @@
 //!      -sensor-> settled as DISPENSED | FAILED, or as UNKNOWN -synced-> signed receipt -> IDLE
 //! boot in ARMED : no pulse yet; checked afresh, then continued or settled as EXPIRED
 //! boot in FIRING: never pulsed again; a latched sensor decides, else UNKNOWN
+//! an order older than the journal: LOST, nothing fires until the machine is reset
 //! ```
 //!
 //! [`Machine::step`] takes what happened and returns what to do, in order. A
@@ -13,6 +14,7 @@
 //!
 //! Deliberately absent: clocks, disks, sockets and randomness.
 
+mod begin;
 mod durable;
 mod orders;
 mod outgoing;
@@ -29,7 +31,7 @@ use dctrl_proto::v1::{self, Outcome, SignedAction};
 
 use crate::clock::Now;
 
-pub use durable::{Durable, Life, OrderInHand, Place, Record, Report, SettledOrder, Stage};
+pub use durable::{Begin, Durable, Life, OrderInHand, Place, Record, Report, SettledOrder, Stage};
 pub use time::{TimeBase, drifted};
 
 use outgoing::{Beat, Retry};
@@ -157,6 +159,9 @@ pub struct Machine {
     pending: BTreeMap<(u32, u64), OrderInHand>,
     /// Highest incarnation of an order seen in this run.
     orders_of: u32,
+    /// Sequence and time of issue of the oldest order that came before the
+    /// first beacon of its incarnation.
+    oldest_issue: Option<(u64, u64)>,
     caught_up: Option<Position>,
     status: Option<v1::Machine>,
     readiness: Result<(), String>,
@@ -185,6 +190,7 @@ impl Machine {
             beat: Beat::default(),
             pending: BTreeMap::new(),
             orders_of: 0,
+            oldest_issue: None,
             caught_up: None,
             status: None,
             readiness: Err("the self-test has not run yet".to_owned()),
@@ -206,8 +212,11 @@ impl Machine {
     /// Why the machine cannot vend now, for people.
     #[must_use]
     pub fn not_ready(&self) -> Option<String> {
-        if self.lost {
+        if self.is_lost() {
             return Some("the journal of this incarnation is lost; reset the machine".to_owned());
+        }
+        if self.begin() == Begin::Awaited {
+            return Some("the first beacon of this incarnation has not come yet".to_owned());
         }
         if self.has_hole() {
             return Some("an order before the newest one never came".to_owned());
@@ -272,7 +281,7 @@ impl Machine {
                 };
                 self.on_order(held, out);
             }
-            Some(Event::Beacon(beacon)) => self.on_beacon(&beacon),
+            Some(Event::Beacon(beacon)) => self.on_beacon(&beacon, out),
             Some(Event::Machine(changed)) => {
                 if let Some(status) = changed.machine {
                     self.on_status(status, out);
@@ -325,11 +334,13 @@ impl Machine {
                 incarnation,
                 sequence: status.last_sequence,
                 receipt_hash: receipt_hash.unwrap_or(dctrl_proto::order::NO_RECEIPT),
+                begin: Begin::Awaited,
             },
             reports_done: status.last_report_number,
         };
         self.append(record, out);
         self.time = None;
+        self.oldest_issue = None;
         self.beat.now();
     }
 

@@ -129,6 +129,7 @@ impl World {
             incarnation: 1,
             sequence,
             slot: "A1".to_owned(),
+            issued_at_ms: wall_ms(),
             expires_at_ms: wall_ms() + 60_000,
             ..Order::default()
         })
@@ -265,7 +266,9 @@ fn a_killed_agent_pulses_at_most_once_and_always_ends_with_a_receipt() {
     for name in CRASH_POINTS {
         let world = World::new();
         let mut doomed = world.agent(&[("DCTRL_CRASH", name)]);
-        let early = !name.contains("adopted") && !name.contains("open") && !name.contains("safe");
+        let early = !["adopted", "begun", "open", "safe"]
+            .iter()
+            .any(|part| name.contains(part));
         if early {
             world.until_ready();
             world.issue(1);
@@ -391,6 +394,41 @@ fn an_agent_without_its_journal_refuses_the_old_orders() {
             .any(|one| !one.ready && one.detail.contains("reset"))
     });
     assert_eq!(world.pulses(), [1]);
+}
+
+#[test]
+fn an_agent_without_its_journal_refuses_an_old_order_that_all_nodes_first_withheld() {
+    let world = World::new();
+    let agent = world.agent(&[]);
+    world.until_ready();
+    world.issue(1);
+    world.receipt(1);
+    agent.stop();
+    std::fs::remove_dir_all(world.path("journal")).unwrap();
+    let all = |withholds| {
+        for node in 0..4 {
+            let vice = Vice {
+                withholds,
+                ..Vice::default()
+            };
+            world.fake.corrupt(node, vice);
+        }
+    };
+    all(true);
+    let count = world.ledger.lock().unwrap().heartbeats.len();
+    let _agent = world.agent(&[]);
+    world.until("a heartbeat", |ledger| ledger.heartbeats.len() > count);
+    all(false);
+    world.until_ready();
+    // It names the one before it, so that one comes to light and is fetched.
+    world.issue(2);
+    world.until("word of the loss", |ledger| {
+        let last = ledger.heartbeats.last();
+        last.is_some_and(|one| !one.ready && one.detail.contains("reset"))
+    });
+    assert_eq!(world.pulses(), [1]);
+    let log = std::fs::read_to_string(world.path("log")).unwrap();
+    assert!(log.contains("older than the journal"), "{log}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Claims about the journal, by kind of failure.
 
 use super::*;
-use crate::machine::{Life, Place, Report};
+use crate::machine::{Begin, Life, Place, Report};
 
 const BYTES_MAX: u64 = 1 << 20;
 
@@ -33,9 +33,11 @@ fn records() -> Vec<Record> {
             incarnation: 3,
             sequence: 4,
             receipt_hash: [5; 32],
+            begin: Begin::Awaited,
         },
         reports_done: 6,
     }];
+    records.push(Record::Begun { time_ms: 10 });
     records.extend((0..5).map(sensed));
     records.push(Record::Forwarded { number: 8 });
     records.push(Record::Followed(Place {
@@ -156,6 +158,39 @@ fn a_draft_that_was_never_named_counts_for_nothing() {
     fs::write(folder.path().join("b.draft"), b"half a summ").unwrap();
     assert_eq!(reopened(folder.path()), written);
     assert_eq!(fill(folder.path(), 1, &[sensed(3)]).reports.len(), 4);
+}
+
+#[test]
+fn a_journal_from_before_first_beacons_were_recorded_still_opens() {
+    let life = |incarnation: u32| {
+        serde_json::json!({
+            "incarnation": incarnation,
+            "sequence": 4,
+            "receipt_hash": vec![5; 32],
+        })
+    };
+    let summary = serde_json::json!({
+        "generation": 1,
+        "durable": {
+            "life": life(1),
+            "stage": "Idle",
+            "last": null,
+            "receipts": [],
+            "reports_done": 6,
+            "reports": [],
+            "followed": { "height": 9, "sub_index": 1 },
+        },
+    });
+    let adopted = serde_json::json!({ "Adopted": { "life": life(2), "reports_done": 7 } });
+    let (first, chain) = encode(&CHAIN_START, &summary).unwrap();
+    let (second, _) = encode(&chain, &adopted).unwrap();
+    for (lines, incarnation) in [(first.clone(), 1), ([first, second].concat(), 2)] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.journal"), lines).unwrap();
+        let life = reopened(folder.path()).life.unwrap();
+        assert_eq!((life.incarnation, life.sequence), (incarnation, 4));
+        assert_eq!(life.begin, Begin::Unrecorded);
+    }
 }
 
 #[test]

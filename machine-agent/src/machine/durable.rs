@@ -41,6 +41,20 @@ pub enum Stage {
     Firing(Box<OrderInHand>),
 }
 
+/// When an incarnation began for this journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Begin {
+    /// Nobody knows: adopted before first beacons were recorded.
+    #[default]
+    Unrecorded,
+    /// Adopted; its first beacon has not come yet.
+    Awaited,
+    /// The time of its first beacon, consensus milliseconds.
+    At(u64),
+    /// It had another journal before, which is lost.
+    Lost,
+}
+
 /// The machine's present incarnation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Life {
@@ -50,6 +64,9 @@ pub struct Life {
     pub sequence: u64,
     /// Digest of the last receipt.
     pub receipt_hash: [u8; 32],
+    /// When it began; absent in older journals.
+    #[serde(default)]
+    pub begin: Begin,
 }
 
 /// An order that is settled, with the receipt as it was signed.
@@ -97,6 +114,16 @@ pub enum Record {
         /// The last report that the federation knows.
         reports_done: u64,
     },
+    /// The first beacon after an adoption came.
+    Begun {
+        /// Its consensus time, milliseconds.
+        time_ms: u64,
+    },
+    /// An order is older than the journal, so another journal is lost.
+    Lost {
+        /// Its sequence.
+        sequence: u64,
+    },
     /// An order is taken on.
     Armed(Box<OrderInHand>),
     /// The order's pulse may begin.
@@ -135,6 +162,8 @@ impl Record {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Adopted { .. } => "adopted",
+            Self::Begun { .. } => "begun",
+            Self::Lost { .. } => "lost",
             Self::Armed(_) => "armed",
             Self::Firing { .. } => "firing",
             Self::Settled(_) => "settled",
@@ -177,6 +206,8 @@ impl Durable {
                 self.receipts.clear();
                 self.reports_done = *reports_done;
             }
+            Record::Begun { time_ms } => self.begin(Begin::At(*time_ms)),
+            Record::Lost { .. } => self.begin(Begin::Lost),
             Record::Armed(held) => self.stage = Stage::Armed(held.clone()),
             Record::Firing { .. } => {
                 if let Stage::Armed(held) = &self.stage {
@@ -217,6 +248,12 @@ impl Durable {
                 }
             }
             Record::Followed(place) => self.followed = *place,
+        }
+    }
+
+    fn begin(&mut self, begin: Begin) {
+        if let Some(life) = &mut self.life {
+            life.begin = begin;
         }
     }
 }

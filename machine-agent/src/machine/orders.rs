@@ -1,4 +1,5 @@
-//! Which orders are looked at: the machine's own, in sequence, each once.
+//! Which orders are looked at: the machine's own, not older than its journal,
+//! in sequence, each once.
 
 use dctrl_proto::order::ORDER_DOMAIN;
 
@@ -14,6 +15,9 @@ impl Machine {
         }
         let (incarnation, sequence) = (held.order.incarnation, held.order.sequence);
         self.orders_of = self.orders_of.max(incarnation);
+        if self.proves_loss(&held.order, out) {
+            return;
+        }
         let known = self.known(incarnation, sequence).cloned();
         if let Some(known) = known {
             self.on_again(&known, held, out);

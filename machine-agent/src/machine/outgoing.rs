@@ -46,6 +46,11 @@ impl Beat {
         self.wanted = true;
     }
 
+    /// Forgets the pause; for what happens once in an incarnation.
+    pub(super) fn at_once(&mut self) {
+        *self = Self::default();
+    }
+
     fn due(&self, now: Now, every_ms: u64) -> bool {
         let Some(last) = self.last_ms else {
             return true;

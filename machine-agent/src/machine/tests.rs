@@ -1,5 +1,6 @@
 //! Claims about the decisions, one order at a time.
 
+mod begin;
 mod firing;
 mod orders;
 mod outgoing;
@@ -25,6 +26,7 @@ struct Bench {
     pulses: Vec<Pulse>,
     records: Vec<Record>,
     evidence: usize,
+    alarms: Vec<String>,
     latch: Option<bool>,
     /// How the next pulse ends; none where the power goes in mid-pulse.
     end: Option<Outcome>,
@@ -59,6 +61,7 @@ impl Bench {
             pulses: Vec::new(),
             records: Vec::new(),
             evidence: 0,
+            alarms: Vec::new(),
             latch: None,
             end: Some(Outcome::Dispensed),
         }
@@ -113,7 +116,7 @@ impl Bench {
                     Effect::ReadLatch => inputs.push_back(Input::Latched(self.latch)),
                     Effect::Again => inputs.push_back(Input::Tick),
                     Effect::Evidence(_) => self.evidence += 1,
-                    Effect::Alarm(_) => {}
+                    Effect::Alarm(text) => self.alarms.push(text),
                 }
             }
         }
@@ -207,6 +210,7 @@ fn order(sequence: u64) -> Order {
         sequence,
         vend_id: format!("v{sequence}"),
         slot: "A1".to_owned(),
+        issued_at_ms: EXPIRES - 10_000,
         expires_at_ms: EXPIRES,
         ..Order::default()
     }

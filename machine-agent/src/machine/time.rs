@@ -7,7 +7,7 @@
 
 use dctrl_proto::v1::Beacon;
 
-use super::Machine;
+use super::{Effect, Machine};
 use crate::clock::Now;
 
 /// How wrong the machine's oscillator may be, parts per million.
@@ -42,7 +42,7 @@ impl TimeBase {
 }
 
 impl Machine {
-    pub(super) fn on_beacon(&mut self, beacon: &Beacon) {
+    pub(super) fn on_beacon(&mut self, beacon: &Beacon, out: &mut Vec<Effect>) {
         let ours = beacon.machine_id == self.facts.machine_id
             && self
                 .durable
@@ -66,6 +66,7 @@ impl Machine {
         {
             self.time = Some(base);
         }
+        self.on_first_beacon(beacon.time_ms, out);
     }
 
     /// Consensus time for the expiry of actions: the beacon's where there is

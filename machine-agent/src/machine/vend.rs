@@ -12,7 +12,7 @@ use crate::clock::Now;
 impl Machine {
     /// Moves the order in hand on, or takes on the next one.
     pub(super) fn vend(&mut self, now: Now, out: &mut Vec<Effect>) {
-        if self.caught_up.is_none() || self.lost {
+        if self.caught_up.is_none() || self.is_lost() {
             return;
         }
         match self.durable.stage.clone() {

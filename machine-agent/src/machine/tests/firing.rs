@@ -96,7 +96,7 @@ fn a_restart_in_armed_continues_only_after_a_fresh_check() {
         let mut bench = Bench::ready();
         bench.order(order(1));
         // The power went right after the order was journalled.
-        bench.records.truncate(2);
+        bench.records.truncate(3);
         bench.pulses.clear();
         let mut durable = Durable::default();
         bench

@@ -9,7 +9,7 @@ fn an_order_is_journalled_accepted_pulsed_once_and_receipted() {
     assert_eq!(bench.pulses.len(), 1);
     assert_eq!((bench.pulses[0].line, bench.pulses[0].pulse_ms), (17, 200));
     let kinds: Vec<&str> = bench.records.iter().map(Record::kind).collect();
-    assert_eq!(kinds, ["adopted", "armed", "firing", "settled"]);
+    assert_eq!(kinds, ["adopted", "begun", "armed", "firing", "settled"]);
     assert_eq!(bench.all::<v1::MachineAccept>("machine.accept").len(), 1);
     let receipt = bench.receipt();
     assert_eq!(receipt.outcome(), Outcome::Dispensed);
