@@ -33,6 +33,10 @@ const SLOT: &str = "A1";
 /// Units in the slot: more than any block sells.
 const STOCK: u32 = 10_000;
 
+/// Members who ask for quotes in turn: the ledger bounds how many open quotes
+/// one of them may have.
+const BUYERS: u16 = 128;
+
 /// A state whose machine sells, and a block for it.
 pub struct Workload {
     state: MemoryState,
@@ -48,7 +52,8 @@ impl Workload {
     /// # Errors
     /// Where the ledger refuses what it should take.
     pub fn quotes(count: u16) -> Result<Self> {
-        Self::of(count, "operator", |_| VendQuote {
+        let buyer = |number| format!("buyer-{}", number % BUYERS);
+        Self::of(count, buyer, |_| VendQuote {
             machine_id: MACHINE.to_owned(),
             slot: SLOT.to_owned(),
             member_id: String::new(),
@@ -61,7 +66,8 @@ impl Workload {
     /// # Errors
     /// Where the ledger refuses what it should take.
     pub fn reports(count: u16) -> Result<Self> {
-        Self::of(count, "machine", |number| MachineReport {
+        let machine = |_| "machine".to_owned();
+        Self::of(count, machine, |number| MachineReport {
             machine_id: MACHINE.to_owned(),
             incarnation: 1,
             number: u64::from(number) + 1,
@@ -71,7 +77,11 @@ impl Workload {
         })
     }
 
-    fn of<P: Payload>(count: u16, signer: &str, payload: impl Fn(u16) -> P) -> Result<Self> {
+    fn of<P: Payload>(
+        count: u16,
+        signer: impl Fn(u16) -> String,
+        payload: impl Fn(u16) -> P,
+    ) -> Result<Self> {
         let genesis = genesis()?;
         let cluster = cluster_id(&genesis);
         let applied = dctrl_ledger::genesis(&genesis).map_err(|faults| anyhow!("{faults:?}"))?;
@@ -97,7 +107,7 @@ impl Workload {
         };
         state.apply(&all_applied(apply(&state, &first))?.changes);
         let block = (0..count)
-            .map(|number| action(signer, &cluster, number, &payload(number)))
+            .map(|number| action(&signer(number), &cluster, number, &payload(number)))
             .collect();
         let workload = Self {
             state,
@@ -178,13 +188,9 @@ fn genesis() -> Result<Genesis> {
             .zip(0_u16..)
             .map(|(name, number)| node(name, number))
             .collect(),
-        members: vec![Member {
-            id: "operator".to_owned(),
-            name: "Operator".to_owned(),
-            key: public_key("operator"),
-            roles: vec!["operator".to_owned()],
-            status: MemberStatus::Active.into(),
-        }],
+        members: (0..BUYERS)
+            .map(|number| member(&format!("buyer-{number}")))
+            .collect(),
         machines: vec![Machine {
             id: MACHINE.to_owned(),
             site: "alpha".to_owned(),
@@ -211,6 +217,16 @@ fn genesis() -> Result<Genesis> {
         policy: Some(policy()),
         created_at_ms: START_MS,
     })
+}
+
+fn member(id: &str) -> Member {
+    Member {
+        id: id.to_owned(),
+        name: id.to_owned(),
+        key: public_key(id),
+        roles: vec!["member".to_owned()],
+        status: MemberStatus::Active.into(),
+    }
 }
 
 fn node(name: &str, number: u16) -> Node {

@@ -25,7 +25,8 @@ pub(crate) const FRAMES_MAX: u32 = 64;
 /// Messages read from one socket before the others have their turn.
 const MESSAGES_PER_TURN: usize = 64;
 
-/// The follower looks at its deadlines at least this often.
+/// While something is missing, the follower looks at its deadlines at least
+/// this often; otherwise it sleeps until a node says something.
 const TICK: Duration = Duration::from_millis(50);
 
 /// Most topics of one subscription.
@@ -148,7 +149,8 @@ impl Follower {
             let now = Instant::now();
             self.ask(now);
             let left = deadline.saturating_duration_since(now);
-            self.wait(left.min(TICK))?;
+            let at_rest = self.replays.at_rest() && !self.sequencer.has_gaps();
+            self.wait(if at_rest { left } else { left.min(TICK) })?;
             self.read()?;
             if self.ready.is_empty() && Instant::now() >= deadline {
                 return Ok(None);

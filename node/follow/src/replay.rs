@@ -195,6 +195,17 @@ impl Replays {
         source.completed = true;
     }
 
+    /// Nothing is asked for, and nothing needs to be asked for, until a node
+    /// says something new.
+    pub(crate) fn at_rest(&self) -> bool {
+        let agreed = self.agreed();
+        self.flights.is_empty()
+            && self
+                .sources
+                .iter()
+                .all(|source| source.completed && source.tip <= source.covered.max(agreed).height)
+    }
+
     /// Enough nodes have once sent everything that they had.
     pub(crate) fn caught_up(&self) -> bool {
         let completed = self.sources.iter().filter(|node| node.completed);
