@@ -13,9 +13,6 @@ use crate::{
     place::Place,
 };
 
-/// Where the rules are, from the root.
-const RULES: &str = ".config/deny.toml";
-
 /// Runs all checks, installing cargo-deny where it is missing.
 ///
 /// # Errors
@@ -53,8 +50,7 @@ pub(crate) fn offline(place: &Place) -> Result<()> {
 
 fn check(place: &Place, what: &[&str]) -> Result<()> {
     let mut command: Command = cargo(place);
-    command
-        .args(["deny", "check", "--config", RULES])
-        .args(what);
+    // The rules are found by their name, .deny.toml.
+    command.args(["deny", "check"]).args(what);
     execute(&mut command)
 }
