@@ -1,9 +1,10 @@
 //! Run one node by wiring the rooms together.
 //!
 //! [`run`] reads the configuration, opens the store, replays the consensus
-//! log, and starts, in order: pipeline, gossip, bus and door, effects, API.
-//! It stops them in the reverse order. Every room is its own crate; this one
-//! only hands them channels, and [`pipeline`] is the only place where
+//! log, and starts, in order: gossip, bus and door, effects, pipeline, API. It
+//! stops intake first: API, effects, then the pipeline, which finishes what is
+//! queued, and the network last. Every room is its own crate; this one only
+//! hands them channels, and [`pipeline`] is the only place where
 //! consensus and ledger meet.
 //!
 //! Deliberately absent: business, wire formats, and any second way in.

@@ -1,4 +1,4 @@
-//! Start everything in order, wait, stop everything in the reverse order.
+//! Start everything in order, wait, stop everything, intake first.
 
 use std::{
     future::Future,
