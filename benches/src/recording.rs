@@ -238,7 +238,7 @@ fn config(nodes: u16, me: u16) -> Config {
         .collect();
     Config {
         cluster: ClusterId(sha256(b"dctrl-bench\0", &[])),
-        roster: Roster { epoch: 0, members },
+        roster: Roster { number: 0, members },
         me: NodeIndex(me),
         coin_seed: sha256(b"dctrl-bench-coin\0", &[&me.to_be_bytes()]).0,
         limits: Limits::STANDARD,

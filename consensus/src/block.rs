@@ -34,7 +34,9 @@ pub struct Block {
 
 impl Block {
     /// The header that says what executing this block led to. `previous` is
-    /// the hash of the header before, [`Digest::ZERO`] for the first block.
+    /// the hash of the header before, [`Digest::ZERO`] for the first block;
+    /// `next_roster` is the hash of the roster of the next epoch where this
+    /// block seals, else [`Digest::ZERO`].
     #[must_use]
     pub fn header(
         &self,
@@ -43,11 +45,12 @@ impl Block {
         previous: Digest,
         state_digest: Digest,
         outputs_root: Digest,
+        next_roster: Digest,
     ) -> BlockHeader {
         BlockHeader {
             version: HEADER_VERSION,
             cluster: *cluster,
-            epoch: roster.epoch,
+            epoch: roster.number,
             index: self.index,
             round: self.round,
             time: self.time,
@@ -56,6 +59,7 @@ impl Block {
             state_digest,
             outputs_root,
             roster: roster.hash(),
+            next_roster,
         }
     }
 }

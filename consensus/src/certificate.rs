@@ -15,7 +15,7 @@ use crate::roster::{ROSTER_MEMBERS_MAX, Roster};
 /// The format version of headers made here.
 pub const HEADER_VERSION: u16 = 1;
 /// Bytes of an encoded header.
-pub const HEADER_BYTES: usize = 2 + 32 + 8 + 8 + 8 + 8 + 5 * 32;
+pub const HEADER_BYTES: usize = 2 + 32 + 8 + 8 + 8 + 8 + 6 * 32;
 const SIGNATURE_DOMAIN: &[u8] = b"dctrl/block/1\0";
 
 /// What one block did, in a form that 2f+1 nodes sign.
@@ -25,7 +25,7 @@ pub struct BlockHeader {
     pub version: u16,
     /// The federation.
     pub cluster: ClusterId,
-    /// The epoch of the roster that signs.
+    /// The epoch, counted from 0; each seal begins the next one.
     pub epoch: u64,
     /// The block's index (height), from 1.
     pub index: u64,
@@ -43,6 +43,9 @@ pub struct BlockHeader {
     pub outputs_root: Digest,
     /// The hash of the roster that signs.
     pub roster: Digest,
+    /// Where this block seals its epoch: the hash of the roster of the next
+    /// one, be it changed or not. [`Digest::ZERO`] elsewhere.
+    pub next_roster: Digest,
 }
 
 impl BlockHeader {
@@ -71,6 +74,12 @@ impl BlockHeader {
         sha256(b"dctrl/header/1\0", &[&self.encode()])
     }
 
+    /// Whether this block is the last one of its epoch.
+    #[must_use]
+    pub fn seals(&self) -> bool {
+        self.next_roster != Digest::ZERO
+    }
+
     pub(crate) fn write(&self, out: &mut Writer) {
         out.u16(self.version);
         out.digest(&self.cluster.0);
@@ -83,6 +92,7 @@ impl BlockHeader {
         out.digest(&self.state_digest);
         out.digest(&self.outputs_root);
         out.digest(&self.roster);
+        out.digest(&self.next_roster);
     }
 
     pub(crate) fn read(input: &mut Reader) -> Result<Self, DecodeError> {
@@ -102,6 +112,7 @@ impl BlockHeader {
             state_digest: input.digest()?,
             outputs_root: input.digest()?,
             roster: input.digest()?,
+            next_roster: input.digest()?,
         })
     }
 }
@@ -127,8 +138,8 @@ pub enum CertificateError {
     /// It belongs to another federation.
     #[error("the certificate is of another federation")]
     Cluster,
-    /// It names another roster or epoch.
-    #[error("the certificate is of another roster or epoch")]
+    /// It names another roster.
+    #[error("the certificate is of another roster")]
     Roster,
     /// Fewer than a quorum signed.
     #[error("{signed} of the {needed} signatures needed")]
@@ -187,7 +198,7 @@ impl Certificate {
         if self.header.cluster != *cluster {
             return Err(CertificateError::Cluster);
         }
-        if self.header.epoch != roster.epoch || self.header.roster != roster.hash() {
+        if self.header.roster != roster.hash() {
             return Err(CertificateError::Roster);
         }
         let (signed, needed) = (self.signatures.len(), roster.quorum());

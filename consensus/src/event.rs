@@ -146,7 +146,7 @@ impl EventHeader {
 
     /// Whether the event names this federation, epoch and members of its roster.
     pub(crate) fn check(&self, roster: &Roster, cluster: &ClusterId) -> Result<(), EventProblem> {
-        if self.cluster != *cluster || self.epoch != roster.epoch {
+        if self.cluster != *cluster || self.epoch != roster.number {
             return Err(EventProblem::Foreign);
         }
         let parents = self.other_parents.iter().map(|parent| parent.creator);

@@ -1,6 +1,8 @@
-//! Who takes part: the members of one epoch and the sizes of its quorums.
+//! Who takes part: the members of the federation and the sizes of its quorums.
 //!
-//! Every member has weight one. A roster never changes within an epoch.
+//! Every member has weight one. A roster never changes: membership changes by
+//! the next roster, and only where a block seals the epoch. Many epochs may
+//! follow each other under one roster.
 
 use crate::codec::Writer;
 use crate::crypto::{acceptable_key, sha256};
@@ -20,11 +22,11 @@ pub struct RosterMember {
     pub key: PublicKey,
 }
 
-/// The members of one epoch, in the order of the genesis.
+/// The members between two changes of membership, in an order all agree on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roster {
-    /// The number of the roster; the first is 0.
-    pub epoch: u64,
+    /// How many changes of membership came before; that of the genesis is 0.
+    pub number: u64,
     /// The members; a member's position is its [`NodeIndex`].
     pub members: Vec<RosterMember>,
 }
@@ -51,7 +53,7 @@ impl Roster {
     ///
     /// # Errors
     /// Where the size, a name or a key is not acceptable.
-    pub fn new(epoch: u64, members: Vec<RosterMember>) -> Result<Self, RosterError> {
+    pub fn new(number: u64, members: Vec<RosterMember>) -> Result<Self, RosterError> {
         if members.is_empty() || members.len() > ROSTER_MEMBERS_MAX {
             return Err(RosterError::Size(members.len()));
         }
@@ -69,7 +71,7 @@ impl Roster {
                 return Err(RosterError::Key(position));
             }
         }
-        Ok(Self { epoch, members })
+        Ok(Self { number, members })
     }
 
     /// The number of members, n.
@@ -120,7 +122,7 @@ impl Roster {
     #[must_use]
     pub fn hash(&self) -> Digest {
         let mut out = Writer::default();
-        out.u64(self.epoch);
+        out.u64(self.number);
         out.count(self.members.len());
         for member in &self.members {
             out.blob(member.name.as_bytes());
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_roster_hash_covers_epoch_order_and_names() {
+    fn the_roster_hash_covers_number_order_and_names() {
         let members: Vec<_> = (1..=4).map(member).collect();
         let roster = Roster::new(0, members.clone()).unwrap();
         let mut reversed = members.clone();

@@ -29,6 +29,7 @@ fn header() -> BlockHeader {
         state_digest: Digest([3; 32]),
         outputs_root: Digest([4; 32]),
         roster: roster(4).hash(),
+        next_roster: Digest::ZERO,
     }
 }
 
@@ -191,7 +192,7 @@ fn a_certificate_that_lacks_anything_proves_nothing() {
         Err(CertificateError::Roster)
     );
     let later = Roster {
-        epoch: 1,
+        number: 1,
         ..roster(4)
     };
     assert_eq!(

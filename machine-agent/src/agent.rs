@@ -132,7 +132,7 @@ impl Agent {
         getrandom::fill(&mut nonce_seed).map_err(AgentError::Randomness)?;
         let facts = Facts {
             cluster: federation.cluster,
-            roster_epoch: federation.roster.epoch,
+            roster_epoch: federation.roster.number,
             machine_id: config.machine.clone(),
             slots,
             spacing_ms: config.spacing_ms,

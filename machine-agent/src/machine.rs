@@ -46,7 +46,7 @@ const EVIDENCE_MAX: usize = 64;
 pub struct Facts {
     /// Identity of the federation.
     pub cluster: [u8; 32],
-    /// Epoch of the roster that the agent trusts.
+    /// Number of the roster that the agent trusts.
     pub roster_epoch: u64,
     /// The machine's id.
     pub machine_id: String,

@@ -101,7 +101,7 @@ impl Core {
         let earliest = before.map_or(Timestamp(0), |event| event.header().timestamp.after(1));
         let header = EventHeader {
             cluster: self.config.cluster,
-            epoch: self.config.roster.epoch,
+            epoch: self.config.roster.number,
             creator: self.config.me,
             seq,
             timestamp: self.now.max(earliest),

@@ -24,6 +24,7 @@ impl Core {
             previous,
             state_digest,
             outputs_root,
+            Digest::ZERO,
         );
         self.finality.execute(header.clone());
         self.sign(header);

@@ -46,7 +46,7 @@ impl Machine {
         } else if order.cluster != self.facts.cluster {
             Some("cluster")
         } else if order.roster_epoch != self.facts.roster_epoch {
-            Some("roster epoch")
+            Some("roster number")
         } else if order.machine_id != self.facts.machine_id {
             Some("machine")
         } else {

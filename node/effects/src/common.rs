@@ -248,7 +248,7 @@ pub(crate) mod tests {
             federation: Federation {
                 cluster: [7; 32],
                 roster: Roster {
-                    epoch: 0,
+                    number: 0,
                     members: vec![member],
                 },
                 nodes: vec![dctrl_follow::NodeEndpoint {

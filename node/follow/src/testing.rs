@@ -175,7 +175,7 @@ impl FakeFederation {
         let header = BlockHeader {
             version: HEADER_VERSION,
             cluster: ClusterId(Digest(self.federation.cluster)),
-            epoch: self.federation.roster.epoch,
+            epoch: self.federation.roster.number,
             index: height,
             round: height,
             time: Timestamp::from_millis(time_ms),
@@ -184,6 +184,7 @@ impl FakeFederation {
             state_digest: Digest::ZERO,
             outputs_root: merkle::root(&leaves),
             roster: self.federation.roster.hash(),
+            next_roster: Digest::ZERO,
         };
         let bytes = signing_bytes(&header.hash());
         let signatures = (0_u16..)

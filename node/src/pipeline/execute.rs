@@ -37,6 +37,7 @@ impl Pipeline {
             self.previous,
             state_digest,
             outputs_root,
+            Digest::ZERO,
         );
         self.previous = header.hash();
 

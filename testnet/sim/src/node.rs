@@ -105,6 +105,7 @@ impl Node {
             previous,
             state_digest,
             Digest::ZERO,
+            Digest::ZERO,
         );
         self.disk.state = state_digest;
         self.disk.executed = Executed {

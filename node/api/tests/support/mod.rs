@@ -217,6 +217,7 @@ impl TestNode {
             state_digest: Digest(applied.state_digest),
             outputs_root: merkle::root(&applied.outputs),
             roster: self.roster.hash(),
+            next_roster: Digest([0; 32]),
         };
         let payload = BlockPayload { transactions };
         let mut batch = self.store.begin();

@@ -65,6 +65,7 @@ pub(crate) fn certificate(height: u64, outputs: &[Vec<u8>]) -> Vec<u8> {
         state_digest: Digest::ZERO,
         outputs_root: merkle::root(outputs),
         roster: Digest::ZERO,
+        next_roster: Digest::ZERO,
     };
     let signatures = Vec::new();
     Certificate { header, signatures }.encode()

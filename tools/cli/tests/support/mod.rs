@@ -116,6 +116,7 @@ impl Federation {
             state_digest: Digest([2; 32]),
             outputs_root: merkle::root(&bodies),
             roster: self.roster.hash(),
+            next_roster: Digest([0; 32]),
         };
         let bytes = signing_bytes(&header.hash());
         let signatures = self.signers.iter().zip(0..).take(signed);
