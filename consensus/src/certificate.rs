@@ -1,9 +1,12 @@
-//! Block headers and the certificates that prove them.
+//! Block headers and the certificates that prove them: the light client.
 //!
 //! A node signs a header after it has executed the block, so a certificate
 //! vouches for the order and for the result: state digest and outputs root.
 //! This module needs nothing but a roster, so that a machine agent or a
-//! command line can check a certificate alone.
+//! command line can check a certificate alone; [`RosterChain`] leads from the
+//! roster of the genesis to that of today.
+
+mod chain;
 
 use bytes::Bytes;
 
@@ -11,6 +14,8 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::crypto::{sha256, verify};
 use crate::id::{ClusterId, Digest, NodeIndex, Signature, Timestamp};
 use crate::roster::{ROSTER_MEMBERS_MAX, Roster};
+
+pub use chain::{ROSTERS_KEPT_MAX, RosterChain, RosterChainError, RosterStep};
 
 /// The format version of headers made here.
 pub const HEADER_VERSION: u16 = 1;
@@ -165,12 +170,7 @@ impl Certificate {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Writer::with_capacity(HEADER_BYTES + 4 + self.signatures.len() * 66);
-        self.header.write(&mut out);
-        out.count(self.signatures.len());
-        for (signer, signature) in &self.signatures {
-            out.node(*signer);
-            out.signature(signature);
-        }
+        self.write(&mut out);
         out.finish()
     }
 
@@ -180,13 +180,27 @@ impl Certificate {
     /// Where the bytes are not one encoded certificate.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut input = Reader::new(Bytes::copy_from_slice(bytes));
-        let header = BlockHeader::read(&mut input)?;
+        let certificate = Self::read(&mut input)?;
+        input.end()?;
+        Ok(certificate)
+    }
+
+    pub(crate) fn write(&self, out: &mut Writer) {
+        self.header.write(out);
+        out.count(self.signatures.len());
+        for (signer, signature) in &self.signatures {
+            out.node(*signer);
+            out.signature(signature);
+        }
+    }
+
+    pub(crate) fn read(input: &mut Reader) -> Result<Self, DecodeError> {
+        let header = BlockHeader::read(input)?;
         let count = input.count("certificate signatures", ROSTER_MEMBERS_MAX)?;
         let mut signatures = Vec::with_capacity(count);
         for _ in 0..count {
             signatures.push((input.node()?, input.signature()?));
         }
-        input.end()?;
         Ok(Self { header, signatures })
     }
 

@@ -92,6 +92,10 @@ pub enum Recipient {
 }
 
 /// What the core asks the driver to do.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "outputs are few and consumed at once: a box would cost more than the copy"
+)]
 #[derive(Debug)]
 pub enum Output {
     /// Append to the log, in order; then sync when it suits, and answer with

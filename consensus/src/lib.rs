@@ -52,7 +52,9 @@ mod repair;
 mod roster;
 
 pub use block::{Block, Transaction};
-pub use certificate::{BlockHeader, Certificate, CertificateError};
+pub use certificate::{
+    BlockHeader, Certificate, CertificateError, RosterChain, RosterChainError, RosterStep,
+};
 pub use codec::DecodeError;
 pub use core::Core;
 pub use crypto::{Ed25519Signer, NullSigner, Signer};

@@ -4,7 +4,9 @@
 //! the next roster, and only where a block seals the epoch. Many epochs may
 //! follow each other under one roster.
 
-use crate::codec::Writer;
+use bytes::Bytes;
+
+use crate::codec::{DecodeError, Reader, Writer};
 use crate::crypto::{acceptable_key, sha256};
 use crate::id::{Digest, NodeIndex, PublicKey};
 
@@ -121,14 +123,49 @@ impl Roster {
     /// The digest that block headers carry.
     #[must_use]
     pub fn hash(&self) -> Digest {
+        sha256(b"dctrl/roster/1\0", &[&self.encode()])
+    }
+
+    /// The one encoding: number, count, then name and key of each member.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
+        self.write(&mut out);
+        out.finish()
+    }
+
+    /// Reads an encoded roster and checks its members.
+    ///
+    /// # Errors
+    /// Where the bytes are not one encoded roster that [`Roster::new`] takes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = Reader::new(Bytes::copy_from_slice(bytes));
+        let roster = Self::read(&mut input)?;
+        input.end()?;
+        Ok(roster)
+    }
+
+    pub(crate) fn write(&self, out: &mut Writer) {
         out.u64(self.number);
         out.count(self.members.len());
         for member in &self.members {
             out.blob(member.name.as_bytes());
             out.raw(&member.key.0);
         }
-        sha256(b"dctrl/roster/1\0", &[&out.finish()])
+    }
+
+    pub(crate) fn read(input: &mut Reader) -> Result<Self, DecodeError> {
+        let number = input.u64()?;
+        let count = input.count("roster members", ROSTER_MEMBERS_MAX)?;
+        let mut members = Vec::with_capacity(count);
+        for _ in 0..count {
+            let name = input.blob("member name bytes", MEMBER_NAME_BYTES_MAX)?;
+            let name = String::from_utf8(name.to_vec())
+                .map_err(|_| DecodeError::NotCanonical("a member's name"))?;
+            let key = PublicKey(input.digest()?.0);
+            members.push(RosterMember { name, key });
+        }
+        Self::new(number, members).map_err(|_| DecodeError::NotCanonical("the roster"))
     }
 }
 

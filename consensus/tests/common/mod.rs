@@ -214,7 +214,14 @@ impl Federation {
             .as_ref()
             .map_or(Digest::ZERO, BlockHeader::hash);
         let roster = roster(self.cores.len());
-        let header = block.header(&cluster(), &roster, previous, state_digest, Digest::ZERO, Digest::ZERO);
+        let header = block.header(
+            &cluster(),
+            &roster,
+            previous,
+            state_digest,
+            Digest::ZERO,
+            Digest::ZERO,
+        );
         seen.state = state_digest;
         seen.executed = Executed {
             index: block.index,
