@@ -1,13 +1,17 @@
 //! Hashing, signing and verifying.
 //!
-//! Signing is Ed25519 through ring. Verifying follows ZIP-215 through
-//! ed25519-zebra: one verdict on every node, whether checked alone or in a
-//! batch, because two verdicts about one signature would split the federation.
+//! Signing is Ed25519 through ring. Verifying follows ZIP-215: one verdict on
+//! every node, whether checked alone (through ed25519-zebra) or in a batch,
+//! because two verdicts about one signature would split the federation.
+
+mod batch;
 
 use ring::digest::{Context, SHA256};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
 use crate::id::{Digest, PublicKey, Signature};
+
+pub use batch::{Check, EQUATION_SIGNATURES_MAX, PreparedKey, all_hold, verify_batch};
 
 /// SHA-256 over a domain and the parts behind it. Each caller's parts have
 /// fixed lengths or carry their own, so that no two inputs join to one string.

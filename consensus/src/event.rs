@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::codec::{DecodeError, Reader, Writer};
 pub use crate::fork::{ForkProof, SignedHeader};
 
-use crate::crypto::{Signer, sha256, verify};
+use crate::crypto::{Check, PreparedKey, Signer, sha256, verify};
 use crate::id::{ClusterId, Digest, NodeIndex, Signature, Timestamp};
 use crate::limits::Limits;
 use crate::roster::{ROSTER_MEMBERS_MAX, Roster};
@@ -275,17 +275,23 @@ impl Event {
         }
     }
 
+    /// Its creator's signature.
+    #[must_use]
+    pub fn signature(&self) -> Signature {
+        signature_of(self.signed_bytes())
+    }
+
+    /// The header and the signature behind it.
+    pub(crate) fn signed_bytes(&self) -> &[u8] {
+        &self.encoded[..self.header_bytes + 64]
+    }
+
     /// Checks that a member of this federation made and signed the event.
     ///
     /// # Errors
     /// The first reason why it did not.
     pub fn verify(&self, roster: &Roster, cluster: &ClusterId) -> Result<(), EventProblem> {
-        verify_header(
-            &self.header,
-            &self.encoded[..self.header_bytes + 64],
-            roster,
-            cluster,
-        )
+        verify_header(&self.header, self.signed_bytes(), roster, cluster)
     }
 }
 
@@ -296,21 +302,32 @@ pub(crate) fn verify_header(
     cluster: &ClusterId,
 ) -> Result<(), EventProblem> {
     header.check(roster, cluster)?;
-    let (head, tail) = signed.split_at(signed.len() - 64);
-    let mut signature = [0; 64];
-    signature.copy_from_slice(tail);
+    let head = &signed[..signed.len() - 64];
     let key = roster
         .key(header.creator)
         .ok_or(EventProblem::Stranger(header.creator))?;
     if verify(
         key,
         &[SIGNATURE_DOMAIN, head].concat(),
-        &Signature(signature),
+        &signature_of(signed),
     ) {
         Ok(())
     } else {
         Err(EventProblem::Signature(header.creator))
     }
+}
+
+/// What a batch checks of a header with its signature.
+pub(crate) fn header_check(key: &PreparedKey, signed: &[u8]) -> Check {
+    let head = &signed[..signed.len() - 64];
+    Check::new(key, &[SIGNATURE_DOMAIN, head], &signature_of(signed))
+}
+
+/// The last 64 bytes of a signed header.
+fn signature_of(signed: &[u8]) -> Signature {
+    let mut signature = [0; 64];
+    signature.copy_from_slice(&signed[signed.len() - 64..]);
+    Signature(signature)
 }
 
 fn payload_digest(transactions: &[Bytes]) -> Digest {

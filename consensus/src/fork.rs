@@ -76,11 +76,19 @@ impl ForkProof {
     /// # Errors
     /// Where one does not hold or is of another federation.
     pub fn verify(&self, roster: &Roster, cluster: &ClusterId) -> Result<(), EventProblem> {
-        for half in &self.halves {
-            let header = half.header().map_err(|_| EventProblem::Foreign)?;
-            verify_header(&header, &half.bytes, roster, cluster)?;
+        for (header, signed) in self.headers()? {
+            verify_header(&header, &signed, roster, cluster)?;
         }
         Ok(())
+    }
+
+    /// Both headers, each with the bytes that hold its signature.
+    pub(crate) fn headers(&self) -> Result<[(EventHeader, Bytes); 2], EventProblem> {
+        let read = |half: &SignedHeader| {
+            let header = half.header().map_err(|_| EventProblem::Foreign)?;
+            Ok((header, half.bytes.clone()))
+        };
+        Ok([read(&self.halves[0])?, read(&self.halves[1])?])
     }
 
     /// The one encoding of the proof.

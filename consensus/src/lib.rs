@@ -9,7 +9,7 @@
 //! gossip signed events that name several parents; each node derives from its
 //! copy of the graph, without any further message, which events came first.
 //!
-//! What flows where: bytes → [`message`] (decode, verify) → `orphans` (parents
+//! What flows where: bytes → [`message`] (decode), [`Verifier`] → `orphans` (parents
 //! there? else `repair`) → `dag` (insert, ancestry, forks) → `election` (rounds, witnesses,
 //! fame) → `order` (received rounds, times, blocks) → driver executes →
 //! `finality` (header signatures) → [`Certificate`]. `emit` decides when this
@@ -50,6 +50,7 @@ mod pool;
 mod record;
 mod repair;
 mod roster;
+mod verify;
 
 pub use block::{Block, Transaction};
 pub use certificate::{
@@ -67,6 +68,7 @@ pub use interface::{
 pub use limits::{Limits, Pace};
 pub use message::{Message, VerifiedMessage};
 pub use roster::{MEMBER_NAME_BYTES_MAX, ROSTER_MEMBERS_MAX, Roster, RosterError, RosterMember};
+pub use verify::Verifier;
 
 #[cfg(test)]
 mod tests;

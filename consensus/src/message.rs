@@ -228,7 +228,19 @@ impl Message {
         Bytes::from(out.finish())
     }
 
-    /// Checks every signature and every node named.
+    /// How many signatures checking the message takes at most.
+    #[must_use]
+    pub fn signature_count(&self) -> usize {
+        match self {
+            Self::Events(events) => events.len(),
+            Self::Signatures(signatures) => signatures.len(),
+            Self::Evidence(_) => 2,
+            Self::Known(_) | Self::Request(_) => 0,
+        }
+    }
+
+    /// Checks every signature and every node named; many messages are checked
+    /// for less by a [`Verifier`](crate::Verifier).
     ///
     /// # Errors
     /// The first thing that does not hold; then none of the message is used.
@@ -258,7 +270,7 @@ impl Message {
         Ok(VerifiedMessage(self))
     }
 
-    fn check_nodes(&self, roster: &Roster) -> Result<(), VerifyError> {
+    pub(crate) fn check_nodes(&self, roster: &Roster) -> Result<(), VerifyError> {
         let fits = match self {
             Self::Known(known) => known.counts.len() == roster.len(),
             Self::Request(request) => request
