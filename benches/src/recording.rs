@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, ensure};
 use bytes::Bytes;
 use dctrl_consensus::{
-    ClusterId, Config, Core, Digest, Input, Limits, NodeIndex, NullSigner, Output, Pace, Profile,
+    ClusterId, Config, Core, Digest, Input, Limits, NodeIndex, NullSigner, Ordering, Output, Pace,
     PublicKey, Recipient, Roster, RosterMember, Timestamp, crypto::sha256, message,
 };
 
@@ -243,7 +243,7 @@ fn config(nodes: u16, me: u16) -> Config {
         coin_seed: sha256(b"dctrl-bench-coin\0", &[&me.to_be_bytes()]).0,
         limits: Limits::STANDARD,
         pace: Pace::default(),
-        profile: Profile::Classic,
+        ordering: Ordering::default(),
     }
 }
 

@@ -6,7 +6,7 @@
 //! - A witness of round r+1 votes for a round-r witness iff it sees it. One of
 //!   round r+k takes the majority of the votes of the round-(r+k-1) witnesses
 //!   it strongly sees, a tie being yes, and decides where a quorum agrees. In
-//!   every [`COIN_FREQUENCY`]th step nobody decides, and a voter without a
+//!   every `coin_frequency`th step nobody decides, and a voter without a
 //!   quorum tosses the coin in its event.
 //! - A round is done when all its witnesses are decided and a witness two
 //!   rounds later is known: then any witness still unknown has a majority of
@@ -19,9 +19,7 @@
 
 use crate::dag::{Dag, Slot};
 use crate::node_set::NodeSet;
-
-/// Every how many voting steps the coin is tossed.
-pub(crate) const COIN_FREQUENCY: usize = 10;
+use crate::ordering::Ordering;
 
 /// Where an event stands.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +53,8 @@ pub(crate) struct Election {
 }
 
 impl Election {
-    pub(crate) fn new(coin_frequency: usize) -> Self {
+    pub(crate) fn new(ordering: &Ordering) -> Self {
+        let coin_frequency = ordering.coin_frequency as usize;
         assert!(coin_frequency > 2, "deciding needs two steps between coins");
         Self {
             coin_frequency,
@@ -169,7 +168,7 @@ impl Election {
                 seen.push(position);
             }
         }
-        (creators.len() >= dag.quorum()).then_some(seen)
+        (dag.weights().set(creators) >= dag.weights().quorum()).then_some(seen)
     }
 
     fn add_witness(&mut self, dag: &Dag, slot: Slot, place: Place) {
@@ -218,14 +217,20 @@ impl Election {
             (dag.see(by.slot, about.slot), false)
         } else {
             let before = &about.votes[step - 2];
-            let yes = by
+            let weight = |position: &usize| {
+                let voter = &self.rounds[voter.0 - 1][*position];
+                dag.weights().one(dag.vertex(voter.slot).creator())
+            };
+            let total: u32 = by.counts.iter().map(weight).sum();
+            let yes: u32 = by
                 .counts
                 .iter()
                 .filter(|&&position| before[position])
-                .count();
-            let no = by.counts.len() - yes;
+                .map(weight)
+                .sum();
+            let no = total - yes;
             let majority = yes >= no;
-            let quorum = yes.max(no) >= dag.quorum();
+            let quorum = yes.max(no) >= dag.weights().quorum();
             if !step.is_multiple_of(self.coin_frequency) {
                 (majority, quorum)
             } else if quorum {

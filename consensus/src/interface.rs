@@ -11,15 +11,8 @@ use crate::event::ForkProof;
 use crate::id::{ClusterId, Digest, NodeIndex, PublicKey, Timestamp};
 use crate::limits::{Limits, Pace};
 use crate::message::VerifiedMessage;
+use crate::ordering::Ordering;
 use crate::roster::Roster;
-
-/// Which rules order the events. A genesis parameter; one is built so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Profile {
-    /// The published hashgraph with received order.
-    #[default]
-    Classic,
-}
 
 /// What a core is told once.
 #[derive(Debug, Clone)]
@@ -38,7 +31,7 @@ pub struct Config {
     /// Local pace.
     pub pace: Pace,
     /// The ordering rules, equal on all nodes.
-    pub profile: Profile,
+    pub ordering: Ordering,
 }
 
 /// What the driver tells the core.

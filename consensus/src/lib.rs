@@ -45,12 +45,14 @@ pub mod merkle;
 pub mod message;
 mod node_set;
 mod order;
+mod ordering;
 mod orphans;
 mod pool;
 mod record;
 mod repair;
 mod roster;
 mod verify;
+mod weights;
 
 pub use block::{Block, Transaction};
 pub use certificate::{
@@ -62,11 +64,12 @@ pub use crypto::{Ed25519Signer, NullSigner, Signer};
 pub use event::{Event, ForkProof};
 pub use id::{ClusterId, Digest, NodeIndex, PublicKey, Signature, Timestamp};
 pub use interface::{
-    Config, Executed, Input, Output, Profile, Recipient, Record, RecordProblem, RefusalReason,
-    RestoreError, Summary,
+    Config, Executed, Input, Output, Recipient, Record, RecordProblem, RefusalReason, RestoreError,
+    Summary,
 };
 pub use limits::{Limits, Pace};
 pub use message::{Message, VerifiedMessage};
+pub use ordering::{OrderRule, Ordering, Profile};
 pub use roster::{MEMBER_NAME_BYTES_MAX, ROSTER_MEMBERS_MAX, Roster, RosterError, RosterMember};
 pub use verify::Verifier;
 

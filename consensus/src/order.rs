@@ -15,6 +15,7 @@ use crate::crypto::sha256;
 use crate::dag::{Dag, Slot};
 use crate::id::{Digest, Timestamp};
 use crate::merkle;
+use crate::ordering::Ordering;
 
 /// The order so far.
 #[derive(Debug, Default)]
@@ -32,6 +33,16 @@ pub(crate) struct Order {
 type SortKey = (Timestamp, Timestamp, u64, Digest);
 
 impl Order {
+    /// The order of an epoch that follows a block of this index, whose last
+    /// transaction has this time; 0 and 0 where there is none.
+    pub(crate) fn starting_at(_ordering: &Ordering, last_index: u64, clock: Timestamp) -> Self {
+        Self {
+            clock,
+            last_index,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn insert(&mut self, dag: &Dag, slot: Slot) {
         self.waiting.insert(slot);
         if !dag.vertex(slot).event.transactions().is_empty() {

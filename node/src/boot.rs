@@ -2,8 +2,8 @@
 
 use dctrl_access::Identity;
 use dctrl_consensus::{
-    BlockHeader, Config as CoreConfig, Core, Digest, Ed25519Signer, Executed, Limits, Output, Pace,
-    Profile, RestoreError, Timestamp,
+    BlockHeader, Config as CoreConfig, Core, Digest, Ed25519Signer, Executed, Limits, Ordering,
+    Output, Pace, RestoreError, Timestamp,
 };
 use dctrl_ledger::{genesis, query};
 use dctrl_proto::v1::Refusal;
@@ -107,7 +107,7 @@ pub(crate) fn restore_core(
         coin_seed: coin_seed(identity),
         limits: Limits::default(),
         pace: Pace::default(),
-        profile: Profile::Classic,
+        ordering: Ordering::default(),
     };
     let signer = Box::new(Ed25519Signer::from_seed(&identity.seed()));
     let now = Timestamp::from_millis(wall_clock_ms());

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 
 use crate::crypto::Signer;
 use crate::dag::Dag;
-use crate::election::{COIN_FREQUENCY, Election};
+use crate::election::Election;
 use crate::emit::Emit;
 use crate::event::Event;
 use crate::finality::Finality;
@@ -31,6 +31,7 @@ use crate::orphans::Orphans;
 use crate::pool::Pool;
 use crate::record::Entry;
 use crate::repair::Repair;
+use crate::weights::Weights;
 
 /// What waits for its record to be synced before it is sent.
 #[derive(Debug)]
@@ -96,9 +97,9 @@ impl Core {
         let fault_bound = config.roster.fault_bound();
         Self {
             now: Timestamp(0),
-            dag: Dag::new(members, quorum, &config.limits),
-            election: Election::new(COIN_FREQUENCY),
-            order: Order::default(),
+            dag: Dag::new(Weights::equal(members), &config.limits),
+            election: Election::new(&config.ordering),
+            order: Order::starting_at(&config.ordering, 0, Timestamp(0)),
             orphans: Orphans::new(members),
             repair: Repair::new(members),
             emit: Emit::new(config.pace, members),

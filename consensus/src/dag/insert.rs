@@ -153,7 +153,7 @@ impl Dag {
             .fold(NodeSet::default(), |set, parent| {
                 set.union(parent.layer_support)
             });
-        if support.len() >= self.quorum {
+        if self.weights.set(support) >= self.weights.quorum() {
             (highest + 1, NodeSet::default())
         } else {
             (highest, support)

@@ -21,6 +21,7 @@ use crate::event::Event;
 use crate::id::{Digest, NodeIndex};
 use crate::limits::Limits;
 use crate::node_set::NodeSet;
+use crate::weights::Weights;
 
 /// The place of an event in the arena, in order of insertion.
 pub(crate) type Slot = u32;
@@ -82,7 +83,7 @@ impl Branch {
 /// The graph as far as this node has it.
 #[derive(Debug)]
 pub(crate) struct Dag {
-    quorum: usize,
+    weights: Weights,
     branches_max: usize,
     layer_events_max: u32,
     vertices: Vec<Vertex>,
@@ -94,9 +95,10 @@ pub(crate) struct Dag {
 }
 
 impl Dag {
-    pub(crate) fn new(members: usize, quorum: usize, limits: &Limits) -> Self {
+    pub(crate) fn new(weights: Weights, limits: &Limits) -> Self {
+        let members = weights.members();
         Self {
-            quorum,
+            weights,
             branches_max: limits.branches_max,
             layer_events_max: limits.layer_events_max,
             vertices: Vec::new(),
@@ -116,8 +118,9 @@ impl Dag {
         self.branches_of.len()
     }
 
-    pub(crate) fn quorum(&self) -> usize {
-        self.quorum
+    /// How much each creator counts.
+    pub(crate) fn weights(&self) -> &Weights {
+        &self.weights
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -17,12 +17,11 @@ impl Dag {
 
     /// Whether events of a quorum of creators, each seen by x, see y.
     pub(crate) fn strongly_see(&self, x: Slot, y: Slot) -> bool {
-        let through = |z: &usize| self.sees_through(x, *z, y);
-        (0..self.members())
-            .filter(through)
-            .take(self.quorum)
-            .count()
-            == self.quorum
+        let through = (0..self.members())
+            .filter_map(|node| u16::try_from(node).ok().map(NodeIndex))
+            .filter(|node| self.sees_through(x, node.position(), y));
+        let weight: u32 = through.map(|node| self.weights.one(node)).sum();
+        weight >= self.weights.quorum()
     }
 
     /// Whether x sees an event of creator z that sees y.

@@ -5,13 +5,13 @@ use super::random::{Chance, graph, shuffled};
 use super::reference::Reference;
 use crate::event::Event;
 
-fn assert_equal(members: usize, coin_frequency: usize, drawing: &Drawing, seed: u64) -> usize {
+fn assert_equal(members: usize, coin_frequency: u32, drawing: &Drawing, seed: u64) -> usize {
     let events: Vec<Event> = drawing
         .events
         .iter()
         .map(|(_, event)| event.clone())
         .collect();
-    let reference = Reference::new(members, coin_frequency as u64, events.clone());
+    let reference = Reference::new(members, u64::from(coin_frequency), events.clone());
     let mut run = Run::new(members, coin_frequency);
     events.iter().for_each(|event| run.insert(event).unwrap());
     for (x, event) in events.iter().enumerate() {
@@ -90,7 +90,7 @@ fn random_graphs_fork_and_decide() {
     for seed in 100..116 {
         let run = Run::of(4, &graph(seed, 4, 60, true));
         let top = (0..u32::try_from(run.dag.len()).unwrap())
-            .filter(|&slot| run.dag.vertex(slot).forked.len() > 0);
+            .filter(|&slot| !run.dag.vertex(slot).forked.is_empty());
         branches += top.count();
         blocks += run.blocks.len();
     }

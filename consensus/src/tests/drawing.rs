@@ -17,7 +17,8 @@ use crate::id::{ClusterId, Digest, NodeIndex, PublicKey, Timestamp};
 use crate::interface::RefusalReason;
 use crate::limits::Limits;
 use crate::order::Order;
-use crate::roster::quorum;
+use crate::ordering::Ordering;
+use crate::weights::Weights;
 
 /// Events by name, in the order of the drawing.
 #[derive(Debug, Default, Clone)]
@@ -105,15 +106,19 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn new(members: usize, coin_frequency: usize) -> Self {
+    pub(super) fn new(members: usize, coin_frequency: u32) -> Self {
         let limits = Limits {
             layer_events_max: 1000,
             ..Limits::STANDARD
         };
+        let ordering = Ordering {
+            coin_frequency,
+            ..Ordering::STANDARD
+        };
         Self {
-            dag: Dag::new(members, quorum(members), &limits),
-            election: Election::new(coin_frequency),
-            order: Order::default(),
+            dag: Dag::new(Weights::equal(members), &limits),
+            election: Election::new(&ordering),
+            order: Order::starting_at(&ordering, 0, Timestamp(0)),
             judges: Vec::new(),
             blocks: Vec::new(),
         }

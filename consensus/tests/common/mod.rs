@@ -9,7 +9,7 @@ use bytes::Bytes;
 use dctrl_consensus::crypto::sha256;
 use dctrl_consensus::{
     Block, BlockHeader, Certificate, ClusterId, Config, Core, Digest, Ed25519Signer, Executed,
-    Input, Limits, NodeIndex, Output, Pace, Profile, Recipient, RefusalReason, Roster,
+    Input, Limits, NodeIndex, Ordering, Output, Pace, Recipient, RefusalReason, Roster,
     RosterMember, Signer, Timestamp, message,
 };
 
@@ -39,7 +39,7 @@ pub fn config(nodes: usize, me: usize) -> Config {
         coin_seed: [7; 32],
         limits: Limits::STANDARD,
         pace: Pace::default(),
-        profile: Profile::Classic,
+        ordering: Ordering::default(),
     }
 }
 

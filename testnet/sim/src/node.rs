@@ -5,7 +5,7 @@ use bytes::Bytes;
 use dctrl_consensus::crypto::sha256;
 use dctrl_consensus::{
     Block, BlockHeader, ClusterId, Config, Core, Digest, Executed, Input, Limits, NodeIndex,
-    NullSigner, Output, Pace, Profile, RestoreError, Roster, Timestamp,
+    NullSigner, Ordering, Output, Pace, RestoreError, Roster, Timestamp,
 };
 
 /// What is on the disk.
@@ -46,7 +46,7 @@ impl Node {
             coin_seed: [index.0.to_be_bytes()[1]; 32],
             limits: Limits::STANDARD,
             pace: Pace::default(),
-            profile: Profile::Classic,
+            ordering: Ordering::default(),
         };
         let core = Some(Core::new(config.clone(), signer(&config)));
         Self {
