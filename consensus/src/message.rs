@@ -86,6 +86,14 @@ pub enum VerifyError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedMessage(pub(crate) Message);
 
+impl VerifiedMessage {
+    /// What was checked.
+    #[must_use]
+    pub fn message(&self) -> &Message {
+        &self.0
+    }
+}
+
 /// Reads a message without checking its signatures.
 ///
 /// # Errors

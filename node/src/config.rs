@@ -33,6 +33,8 @@ pub struct Config {
     pub price: Price,
     /// The event log.
     pub log: Log,
+    /// Peers' signatures.
+    pub check: Check,
 }
 
 /// Where peers reach this node.
@@ -130,6 +132,13 @@ pub struct PriceSource {
 pub struct Log {
     /// Folder of the hash-chained segments.
     pub dir: PathBuf,
+}
+
+/// How peers' signatures are checked.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Check {
+    /// Threads; 0 for as many as there are cores.
+    pub threads: usize,
 }
 
 const PRICE_SOURCE: &[Key] = &[
@@ -249,6 +258,12 @@ pub const SCHEMA: &[Key] = &[
         "log.dir",
         Kind::Path,
         "Folder of the hash-chained event log.",
+    ),
+    Key::with_default(
+        "check.threads",
+        Kind::Integer { min: 0, max: 8 },
+        "0",
+        "Threads that check peers' signatures; 0 for as many as there are cores.",
     ),
 ];
 

@@ -1,17 +1,32 @@
-//! What peers sent and nobody has looked at yet.
+//! What peers sent and nobody has checked yet.
 //!
 //! Each peer has a share of its own, bounded in messages and bytes, and the
-//! shares are emptied in turn. So a peer that sends without end fills its own
-//! share and delays the others by one message each, no more.
+//! shares are emptied in turn. Each peer also has a budget of work: one that
+//! spends it waits, and nobody else does. So a peer that sends without end, or
+//! sends what is costly or bad, fills its own share and delays itself.
+//!
+//! A peer's messages stay in order: what was taken of one peer is out until
+//! [`Intake::done`], and nothing more of it is handed out before.
 //!
 //! Deliberately absent: any look into the messages.
+
+mod budget;
+mod complaint;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::VecDeque,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use dctrl_consensus::NodeIndex;
+
+use budget::Budget;
+pub(crate) use budget::Cost;
+pub(crate) use complaint::Complaint;
+use complaint::Complaints;
 
 /// Messages of one peer that may wait.
 const PEER_MESSAGES_MAX: usize = 512;
@@ -19,15 +34,31 @@ const PEER_MESSAGES_MAX: usize = 512;
 /// Bytes of one peer's messages that may wait: several of the longest ones.
 const PEER_BYTES_MAX: usize = 8 << 20;
 
+/// Messages of one peer taken at once: many enough for a batch to be cheap, few
+/// enough that the next peer waits a fraction of a millisecond.
+const TAKEN_MESSAGES_MAX: usize = 16;
+
+/// Bytes of one peer's messages taken at once, but for a single longer one.
+const TAKEN_BYTES_MAX: usize = 128 << 10;
+
 /// Where the network puts what it received. Dropping it ends the intake.
 pub(crate) struct Inbox(Arc<Shared>);
 
-/// The end from which messages are taken.
+/// The end from which messages are taken, by as many threads as there are.
+#[derive(Clone)]
 pub(crate) struct Intake(Arc<Shared>);
+
+/// Messages of one peer, in the order in which they came.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Letters {
+    pub(crate) from: NodeIndex,
+    pub(crate) messages: Vec<Vec<u8>>,
+}
 
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    start: Instant,
 }
 
 struct State {
@@ -38,24 +69,28 @@ struct State {
     closed: bool,
 }
 
-#[derive(Default)]
 struct Share {
     messages: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// Messages that found the share full, since the last one that did not.
-    dropped: u64,
+    /// Some of it is being checked.
+    out: bool,
+    budget: Budget,
+    complaints: Complaints,
+}
+
+/// What there is to take.
+enum Taken {
+    Some(Vec<Letters>),
+    /// Nothing before this time, unless something changes.
+    NothingUntil(Option<Duration>),
 }
 
 /// An empty inbox for a roster of this many nodes, and its other end.
 pub(crate) fn new(nodes: usize) -> (Inbox, Intake) {
-    let state = State {
-        shares: (0..nodes).map(|_| Share::default()).collect(),
-        turn: 0,
-        closed: false,
-    };
     let shared = Arc::new(Shared {
-        state: Mutex::new(state),
+        state: Mutex::new(State::new(nodes)),
         changed: Condvar::new(),
+        start: Instant::now(),
     });
     (Inbox(Arc::clone(&shared)), Intake(shared))
 }
@@ -64,47 +99,69 @@ impl Inbox {
     /// Never blocks the network's thread: what does not fit is dropped, and
     /// the peers' repair brings it again.
     pub(crate) fn put(&self, from: NodeIndex, bytes: Vec<u8>) {
-        let mut state = self.0.lock();
-        let Some(share) = state.shares.get_mut(from.position()) else {
-            return;
-        };
-        if share.messages.len() >= PEER_MESSAGES_MAX || share.bytes + bytes.len() > PEER_BYTES_MAX {
-            if share.dropped == 0 {
-                tracing::warn!(%from, "a peer sends faster than it can be checked; some is dropped");
-            }
-            share.dropped += 1;
-            return;
+        let now = self.0.start.elapsed();
+        let wakes = self.0.lock().put(from, bytes, now);
+        if wakes {
+            self.0.changed.notify_one();
         }
-        share.dropped = 0;
-        share.bytes += bytes.len();
-        share.messages.push_back(bytes);
-        drop(state);
-        self.0.changed.notify_one();
     }
 }
 
 impl Drop for Inbox {
     fn drop(&mut self) {
-        self.0.lock().closed = true;
-        self.0.changed.notify_all();
+        self.0.close();
     }
 }
 
 impl Intake {
-    /// The oldest message of the peer whose turn it is; waits where there is
-    /// none. `None` when the inbox is gone and empty.
-    pub(crate) fn take(&self) -> Option<(NodeIndex, Vec<u8>)> {
+    /// The oldest messages of every peer that nobody checks now and whose
+    /// budget allows it; waits where there are none. `None` when the inbox is
+    /// closed and empty.
+    pub(crate) fn take(&self) -> Option<Vec<Letters>> {
         let mut state = self.0.lock();
         loop {
-            if let Some(taken) = state.take() {
-                return Some(taken);
+            let now = self.0.start.elapsed();
+            match state.take(now) {
+                Taken::Some(letters) => return Some(letters),
+                Taken::NothingUntil(_) if state.is_over() => return None,
+                Taken::NothingUntil(Some(at)) => {
+                    let patience = at.saturating_sub(now);
+                    let woken = self.0.changed.wait_timeout(state, patience);
+                    state = woken.unwrap_or_else(PoisonError::into_inner).0;
+                }
+                Taken::NothingUntil(None) => {
+                    let woken = self.0.changed.wait(state);
+                    state = woken.unwrap_or_else(PoisonError::into_inner);
+                }
             }
-            if state.closed {
-                return None;
-            }
-            let woken = self.0.changed.wait(state);
-            state = woken.unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// What was taken of this peer has been checked and handed on, and that
+    /// cost so much beyond the reading.
+    pub(crate) fn done(&self, from: NodeIndex, cost: Cost) {
+        let now = self.0.start.elapsed();
+        let mut state = self.0.lock();
+        let more = state.done(from, cost, now);
+        let closed = state.closed;
+        drop(state);
+        if closed {
+            // Whoever waited for the last ones has to look again.
+            self.0.changed.notify_all();
+        } else if more {
+            self.0.changed.notify_one();
+        }
+    }
+
+    /// Notes what there is to say against a peer.
+    pub(crate) fn complain(&self, from: NodeIndex, complaint: &Complaint) {
+        let now = self.0.start.elapsed();
+        self.0.lock().complain(from, complaint, now);
+    }
+
+    /// Ends the inbox: nobody takes what was checked any more.
+    pub(crate) fn close(&self) {
+        self.0.close();
     }
 }
 
@@ -112,61 +169,123 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
 }
 
 impl State {
-    fn take(&mut self) -> Option<(NodeIndex, Vec<u8>)> {
+    fn new(nodes: usize) -> Self {
+        Self {
+            shares: (0..nodes).map(|_| Share::default()).collect(),
+            turn: 0,
+            closed: false,
+        }
+    }
+
+    /// True when there is more to take than before.
+    fn put(&mut self, from: NodeIndex, bytes: Vec<u8>, now: Duration) -> bool {
+        let Some(share) = self.shares.get_mut(from.position()) else {
+            return false;
+        };
+        if self.closed {
+            return false;
+        }
+        if share.messages.len() >= PEER_MESSAGES_MAX || share.bytes + bytes.len() > PEER_BYTES_MAX {
+            share.complaints.say(from, &Complaint::ShareFull, now);
+            return false;
+        }
+        share.bytes += bytes.len();
+        share.messages.push_back(bytes);
+        !share.out
+    }
+
+    fn take(&mut self, now: Duration) -> Taken {
         let nodes = self.shares.len();
+        let mut taken = Vec::new();
+        let mut next: Option<Duration> = None;
         for step in 0..nodes {
             let place = (self.turn + step) % nodes;
+            let Ok(from) = u16::try_from(place).map(NodeIndex) else {
+                break;
+            };
             let share = &mut self.shares[place];
-            if let Some(bytes) = share.messages.pop_front() {
-                share.bytes -= bytes.len();
-                self.turn = place + 1;
-                return u16::try_from(place)
-                    .ok()
-                    .map(|place| (NodeIndex(place), bytes));
+            if share.out || share.messages.is_empty() {
+                continue;
             }
+            // When everything ends, what waits is still handed on.
+            if !self.closed && !share.budget.allows(now) {
+                share.complaints.say(from, &Complaint::BudgetSpent, now);
+                let at = share.budget.spent_until();
+                next = Some(next.map_or(at, |next| next.min(at)));
+                continue;
+            }
+            taken.push(Letters {
+                from,
+                messages: share.take(now),
+            });
         }
-        None
+        if taken.is_empty() {
+            return Taken::NothingUntil(next);
+        }
+        self.turn = (self.turn + 1) % nodes;
+        Taken::Some(taken)
+    }
+
+    /// True when there is more to take of this peer.
+    fn done(&mut self, from: NodeIndex, cost: Cost, now: Duration) -> bool {
+        let Some(share) = self.shares.get_mut(from.position()) else {
+            return false;
+        };
+        share.out = false;
+        share.budget.spend(cost, now);
+        !share.messages.is_empty()
+    }
+
+    fn complain(&mut self, from: NodeIndex, complaint: &Complaint, now: Duration) {
+        if let Some(share) = self.shares.get_mut(from.position()) {
+            share.complaints.say(from, complaint, now);
+        }
+    }
+
+    /// Whether nothing will ever be taken again.
+    fn is_over(&self) -> bool {
+        self.closed && self.shares.iter().all(|share| share.messages.is_empty())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_peer_that_floods_delays_the_others_by_one_message_each() {
-        let (inbox, intake) = new(4);
-        for _ in 0..100_000 {
-            inbox.put(NodeIndex(3), vec![3; 64]);
+impl Default for Share {
+    fn default() -> Self {
+        Self {
+            messages: VecDeque::new(),
+            bytes: 0,
+            out: false,
+            budget: Budget::full(Duration::ZERO),
+            complaints: Complaints::default(),
         }
-        for _ in 0..5 {
-            inbox.put(NodeIndex(1), vec![1]);
-        }
-        let first: Vec<u16> = (0..10)
-            .map(|_| intake.take().expect("all wait").0.0)
-            .collect();
-        assert_eq!(first.iter().filter(|from| **from == 1).count(), 5);
     }
+}
 
-    #[test]
-    fn a_share_is_bounded_in_messages_and_in_bytes() {
-        let (inbox, intake) = new(4);
-        for _ in 0..10 * PEER_MESSAGES_MAX {
-            inbox.put(NodeIndex(0), vec![0]);
+impl Share {
+    /// The oldest messages, while the budget allows the reading of the next.
+    fn take(&mut self, now: Duration) -> Vec<Vec<u8>> {
+        let mut taken = Vec::new();
+        let mut bytes = 0;
+        while let Some(message) = self.messages.front() {
+            let enough = taken.len() >= TAKEN_MESSAGES_MAX
+                || bytes + message.len() > TAKEN_BYTES_MAX
+                || !self.budget.allows(now);
+            if enough && !taken.is_empty() {
+                break;
+            }
+            bytes += message.len();
+            self.budget.spend(Cost::reading(message.len()), now);
+            taken.extend(self.messages.pop_front());
         }
-        for _ in 0..100 {
-            inbox.put(NodeIndex(1), vec![1; 1 << 20]);
-        }
-        inbox.put(NodeIndex(9), vec![9]);
-        drop(inbox);
-        let taken: Vec<_> = std::iter::from_fn(|| intake.take()).collect();
-        let of = |node: u16| taken.iter().filter(move |(from, _)| from.0 == node);
-        assert_eq!(of(0).count(), PEER_MESSAGES_MAX);
-        let bytes: usize = of(1).map(|(_, bytes)| bytes.len()).sum();
-        assert_eq!(bytes, PEER_BYTES_MAX);
-        assert_eq!(of(9).count(), 0, "there is no such node");
+        self.bytes -= bytes;
+        self.out = true;
+        taken
     }
 }

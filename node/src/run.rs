@@ -24,7 +24,7 @@ use tokio::sync::{oneshot, watch};
 use crate::{
     admission::Admission,
     boot::{self, BootError},
-    checker,
+    checker::{self, Checker},
     config::Config,
     door::Door,
     effects::{self, Effects, EffectsError},
@@ -123,7 +123,7 @@ struct Rooms {
     pipeline: PipelineHandle,
     pipeline_thread: PipelineThread,
     pipeline_ended: oneshot::Receiver<()>,
-    checker: JoinHandle<()>,
+    checker: Checker,
 }
 
 /// A node at work.
@@ -167,7 +167,11 @@ impl Node {
         let (inbox, received) = inbox::new(self.membership.roster.len());
         let gossip = self.start_gossip(&zap, inbox)?;
         let bus = Arc::new(self.start_bus(&zap, admission.clone())?);
-        let checker = checker::start(received, self.check_rules(), handle.clone())?;
+        let threads = self.config.check.threads;
+        let to_pipeline = handle.clone();
+        let checker = checker::start(&received, &self.check_rules(), threads, {
+            move |from, message, bytes| to_pipeline.receive(from, message, bytes)
+        })?;
         let effects = effects::start(&self.config, &self.membership, &self.identity, &context)?;
         let views = Views {
             progress: progress_sender,
@@ -207,11 +211,9 @@ impl Node {
     }
 
     fn check_rules(&self) -> checker::Rules {
-        checker::Rules {
-            cluster: self.membership.cluster_id(),
-            roster: self.membership.roster.clone(),
-            limits: Limits::default(),
-        }
+        let membership = &self.membership;
+        let roster = membership.roster.clone();
+        checker::Rules::new(membership.cluster_id(), roster, Limits::default())
     }
 
     fn start_gossip(&self, zap: &Zap, inbox: Inbox) -> Result<Gossip, RunError> {
@@ -349,7 +351,7 @@ impl Rooms {
             Err(_) => Err(RunError::Panicked("pipeline".into())),
         };
         if self.checker.join().is_err() {
-            tracing::error!("the checker's thread panicked");
+            tracing::error!("a thread of the checker panicked");
         }
         ended
     }

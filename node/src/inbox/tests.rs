@@ -1,0 +1,144 @@
+//! Claims about shares and budgets, in counted time.
+
+use super::*;
+
+fn put(state: &mut State, from: u16, bytes: usize, now: Duration) {
+    state.put(NodeIndex(from), vec![0; bytes], now);
+}
+
+fn take(state: &mut State, now: Duration) -> Vec<Letters> {
+    match state.take(now) {
+        Taken::Some(letters) => letters,
+        Taken::NothingUntil(_) => Vec::new(),
+    }
+}
+
+#[test]
+fn a_share_is_bounded_in_messages_and_in_bytes() {
+    let (inbox, intake) = new(4);
+    for _ in 0..10 * PEER_MESSAGES_MAX {
+        inbox.put(NodeIndex(0), vec![0]);
+    }
+    for _ in 0..100 {
+        inbox.put(NodeIndex(1), vec![1; 1 << 20]);
+    }
+    inbox.put(NodeIndex(9), vec![9]);
+    drop(inbox);
+    let mut messages = [0; 10];
+    let mut bytes = [0; 10];
+    while let Some(all) = intake.take() {
+        for letters in all {
+            messages[letters.from.position()] += letters.messages.len();
+            bytes[letters.from.position()] += letters.messages.iter().map(Vec::len).sum::<usize>();
+            intake.done(letters.from, Cost::default());
+        }
+    }
+    assert_eq!(messages[0], PEER_MESSAGES_MAX);
+    assert_eq!(bytes[1], PEER_BYTES_MAX);
+    assert_eq!(messages[9], 0, "there is no such node");
+}
+
+#[test]
+fn nothing_more_of_a_peer_is_taken_while_some_is_out_and_the_order_stays() {
+    let mut state = State::new(2);
+    let now = Duration::ZERO;
+    for size in 1..=40 {
+        put(&mut state, 0, size, now);
+    }
+    let mut sizes = Vec::new();
+    while let [letters] = &take(&mut state, now)[..] {
+        assert!(letters.messages.len() <= TAKEN_MESSAGES_MAX);
+        sizes.extend(letters.messages.iter().map(Vec::len));
+        assert!(take(&mut state, now).is_empty(), "the rest waits");
+        put(&mut state, 1, 7, now);
+        let other = take(&mut state, now);
+        assert_eq!(other.len(), 1, "another peer does not");
+        state.done(NodeIndex(1), Cost::default(), now);
+        state.done(NodeIndex(0), Cost::default(), now);
+    }
+    assert_eq!(sizes, (1..=40).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_closed_inbox_hands_on_what_waits_whatever_it_costs() {
+    let (inbox, intake) = new(1);
+    intake.done(NodeIndex(0), Cost::bad_signature());
+    inbox.put(NodeIndex(0), vec![1]);
+    drop(inbox);
+    assert_eq!(intake.take().map(|letters| letters.len()), Some(1));
+    assert_eq!(intake.take(), None);
+}
+
+/// Between two messages of an honest node.
+const HONEST_EVERY: Duration = Duration::from_micros(500);
+/// Bytes of every message.
+const LENGTH: usize = 600;
+/// The flooders' bursts are over by then.
+const BEGIN: Duration = Duration::from_secs(1);
+const END: Duration = Duration::from_secs(6);
+
+/// One thread checks what nodes 0 and 1 send, in counted time. In a flood,
+/// node 2 sends messages that hold and node 3 bad signatures, as many as fit
+/// into their shares. Returns how long each honest message took, sorted.
+fn honest_delays(flood: bool) -> Vec<Duration> {
+    let mut state = State::new(4);
+    let mut now = Duration::ZERO;
+    let mut next = [Duration::ZERO, HONEST_EVERY / 2];
+    let mut sent = [VecDeque::new(), VecDeque::new()];
+    let mut delays = Vec::new();
+    while now < END {
+        for (node, next) in (0_u16..).zip(&mut next) {
+            while *next <= now {
+                put(&mut state, node, LENGTH, *next);
+                sent[usize::from(node)].push_back(*next);
+                *next += HONEST_EVERY;
+            }
+        }
+        while flood && state.shares[3].messages.len() < PEER_MESSAGES_MAX {
+            put(&mut state, 2, LENGTH, now);
+            put(&mut state, 3, LENGTH, now);
+        }
+        let letters = take(&mut state, now);
+        now += letters.iter().map(work).sum::<Duration>();
+        for of in &letters {
+            let mut cost = Cost::signatures(of.messages.len());
+            if of.from == NodeIndex(3) {
+                cost += Cost::bad_signature();
+            }
+            state.done(of.from, cost, now);
+            if let Some(sent) = sent.get_mut(of.from.position()) {
+                delays.extend(sent.drain(..of.messages.len()).map(|at| (at, now - at)));
+            }
+        }
+        if letters.is_empty() {
+            now += Duration::from_micros(1);
+        }
+    }
+    delays.retain(|(at, _)| *at >= BEGIN);
+    let mut delays: Vec<Duration> = delays.into_iter().map(|(_, delay)| delay).collect();
+    delays.sort_unstable();
+    delays
+}
+
+/// How long a thread is busy with these: to find a bad signature takes some
+/// halving.
+fn work(letters: &Letters) -> Duration {
+    let signatures = if letters.from == NodeIndex(3) { 3 } else { 1 };
+    let mut each = Cost::reading(LENGTH);
+    each += Cost::signatures(signatures);
+    each.time() * u32::try_from(letters.messages.len()).unwrap_or(u32::MAX)
+}
+
+#[test]
+fn peers_that_flood_with_junk_and_with_bad_signatures_delay_the_others_less_than_twice() {
+    let p99 = |delays: &[Duration]| delays[delays.len() * 99 / 100];
+    let (calm, flooded) = (honest_delays(false), honest_delays(true));
+    assert!(calm.len() > 19_000, "{} messages", calm.len());
+    assert!(calm.len().abs_diff(flooded.len()) < 10);
+    assert!(
+        p99(&flooded) < 2 * p99(&calm),
+        "p99 {:?} against {:?}",
+        p99(&flooded),
+        p99(&calm)
+    );
+}
