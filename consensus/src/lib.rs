@@ -35,6 +35,11 @@ pub mod crypto;
 mod dag;
 mod election;
 mod emit;
+#[allow(
+    dead_code,
+    reason = "the core drives graph, election and order itself; this is for tools and tests"
+)]
+mod engine;
 pub mod event;
 mod finality;
 mod fork;
@@ -51,6 +56,7 @@ mod pool;
 mod record;
 mod repair;
 mod roster;
+mod tally;
 mod verify;
 mod weights;
 

@@ -21,10 +21,6 @@ impl NodeSet {
         Self(bits)
     }
 
-    pub(crate) fn bits(self) -> u128 {
-        self.0
-    }
-
     pub(crate) fn insert(&mut self, node: NodeIndex) {
         assert!(
             node.position() < ROSTER_MEMBERS_MAX,
@@ -45,10 +41,6 @@ impl NodeSet {
         Self(self.0 & !other.0)
     }
 
-    pub(crate) fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
     pub(crate) fn len(self) -> usize {
         self.0.count_ones() as usize
     }
@@ -65,7 +57,7 @@ impl NodeSet {
             let lowest = left.trailing_zeros();
             left &= left.wrapping_sub(1);
             // Of 128 bits, so the position fits.
-            (lowest < 128).then(|| NodeIndex(lowest as u16))
+            (lowest < 128).then_some(NodeIndex(lowest as u16))
         })
     }
 }

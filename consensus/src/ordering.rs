@@ -9,10 +9,10 @@
 pub enum Profile {
     /// The published hashgraph: one election per round, and a round lasts until
     /// a quorum of its witnesses is strongly seen (two message delays).
-    #[default]
     Classic,
     /// One election per layer, by the same virtual voting; a layer lasts one
     /// message delay.
+    #[default]
     Layered,
 }
 
@@ -52,7 +52,7 @@ impl Default for Ordering {
 impl Ordering {
     /// What a federation uses unless its genesis says otherwise.
     pub const STANDARD: Self = Self {
-        profile: Profile::Classic,
+        profile: Profile::Layered,
         order: OrderRule::Received,
         unanimity: false,
         coin_frequency: 10,

@@ -2,17 +2,18 @@
 //!
 //! Validity depends on the event and its ancestry only, so all honest nodes
 //! agree about it whenever they learn of the event:
-//! - parents are what the event says, and it is later than its self-parent;
+//! - parents are what the event says;
+//! - it is later than its self-parent;
 //! - it does not know of a fork by its own creator;
 //! - it names no parent by a creator whose fork its self-parent knows;
 //! - it is not one too many of its creator in one layer.
 //!
-//! The second and third bound what a forker can do: on any path each creator's events
+//! The third and fourth bound what a forker can do: on any path each creator's events
 //! form one chain, so an honest event meets a few branches per node at most.
 
 use super::{Branch, Dag, Slot, Vertex};
 use crate::event::Event;
-use crate::id::{Digest, NodeIndex, Timestamp};
+use crate::id::{Digest, NodeIndex};
 use crate::interface::RefusalReason;
 use crate::node_set::NodeSet;
 
@@ -46,10 +47,24 @@ impl Dag {
         self.column_for(event).is_none()
     }
 
-    /// Inserts an event whose parents are all there.
+    /// Inserts a valid event whose parents are all there.
     pub(crate) fn insert(&mut self, event: Event) -> Result<Slot, RefusalReason> {
         let vertex = self.derive(event)?;
-        let slot = Slot::try_from(self.vertices.len()).map_err(|_| RefusalReason::OrphansFull)?;
+        self.check(&vertex)?;
+        Ok(self.push(vertex))
+    }
+
+    /// Inserts an event whose parents are all there, and asks no more of it:
+    /// graphs made elsewhere know other rules of validity than ours. The graph,
+    /// elections and order hold up against any such event.
+    pub(crate) fn insert_unchecked(&mut self, event: Event) -> Result<Slot, RefusalReason> {
+        let vertex = self.derive(event)?;
+        Ok(self.push(vertex))
+    }
+
+    fn push(&mut self, vertex: Vertex) -> Slot {
+        // An event takes hundreds of bytes, so slots outlast the memory.
+        let slot = Slot::try_from(self.vertices.len()).unwrap_or(Slot::MAX);
         if vertex.branch == self.branches.len() {
             let start = vertex.seq();
             self.branches.push(Branch {
@@ -57,12 +72,46 @@ impl Dag {
                 events: Vec::new(),
             });
             self.branches_of[vertex.creator().position()].push(vertex.branch);
+            self.branched.insert(vertex.creator());
         }
         self.branches[vertex.branch].events.push(slot);
-        self.by_id.insert(vertex.event.id(), slot);
+        let vertices = &self.vertices;
+        self.by_id.insert(&vertex.event.id(), slot, |slot| {
+            vertices[slot as usize].event.id()
+        });
         self.encoded_bytes += vertex.event.encoded().len();
         self.vertices.push(vertex);
-        Ok(slot)
+        slot
+    }
+
+    /// The rules of validity, beyond that the parents are what the event says.
+    fn check(&self, vertex: &Vertex) -> Result<(), RefusalReason> {
+        let creator = vertex.creator();
+        let before = vertex.self_parent.map(|slot| self.vertex(slot));
+        let time = vertex.event.header().timestamp;
+        if before.is_some_and(|before| time <= before.event.header().timestamp) {
+            return Err(RefusalReason::NotLater);
+        }
+        let known = before.map_or(NodeSet::default(), |before| before.forked);
+        let parents = vertex.other_parents.iter();
+        if parents
+            .map(|&slot| self.vertex(slot).creator())
+            .any(|creator| known.contains(creator))
+        {
+            return Err(RefusalReason::KnownForker);
+        }
+        if vertex.branch == self.branches.len()
+            && self.branches_of[creator.position()].len() >= self.branches_max
+        {
+            return Err(RefusalReason::BranchesFull);
+        }
+        if vertex.forked.contains(creator) {
+            return Err(RefusalReason::OwnFork);
+        }
+        if vertex.layer_repeats >= self.layer_events_max {
+            return Err(RefusalReason::LayerFull);
+        }
+        Ok(())
     }
 
     /// The existing column that the event continues.
@@ -80,16 +129,13 @@ impl Dag {
         }
     }
 
+    /// What follows from the event's ancestry. Fails where a parent is missing
+    /// or not what the event says.
     fn derive(&self, event: Event) -> Result<Vertex, RefusalReason> {
         let header = event.header();
-        let self_parent = self.check_self_parent(&event)?;
-        let other_parents = self.check_other_parents(&event, self_parent)?;
+        let self_parent = self.resolve_self_parent(&event)?;
+        let other_parents = self.resolve_other_parents(&event)?;
         let branch = self.column_for(&event).unwrap_or(self.branches.len());
-        if self.branches_of[header.creator.position()].len() >= self.branches_max
-            && branch == self.branches.len()
-        {
-            return Err(RefusalReason::BranchesFull);
-        }
         let parents = || {
             self_parent
                 .iter()
@@ -104,11 +150,8 @@ impl Dag {
                 *head = (*head).max(*of_parent);
             }
         }
-        heads[branch] = u32::try_from(header.seq + 1).map_err(|_| RefusalReason::ParentMismatch)?;
-        self.mark_forks(&heads, header.creator, branch, &mut forked);
-        if forked.contains(header.creator) {
-            return Err(RefusalReason::OwnFork);
-        }
+        self.mark_forks(&heads, &event, branch, &mut forked);
+        heads[branch] = u32::try_from(self.vertices.len() + 1).unwrap_or(u32::MAX);
         let lamport = parents()
             .map(|parent| parent.lamport + 1)
             .max()
@@ -119,16 +162,12 @@ impl Dag {
         let before = self_parent
             .map(|slot| self.vertex(slot))
             .filter(|parent| parent.layer == layer);
-        let layer_repeats = before.map_or(0, |parent| parent.layer_repeats + 1);
-        if layer_repeats >= self.layer_events_max {
-            return Err(RefusalReason::LayerFull);
-        }
-        let heads = heads.into_boxed_slice();
+        let layer_repeats = before.map_or(0, |parent| parent.layer_repeats.saturating_add(1));
         Ok(Vertex {
             self_parent,
             other_parents,
             branch,
-            heads,
+            heads: heads.into_boxed_slice(),
             forked,
             lamport,
             layer,
@@ -160,69 +199,59 @@ impl Dag {
         }
     }
 
-    fn check_self_parent(&self, event: &Event) -> Result<Option<Slot>, RefusalReason> {
+    fn resolve_self_parent(&self, event: &Event) -> Result<Option<Slot>, RefusalReason> {
         let header = event.header();
         let Some(id) = header.self_parent else {
             return Ok(None);
         };
         let slot = self.find(&id).ok_or(RefusalReason::ParentMismatch)?;
         let parent = self.vertex(slot);
-        if parent.creator() != header.creator || parent.seq() + 1 != header.seq {
-            return Err(RefusalReason::ParentMismatch);
-        }
-        let later: Timestamp = parent.event.header().timestamp;
-        if header.timestamp <= later {
-            Err(RefusalReason::NotLater)
-        } else {
+        if parent.creator() == header.creator && parent.seq() + 1 == header.seq {
             Ok(Some(slot))
+        } else {
+            Err(RefusalReason::ParentMismatch)
         }
     }
 
-    fn check_other_parents(
-        &self,
-        event: &Event,
-        self_parent: Option<Slot>,
-    ) -> Result<Box<[Slot]>, RefusalReason> {
-        let known_forkers = self_parent.map_or(NodeSet::default(), |slot| self.vertex(slot).forked);
-        let check = |parent: &crate::event::ParentRef| {
+    fn resolve_other_parents(&self, event: &Event) -> Result<Box<[Slot]>, RefusalReason> {
+        let resolve = |parent: &crate::event::ParentRef| {
             let slot = self.find(&parent.id).ok_or(RefusalReason::ParentMismatch)?;
             let vertex = self.vertex(slot);
-            if vertex.creator() != parent.creator || vertex.seq() != parent.seq {
-                return Err(RefusalReason::ParentMismatch);
+            if vertex.creator() == parent.creator && vertex.seq() == parent.seq {
+                Ok(slot)
+            } else {
+                Err(RefusalReason::ParentMismatch)
             }
-            if known_forkers.contains(parent.creator) {
-                return Err(RefusalReason::KnownForker);
-            }
-            Ok(slot)
         };
-        event.header().other_parents.iter().map(check).collect()
+        event.header().other_parents.iter().map(resolve).collect()
     }
 
-    /// Adds the creators whose events under these heads are no single chain.
-    /// A chain of k events ends at seq k - 1; with a fork, more events than
-    /// that are there. Only creators with several branches need a look.
-    fn mark_forks(&self, heads: &[u32], creator: NodeIndex, branch: usize, forked: &mut NodeSet) {
-        for node in 0..self.members() {
-            let Ok(node) = u16::try_from(node).map(NodeIndex) else {
-                continue;
-            };
-            let columns = &self.branches_of[node.position()];
-            let opens = node == creator && branch == self.branches.len();
-            if columns.len() == 1 && !opens {
-                continue;
-            }
+    /// Adds the creators of whom the parents' `heads` and the new event, which
+    /// goes to the column `branch`, hold more than one chain. A chain of k
+    /// events ends at seq k - 1; with a fork, more events than that are there.
+    /// Only creators with several branches need a look.
+    fn mark_forks(&self, heads: &[u32], event: &Event, branch: usize, forked: &mut NodeSet) {
+        let (creator, seq) = (event.header().creator, event.header().seq);
+        let opened = (branch == self.branches.len()).then_some(branch);
+        let mut suspects = self.branched;
+        if opened.is_some() {
+            suspects.insert(creator);
+        }
+        for node in suspects.without(*forked).iter() {
             let (mut events, mut end) = (0, 0);
-            for &column in columns {
-                let head = u64::from(heads[column]);
-                if head > 0 {
-                    events += head - self.branches[column].start;
-                    end = end.max(head);
+            let columns = self.branches_of[node.position()].iter().copied();
+            for column in columns.chain(opened.filter(|_| node == creator)) {
+                let start = self.branches.get(column).map_or(seq, |branch| branch.start);
+                let above = if column == branch {
+                    seq + 1
+                } else {
+                    let top = heads[column].checked_sub(1);
+                    top.map_or(0, |top| self.vertex(top).seq() + 1)
+                };
+                if above > 0 {
+                    events += above - start;
+                    end = end.max(above);
                 }
-            }
-            if opens {
-                // A new branch holds this event alone.
-                events += 1;
-                end = end.max(u64::from(heads[branch]));
             }
             if events != end {
                 forked.insert(node);

@@ -2,6 +2,13 @@
 
 use super::drawing::{Drawing, Run};
 use crate::interface::RefusalReason;
+use crate::ordering::{OrderRule, Ordering, Profile};
+
+const CLASSIC: Ordering = Ordering {
+    profile: Profile::Classic,
+    order: OrderRule::Received,
+    ..Ordering::STANDARD
+};
 
 /// Full layers of four nodes in lock step, each naming all events of the layer before.
 fn lock_step(layers: usize) -> Drawing {
@@ -25,11 +32,15 @@ fn lock_step(layers: usize) -> Drawing {
 #[test]
 fn in_lock_step_a_round_lasts_two_layers_and_is_done_two_rounds_later() {
     let drawing = lock_step(5);
-    let run = Run::of(4, &drawing);
+    let run = Run::of(4, &CLASSIC, &drawing);
     for (layer, round) in [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2)] {
         let slot = run.slot(drawing.get(&format!("A{layer}")));
-        assert_eq!(run.election.round_of(slot), round, "layer {layer}");
-        assert_eq!(run.dag.vertex(slot).layer, layer);
+        assert_eq!(
+            run.election().round_of(run.dag(), slot),
+            round,
+            "layer {layer}"
+        );
+        assert_eq!(run.dag().vertex(slot).layer, layer);
     }
     assert_eq!(
         run.judges.len(),
@@ -41,14 +52,14 @@ fn in_lock_step_a_round_lasts_two_layers_and_is_done_two_rounds_later() {
         run.blocks.is_empty(),
         "no event but themselves is below all judges of round 0"
     );
-    let mut received = Run::of(4, &lock_step(7)).ordered();
+    let mut received = Run::of(4, &CLASSIC, &lock_step(7)).ordered();
     received.sort();
     assert_eq!(received, ["A0", "A1", "B0", "B1", "C0", "C1", "D0", "D1"]);
 }
 
 #[test]
 fn a_round_without_a_witness_two_later_stays_open() {
-    let run = Run::of(4, &lock_step(4));
+    let run = Run::of(4, &CLASSIC, &lock_step(4));
     assert_eq!(run.judges.len(), 0);
 }
 
@@ -64,14 +75,14 @@ fn whoever_knows_both_twins_sees_neither() {
          C1: [C0, A1']
          B2: [B1, C1]",
     );
-    let run = Run::of(4, &drawing);
+    let run = Run::of(4, &CLASSIC, &drawing);
     let slot = |name: &str| run.slot(drawing.get(name));
-    assert!(run.dag.see(slot("B1"), slot("A1")) && run.dag.see(slot("C1"), slot("A1'")));
+    assert!(run.dag().see(slot("B1"), slot("A1")) && run.dag().see(slot("C1"), slot("A1'")));
     for twin in ["A1", "A1'", "A0"] {
-        assert!(run.dag.ancestor(slot("B2"), slot(twin)));
-        assert!(!run.dag.see(slot("B2"), slot(twin)), "{twin}");
+        assert!(run.dag().ancestor(slot("B2"), slot(twin)));
+        assert!(!run.dag().see(slot("B2"), slot(twin)), "{twin}");
     }
-    assert!(run.dag.see(slot("B2"), slot("C0")));
+    assert!(run.dag().see(slot("B2"), slot("C0")));
 }
 
 #[test]
@@ -85,7 +96,7 @@ fn a_parent_by_a_creator_known_to_fork_makes_an_event_invalid() {
          C1: [C0, A0']
          B2: [B1, C1]",
     );
-    let mut run = Run::of(4, &drawing);
+    let mut run = Run::of(4, &CLASSIC, &drawing);
     drawing.add("B3", &["B2", "A0"]);
     assert_eq!(
         run.insert(drawing.get("B3")),
@@ -100,7 +111,7 @@ fn an_event_that_knows_its_creators_fork_is_invalid() {
          A0': []
          B0: [A0]",
     );
-    let mut run = Run::of(4, &drawing);
+    let mut run = Run::of(4, &CLASSIC, &drawing);
     drawing.add("A1'", &["A0'", "B0"]);
     assert_eq!(run.insert(drawing.get("A1'")), Err(RefusalReason::OwnFork));
 }
@@ -123,7 +134,7 @@ fn three_of_four_decide_while_one_is_silent() {
             drawing.add(&format!("{creator}{layer}"), &parents);
         }
     }
-    assert!(Run::of(4, &drawing).judges.len() >= 2);
+    assert!(Run::of(4, &CLASSIC, &drawing).judges.len() >= 2);
 }
 
 #[test]
@@ -134,10 +145,10 @@ fn two_of_four_decide_nothing() {
         drawing.add(&format!("A{layer}"), &[&a, &b]);
         drawing.add(&format!("B{layer}"), &[&b, &a]);
     }
-    let run = Run::of(4, &drawing);
+    let run = Run::of(4, &CLASSIC, &drawing);
     assert_eq!(run.judges.len(), 0);
     assert_eq!(
-        run.dag.vertex(run.slot(drawing.get("A39"))).layer,
+        run.dag().vertex(run.slot(drawing.get("A39"))).layer,
         0,
         "layers need a quorum"
     );
@@ -146,7 +157,7 @@ fn two_of_four_decide_nothing() {
 #[test]
 fn consensus_time_rises_strictly_and_parents_come_first() {
     let drawing = lock_step(12);
-    let run = Run::of(4, &drawing);
+    let run = Run::of(4, &CLASSIC, &drawing);
     let transactions: Vec<_> = run
         .blocks
         .iter()

@@ -12,13 +12,12 @@ use crate::block::Block;
 use crate::crypto::NullSigner;
 use crate::dag::{Dag, Slot};
 use crate::election::Election;
+use crate::engine::Engine;
 use crate::event::{Event, EventHeader, ParentRef};
 use crate::id::{ClusterId, Digest, NodeIndex, PublicKey, Timestamp};
 use crate::interface::RefusalReason;
 use crate::limits::Limits;
-use crate::order::Order;
 use crate::ordering::Ordering;
-use crate::weights::Weights;
 
 /// Events by name, in the order of the drawing.
 #[derive(Debug, Default, Clone)]
@@ -49,6 +48,11 @@ impl Drawing {
 
     /// Adds an event; a parent by the same creator is its self-parent.
     pub(super) fn add(&mut self, drawn: &str, parents: &[&str]) {
+        self.add_at(drawn, parents, self.events.len() as u64 + 1);
+    }
+
+    /// Adds an event whose creator's clock says this.
+    pub(super) fn add_at(&mut self, drawn: &str, parents: &[&str], time: u64) {
         let name = drawn.trim_end_matches('~');
         let creator = creator_of(name);
         let own = parents
@@ -73,7 +77,7 @@ impl Drawing {
             epoch: 0,
             creator,
             seq: own.map_or(0, |own| own.header().seq + 1),
-            timestamp: Timestamp(self.events.len() as u64 + 1),
+            timestamp: Timestamp(time),
             coin: u32::from(!drawn.ends_with('~')),
             self_parent: own.map(Event::id),
             other_parents: others,
@@ -96,36 +100,30 @@ fn creator_of(name: &str) -> NodeIndex {
     NodeIndex(u16::from(name.as_bytes()[0] - b'A'))
 }
 
-/// The engine's own layers over a graph.
+/// The engine over a graph, and all that it decided.
 pub(super) struct Run {
-    pub(super) dag: Dag,
-    pub(super) election: Election,
-    order: Order,
+    engine: Engine,
     pub(super) judges: Vec<Vec<Digest>>,
+    pub(super) ordered: Vec<(Digest, Timestamp)>,
     pub(super) blocks: Vec<Block>,
 }
 
 impl Run {
-    pub(super) fn new(members: usize, coin_frequency: u32) -> Self {
+    pub(super) fn new(weights: &[u32], ordering: &Ordering) -> Self {
         let limits = Limits {
             layer_events_max: 1000,
             ..Limits::STANDARD
         };
-        let ordering = Ordering {
-            coin_frequency,
-            ..Ordering::STANDARD
-        };
         Self {
-            dag: Dag::new(Weights::equal(members), &limits),
-            election: Election::new(&ordering),
-            order: Order::starting_at(&ordering, 0, Timestamp(0)),
+            engine: Engine::of(weights, ordering, &limits).unwrap(),
             judges: Vec::new(),
+            ordered: Vec::new(),
             blocks: Vec::new(),
         }
     }
 
-    pub(super) fn of(members: usize, drawing: &Drawing) -> Self {
-        let mut run = Self::new(members, 10);
+    pub(super) fn of(members: usize, ordering: &Ordering, drawing: &Drawing) -> Self {
+        let mut run = Self::new(&vec![1; members], ordering);
         for (name, event) in &drawing.events {
             run.insert(event)
                 .unwrap_or_else(|reason| panic!("{name}: {reason}"));
@@ -134,24 +132,34 @@ impl Run {
     }
 
     pub(super) fn insert(&mut self, event: &Event) -> Result<(), RefusalReason> {
-        let slot = self.dag.insert(event.clone())?;
-        self.election.insert(&self.dag, slot);
-        self.order.insert(&self.dag, slot);
-        while let Some((round, judges)) = self.election.next_done(&self.dag) {
-            self.judges.push(
-                judges
-                    .iter()
-                    .map(|&judge| self.dag.vertex(judge).event.id())
-                    .collect(),
-            );
-            self.blocks
-                .extend(self.order.receive(&self.dag, round, &judges));
+        let (_, done) = self.engine.insert(event.clone())?;
+        for decided in done {
+            assert_eq!(decided.round, self.judges.len() as u64);
+            let id = |slot: Slot| self.engine.dag.vertex(slot).event.id();
+            self.judges
+                .push(decided.judges.iter().map(|&judge| id(judge)).collect());
+            let ordered = decided.events.iter();
+            self.ordered
+                .extend(ordered.map(|event| (id(event.slot), event.time)));
+            self.blocks.extend(decided.block);
         }
         Ok(())
     }
 
+    pub(super) fn dag(&self) -> &Dag {
+        &self.engine.dag
+    }
+
+    pub(super) fn election(&self) -> &Election {
+        &self.engine.election
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.engine.order.waiting()
+    }
+
     pub(super) fn slot(&self, event: &Event) -> Slot {
-        self.dag.find(&event.id()).unwrap()
+        self.dag().find(&event.id()).unwrap()
     }
 
     /// The names in their final order.

@@ -1,10 +1,14 @@
-//! Random graphs: gossip with chosen parents, and one creator that forks.
+//! Random graphs: gossip with chosen parents, late and silent creators, skewed
+//! clocks, and creators that fork.
 
 use std::collections::BTreeSet;
 
-use super::drawing::{Drawing, Run};
+use super::drawing::Drawing;
+use crate::dag::Dag;
 use crate::event::Event;
 use crate::id::Digest;
+use crate::limits::Limits;
+use crate::weights::Weights;
 
 /// A small generator of its own, so that a failing seed says it all.
 pub(super) struct Chance(pub(super) u64);
@@ -19,32 +23,54 @@ impl Chance {
     }
 }
 
-/// `count` valid events of `members` creators. With `forks`, A now and then
-/// continues from an earlier event of its own. Every honest creator names only
-/// what its ancestry allows, as [`Run`] checks.
-pub(super) fn graph(seed: u64, members: usize, count: usize, forks: bool) -> Drawing {
+/// What a random graph is like.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) members: usize,
+    pub(super) events: usize,
+    /// How many creators fork, the first ones. Each has up to three branches.
+    pub(super) forkers: usize,
+}
+
+/// Limits that leave a random graph alone.
+pub(super) fn loose() -> Limits {
+    Limits {
+        layer_events_max: 1000,
+        ..Limits::STANDARD
+    }
+}
+
+/// Valid events of this shape. Every creator names only what its ancestry
+/// allows, as the graph checks.
+pub(super) fn graph(seed: u64, shape: Shape) -> Drawing {
+    let members = shape.members;
     let mut chance = Chance(seed);
     let mut drawing = Drawing::default();
     let mut lines: Vec<Vec<Vec<String>>> = vec![vec![Vec::new()]; members];
-    let mut check = Run::new(members, 10);
+    let mut check = Dag::new(Weights::equal(members), &loose());
     // All tips, about half of them, or one: the fewer, the later the agreement.
     let density = chance.below(3);
-    for number in 0..count * 3 {
-        if drawing.events.len() >= count {
+    // In some graphs one creator says nothing for a while, and comes back.
+    let absent = chance.below(2 * members);
+    let away = shape.events / 4..shape.events * 2 / 3;
+    for number in 0..shape.events * 4 {
+        let made = drawing.events.len();
+        if made >= shape.events {
             break;
         }
         let creator = chance.below(members);
+        if creator == absent && members > 3 && away.contains(&made) {
+            continue;
+        }
         let letter = char::from(b'A' + u8::try_from(creator).unwrap());
         let line = chance.below(lines[creator].len());
         let mut cut = lines[creator][line].len();
-        if forks && creator == 0 && cut > 0 && lines[0].len() < 4 && chance.below(6) == 0 {
+        let forks = creator < shape.forkers && lines[creator].len() < 4;
+        if forks && cut > 0 && chance.below(6) == 0 {
             cut = chance.below(cut);
         }
-        let mut parents: Vec<String> = lines[creator][line][..cut]
-            .last()
-            .cloned()
-            .into_iter()
-            .collect();
+        let own = lines[creator][line][..cut].last().cloned();
+        let mut parents: Vec<String> = own.into_iter().collect();
         let only = chance.below(members);
         for other in (0..members).filter(|&other| other != creator) {
             let wanted = match density {
@@ -59,9 +85,11 @@ pub(super) fn graph(seed: u64, members: usize, count: usize, forks: bool) -> Dra
         }
         let coin = if chance.below(2) == 0 { "~" } else { "" };
         let parents: Vec<&str> = parents.iter().map(String::as_str).collect();
-        drawing.add(&format!("{letter}{number}{coin}"), &parents);
+        // Each creator's clock is off, and times repeat.
+        let time = (made * 2 + creator * 5 + chance.below(4)) as u64;
+        drawing.add_at(&format!("{letter}{number}{coin}"), &parents, time);
         let (name, event) = drawing.events.last().cloned().unwrap();
-        if check.insert(&event).is_err() {
+        if check.insert(event).is_err() {
             drawing.remove_last();
             continue;
         }

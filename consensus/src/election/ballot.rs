@@ -1,0 +1,219 @@
+//! The votes on the candidates of one round or layer.
+//!
+//! - Voters of the first step vote yes on the candidates that they see.
+//! - A later voter takes the majority of the votes of the step before that it
+//!   strongly sees, a tie being yes, and decides where a quorum of them agrees.
+//! - In a coin step nobody decides; a voter keeps what a quorum of them says,
+//!   and else tosses the coin in its event.
+//!
+//! Why all agree: no two nodes strongly see different twins, so a quorum that
+//! one voter counted yes leaves every other voter of that step, which counts a
+//! quorum too, a majority of yes; from the next step on all votes are yes.
+//!
+//! A candidate that turns up behind a voter of the second step is below none of
+//! the votes which that voter counted: that voter decides no, and so do all.
+//! Thus a vote that was never cast on a candidate is a no, and bits start at 0.
+
+use crate::dag::{Dag, Slot};
+use crate::tally::Tally;
+use crate::weights::Weights;
+
+/// Questions in one word.
+const WORD: usize = 128;
+
+/// One voter's votes: bit i is its yes on the candidate at position i.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Votes {
+    first: u128,
+    /// Behind 128 candidates, which takes forkers.
+    more: Vec<u128>,
+}
+
+impl Votes {
+    pub(super) fn word(&self, index: usize) -> u128 {
+        match index.checked_sub(1) {
+            None => self.first,
+            Some(index) => self.more.get(index).copied().unwrap_or(0),
+        }
+    }
+
+    fn put(&mut self, index: usize, word: u128) {
+        match index.checked_sub(1) {
+            None => self.first = word,
+            Some(index) => {
+                if self.more.len() <= index {
+                    self.more.resize(index + 1, 0);
+                }
+                self.more[index] = word;
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    slot: Slot,
+    verdict: Option<bool>,
+}
+
+/// Candidates, votes by step, and what is decided.
+#[derive(Debug, Default)]
+pub(super) struct Ballot {
+    candidates: Vec<Candidate>,
+    undecided: usize,
+    /// `votes[k - 1][i]`: what the i-th voter of step k says.
+    votes: Vec<Vec<Votes>>,
+}
+
+/// The votes that a later voter counts.
+pub(super) struct Count<'a> {
+    /// Its step, from 2.
+    pub(super) step: usize,
+    /// The positions of the voters before that it strongly sees, with weights.
+    pub(super) seen: &'a [(usize, u32)],
+    /// The voter's coin, in a coin step.
+    pub(super) coin: Option<bool>,
+}
+
+impl Ballot {
+    pub(super) fn candidates(&self) -> impl Iterator<Item = (Slot, Option<bool>)> + '_ {
+        let candidates = self.candidates.iter();
+        candidates.map(|candidate| (candidate.slot, candidate.verdict))
+    }
+
+    pub(super) fn verdict(&self, slot: Slot) -> Option<bool> {
+        let mut candidates = self.candidates.iter();
+        candidates
+            .find(|candidate| candidate.slot == slot)
+            .and_then(|candidate| candidate.verdict)
+    }
+
+    /// Whether there is a candidate and all known ones are decided.
+    pub(super) fn all_decided(&self) -> bool {
+        self.undecided == 0 && !self.candidates.is_empty()
+    }
+
+    /// Whether a voter of the second step is known: whoever it does not know as
+    /// a candidate will never be elected.
+    fn second_step(&self) -> bool {
+        self.votes.get(1).is_some_and(|voters| !voters.is_empty())
+    }
+
+    /// Whether all is decided, for candidates that are still unknown too.
+    pub(super) fn complete(&self) -> bool {
+        self.all_decided() && self.second_step()
+    }
+
+    /// A candidate is known now. The voters so far do not descend from it.
+    pub(super) fn nominate(&mut self, slot: Slot) {
+        let verdict = self.second_step().then_some(false);
+        self.undecided += usize::from(verdict.is_none());
+        self.candidates.push(Candidate { slot, verdict });
+    }
+
+    fn decide(&mut self, position: usize, yes: bool) {
+        let candidate = &mut self.candidates[position];
+        if candidate.verdict.is_none() {
+            candidate.verdict = Some(yes);
+            self.undecided -= 1;
+        }
+    }
+
+    /// The next voter of the first step.
+    pub(super) fn first_vote(&mut self, dag: &Dag, voter: Slot) {
+        let mut votes = Votes::default();
+        for (index, group) in self.candidates.chunks(WORD).enumerate() {
+            let sees = |(bit, candidate): (usize, &Candidate)| {
+                u128::from(dag.see(voter, candidate.slot)) << bit
+            };
+            let word = group.iter().enumerate().map(sees).fold(0, |a, b| a | b);
+            votes.put(index, word);
+        }
+        self.push(1, votes);
+    }
+
+    /// The next voter of a later step.
+    pub(super) fn later_vote(&mut self, count: &Count, weights: &Weights, tally: &mut Tally) {
+        let quorum = weights.quorum();
+        let total: u32 = count.seen.iter().map(|&(_, weight)| weight).sum();
+        let mut votes = Votes::default();
+        for index in 0..self.candidates.len().div_ceil(WORD) {
+            tally.clear();
+            let before = &self.votes[count.step - 2];
+            for &(position, weight) in count.seen {
+                tally.add(before[position].word(index), weight);
+            }
+            let yes = tally.at_least(quorum);
+            // As many as `total - quorum` yes votes leave a quorum of no.
+            let no = !tally.at_least((total + 1).saturating_sub(quorum));
+            let word = match count.coin {
+                Some(coin) => yes | !(yes | no) & if coin { u128::MAX } else { 0 },
+                None => tally.at_least(total.div_ceil(2)),
+            };
+            votes.put(index, word);
+            if count.coin.is_none() {
+                self.settle(index, yes, no);
+            }
+        }
+        self.push(count.step, votes);
+    }
+
+    fn settle(&mut self, index: usize, yes: u128, no: u128) {
+        let begin = index * WORD;
+        let end = self.candidates.len().min(begin + WORD);
+        for position in begin..end {
+            let bit = 1 << (position - begin);
+            if (yes | no) & bit != 0 {
+                self.decide(position, yes & bit != 0);
+            }
+        }
+    }
+
+    fn push(&mut self, step: usize, votes: Votes) {
+        if self.votes.len() < step {
+            self.votes.resize_with(step, Vec::new);
+        }
+        self.votes[step - 1].push(votes);
+    }
+
+    /// What the voters of the first step at these positions agree about: of 128
+    /// candidates each, who has all yes and who has all no.
+    fn unanimous(&self, voters: &[usize], index: usize) -> (u128, u128) {
+        let all = self.votes.first().map_or(&[][..], Vec::as_slice);
+        let words = voters.iter().map(|&voter| all[voter].word(index));
+        words.fold((u128::MAX, u128::MAX), |(yes, no), word| {
+            (yes & word, no & !word)
+        })
+    }
+
+    /// Decides what these voters of the first step agree about.
+    pub(super) fn agree(&mut self, voters: &[usize], yes_counts: bool, no_counts: bool) {
+        for index in 0..self.candidates.len().div_ceil(WORD) {
+            let (yes, no) = self.unanimous(voters, index);
+            let yes = if yes_counts { yes } else { 0 };
+            self.settle(index, yes, if no_counts { no } else { 0 });
+        }
+    }
+
+    /// Those elected: one per creator, the one with the lowest id where twins
+    /// are, ascending by id.
+    pub(super) fn judges(&self, dag: &Dag) -> Vec<Slot> {
+        let elected = self.candidates.iter();
+        let mut judges: Vec<Slot> = elected
+            .filter(|candidate| candidate.verdict == Some(true))
+            .map(|candidate| candidate.slot)
+            .collect();
+        judges.sort_unstable_by_key(|&slot| {
+            let event = &dag.vertex(slot).event;
+            (event.header().creator, event.id())
+        });
+        judges.dedup_by_key(|slot| dag.vertex(*slot).creator());
+        judges.sort_unstable_by_key(|&slot| dag.vertex(slot).event.id());
+        judges
+    }
+
+    /// Forgets the votes: all is decided.
+    pub(super) fn close(&mut self) {
+        self.votes = Vec::new();
+    }
+}
