@@ -262,6 +262,7 @@ fn steps_and_chains_survive_their_encoding_and_damage_is_seen() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "the test measures")]
 fn a_thousand_steps_are_walked_in_seconds_and_memory_is_bounded() {
     let mut chain = chain();
     let members = |number: u64| -> [usize; 4] {

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use dctrl_access::{Identity, KeyFileError};
 use dctrl_follow::{
-    Door, Federation, FederationError, FollowError, Follower, FollowerConfig, Position, Verified,
+    Door, Federation, FederationError, FollowError, Follower, FollowerConfig, Position, Rosters,
+    RostersError, Verified,
 };
 
 use crate::actuator::{Actuator, ActuatorError};
@@ -36,6 +37,8 @@ const TICK: Duration = Duration::from_millis(50);
 const SELF_TEST: Duration = Duration::from_secs(2);
 /// A stop waits so long for what the sensors still have to say.
 const KEEP_TIMEOUT: Duration = Duration::from_secs(1);
+/// Beside the journal: the rosters that were ever obeyed.
+const ROSTERS_FILE: &str = "rosters";
 /// Files of evidence that are kept.
 const EVIDENCE_MAX: usize = 256;
 
@@ -58,6 +61,9 @@ pub enum AgentError {
     /// The genesis.
     #[error(transparent)]
     Federation(#[from] FederationError),
+    /// The rosters that the agent has obeyed cannot be read.
+    #[error(transparent)]
+    Rosters(#[from] RostersError),
     /// The journal: nothing was or is done without it.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -119,6 +125,7 @@ impl Agent {
         let follower = Follower::start(FollowerConfig {
             context: context.clone(),
             federation: federation.clone(),
+            rosters: Rosters::open(&federation, &config.journal.join(ROSTERS_FILE))?,
             nodes: nodes.clone(),
             curve_secret: identity.curve_secret(),
             topics: vec![format!("machine.{}.", config.machine)],
@@ -132,7 +139,6 @@ impl Agent {
         getrandom::fill(&mut nonce_seed).map_err(AgentError::Randomness)?;
         let facts = Facts {
             cluster: federation.cluster,
-            roster_epoch: federation.roster.number,
             machine_id: config.machine.clone(),
             slots,
             spacing_ms: config.spacing_ms,

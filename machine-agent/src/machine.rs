@@ -6,6 +6,7 @@
 //! boot in ARMED : no pulse yet; checked afresh, then continued or settled as EXPIRED
 //! boot in FIRING: never pulsed again; a latched sensor decides, else UNKNOWN
 //! an order older than the journal: LOST, nothing fires until the machine is reset
+//! an order by a roster that has a successor: never armed, settled as EXPIRED
 //! ```
 //!
 //! [`Machine::step`] takes what happened and returns what to do, in order. A
@@ -46,8 +47,6 @@ const EVIDENCE_MAX: usize = 64;
 pub struct Facts {
     /// Identity of the federation.
     pub cluster: [u8; 32],
-    /// Number of the roster that the agent trusts.
-    pub roster_epoch: u64,
     /// The machine's id.
     pub machine_id: String,
     /// The slots that may be pulsed: line and length.
@@ -278,8 +277,9 @@ impl Machine {
                 let held = OrderInHand {
                     order,
                     frame: frame.frame,
+                    superseded: frame.superseded,
                 };
-                self.on_order(held, out);
+                self.on_order(held, frame.roster, out);
             }
             Some(Event::Beacon(beacon)) => self.on_beacon(&beacon, out),
             Some(Event::Machine(changed)) => {

@@ -129,6 +129,7 @@ impl World {
             incarnation: 1,
             sequence,
             slot: "A1".to_owned(),
+            roster_epoch: self.fake.members().roster.number,
             issued_at_ms: wall_ms(),
             expires_at_ms: wall_ms() + 60_000,
             ..Order::default()
@@ -482,4 +483,48 @@ fn a_bad_configuration_names_everything_that_is_wrong_and_a_good_one_checks() {
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
+}
+
+#[test]
+fn an_agent_obeys_the_members_of_today_and_never_again_those_before() {
+    let world = World::new();
+    let agent = world.agent(&[]);
+    world.until_ready();
+    world.issue(1);
+    assert_eq!(world.receipt(1).outcome(), Outcome::Dispensed);
+    let old = world.fake.members();
+    let order_of_old = world.order(2);
+    world.fake.replace_last_member();
+    world.fake.replace_last_member();
+    world.issue(2);
+    assert_eq!(world.receipt(2).outcome(), Outcome::Dispensed);
+    agent.stop();
+
+    // After a restart no node shows it the steps, and all first members
+    // together order a vend. What it had learned it still knows.
+    world.fake.show_steps(Vec::new());
+    let _agent = world.agent(&[]);
+    world.until_ready();
+    let Event::Order(mut order) = order_of_old else {
+        unreachable!()
+    };
+    order.sequence = 3;
+    let body = v1::BusBody {
+        topic: topic("order"),
+        cluster: world.fake.federation.cluster.to_vec(),
+        height: world.fake.height() + 1,
+        time_ms: wall_ms(),
+        event: Some(Event::Order(order)),
+        ..v1::BusBody::default()
+    };
+    let cluster = world.fake.federation.cluster;
+    let bodies = std::slice::from_ref(&body);
+    let forged = FakeFederation::certify(&old, cluster, body.height, body.time_ms, bodies, 4);
+    world.fake.publish(&forged[0]);
+    world.until_ready();
+    world.until_ready();
+    assert_eq!(world.pulses(), [1, 2]);
+    world.issue(3);
+    assert_eq!(world.receipt(3).outcome(), Outcome::Dispensed);
+    assert_eq!(world.pulses(), [1, 2, 3]);
 }

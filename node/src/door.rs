@@ -1,11 +1,11 @@
-//! What the node answers at its door: replay, submission, receipts.
+//! What the node answers at its door: replay, submission, receipts, rosters.
 
 use dctrl_ledger::query;
 use dctrl_proto::v1::{
-    DoorReply, DoorRequest, GetReceipt, Refusal, RefusalCode, Replay, ReplayReply,
+    DoorReply, DoorRequest, GetReceipt, Refusal, RefusalCode, Replay, ReplayReply, RosterChain,
     door_reply::Reply, door_request::Request,
 };
-use dctrl_store::Store;
+use dctrl_store::{Store, StoreError};
 use prost::Message;
 
 use crate::admission::Admission;
@@ -38,6 +38,9 @@ impl Door {
             Some(Request::Replay(replay)) => self.replay(&replay).map(Reply::Replay),
             Some(Request::Submit(action)) => self.admission.submit(&action).map(Reply::Submitted),
             Some(Request::GetReceipt(wanted)) => self.receipt(&wanted),
+            Some(Request::GetRosterChain(wanted)) => {
+                self.rosters(wanted.after_number).map(Reply::RosterChain)
+            }
             None => Err(Refusal::field(
                 RefusalCode::Invalid,
                 "door.request",
@@ -71,14 +74,7 @@ impl Door {
                 &replay.topics,
                 most as usize,
             )
-            .map_err(|error| {
-                tracing::error!(%error, "cannot read frames for a replay");
-                Refusal::rule(
-                    RefusalCode::Unavailable,
-                    "node.store",
-                    "this node cannot read its store; ask another one",
-                )
-            })?;
+            .map_err(|error| unreadable(&error))?;
         let mut reply = ReplayReply {
             frames: Vec::with_capacity(read.frames.len()),
             covered_height: read.covered_height,
@@ -96,6 +92,15 @@ impl Door {
         Ok(reply)
     }
 
+    fn rosters(&self, after: u64) -> Result<RosterChain, Refusal> {
+        let read = self.store.snapshot().roster_steps(after);
+        let read = read.map_err(|error| unreadable(&error))?;
+        Ok(RosterChain {
+            steps: read.steps,
+            more: read.more,
+        })
+    }
+
     fn receipt(&self, wanted: &GetReceipt) -> Result<Reply, Refusal> {
         query::receipt(&self.store.snapshot(), &wanted.action_id)
             .map(Reply::Receipt)
@@ -108,4 +113,13 @@ impl Door {
                 )
             })
     }
+}
+
+fn unreadable(error: &StoreError) -> Refusal {
+    tracing::error!(%error, "cannot read the store for a caller of the door");
+    Refusal::rule(
+        RefusalCode::Unavailable,
+        "node.store",
+        "this node cannot read its store; ask another one",
+    )
 }

@@ -18,7 +18,7 @@ use dctrl_effects::{
     machine::{self, Alerts, MachineNotifierConfig},
     price::{self, FixedRate, FixedRateError, Limits, PriceNotifierConfig, Source},
 };
-use dctrl_follow::{Federation, FederationError};
+use dctrl_follow::{Federation, FederationError, Rosters, RostersError};
 use dctrl_proto::v1::Policy;
 use thiserror::Error;
 
@@ -48,6 +48,9 @@ pub enum EffectsError {
     /// The genesis does not say where the nodes are.
     #[error(transparent)]
     Federation(#[from] FederationError),
+    /// The rosters that are known cannot be read or kept.
+    #[error(transparent)]
+    Rosters(#[from] RostersError),
     /// The genesis names a network that does not exist, or a bad block hash.
     #[error("the genesis names no bitcoin network: {0}")]
     Network(String),
@@ -118,7 +121,7 @@ pub(crate) fn start(
     identity: &Arc<Identity>,
     context: &zmq::Context,
 ) -> Result<Effects, EffectsError> {
-    let settings = Settings::new(config, membership, identity, context)?;
+    let settings = Settings::new(config, membership, identity, context, "effects")?;
     let (machine, alerts) = settings.machine()?;
     let (deadline_effect, deadlines) = deadlines::start(settings.common.clone())?;
     Ok(Effects {
@@ -156,7 +159,9 @@ fn start_one(kind: EffectKind, config: &Config) -> Result<Running, RunError> {
     let identity = Arc::new(Identity::load(&config.key)?);
     let membership = Membership::load(&config.genesis, &identity)?;
     let context = zmq::Context::new();
-    let settings = Settings::new(config, &membership, &identity, &context)?;
+    // Each process keeps its own chain: two must not write one file.
+    let name = format!("{kind:?}").to_lowercase();
+    let settings = Settings::new(config, &membership, &identity, &context, &name)?;
     Ok(match kind {
         EffectKind::Chain => settings.chain()?,
         EffectKind::Price => settings.price()?,
@@ -171,13 +176,22 @@ impl<'a> Settings<'a> {
         membership: &'a Membership,
         identity: &Arc<Identity>,
         context: &zmq::Context,
+        name: &str,
     ) -> Result<Self, EffectsError> {
+        let federation = Federation::from_genesis(&membership.genesis)?;
+        let folder = &config.log.dir;
+        std::fs::create_dir_all(folder).map_err(|source| RostersError::File {
+            path: folder.clone(),
+            source,
+        })?;
+        let rosters = Rosters::open(&federation, &folder.join(format!("{name}.rosters")))?;
         Ok(Self {
             config,
             membership,
             common: Common {
                 context: context.clone(),
-                federation: Federation::from_genesis(&membership.genesis)?,
+                federation,
+                rosters,
                 nodes: vec![usize::from(membership.me.0)],
                 identity: identity.clone(),
                 clock: Arc::new(wall_clock_ms),

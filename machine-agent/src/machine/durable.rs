@@ -19,6 +19,10 @@ pub struct OrderInHand {
     pub order: Order,
     /// The frame, kept as evidence.
     pub frame: BusFrame,
+    /// A later roster than the one that certified it was known when it came,
+    /// so it is not carried out.
+    #[serde(default)]
+    pub superseded: bool,
 }
 
 impl OrderInHand {

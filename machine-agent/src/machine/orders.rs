@@ -6,16 +6,23 @@ use dctrl_proto::order::ORDER_DOMAIN;
 use super::{EVIDENCE_MAX, Effect, Machine, OrderInHand, PENDING_MAX, Stage};
 
 impl Machine {
-    pub(super) fn on_order(&mut self, held: OrderInHand, out: &mut Vec<Effect>) {
-        if let Some(what) = self.foreign(&held) {
+    /// An order that a roster with this number has certified.
+    pub(super) fn on_order(&mut self, held: OrderInHand, roster: u64, out: &mut Vec<Effect>) {
+        if let Some(what) = self.foreign(&held, roster) {
             out.push(Effect::Alarm(format!(
-                "an order was refused: its {what} is not this machine's"
+                "an order was refused: its {what} is not as it must be"
             )));
             return;
         }
         let (incarnation, sequence) = (held.order.incarnation, held.order.sequence);
         self.orders_of = self.orders_of.max(incarnation);
         if self.proves_loss(&held.order, out) {
+            return;
+        }
+        // The word of a roster that has a successor stands behind any other.
+        let waiting = self.pending.get(&(incarnation, sequence));
+        if !held.superseded && waiting.is_some_and(|waiting| waiting.superseded) {
+            self.pending.insert((incarnation, sequence), held);
             return;
         }
         let known = self.known(incarnation, sequence).cloned();
@@ -39,13 +46,13 @@ impl Machine {
     }
 
     /// The field by which an order is not for this machine.
-    fn foreign(&self, held: &OrderInHand) -> Option<&'static str> {
+    fn foreign(&self, held: &OrderInHand, roster: u64) -> Option<&'static str> {
         let order = &held.order;
         if order.domain != ORDER_DOMAIN {
             Some("domain")
         } else if order.cluster != self.facts.cluster {
             Some("cluster")
-        } else if order.roster_epoch != self.facts.roster_epoch {
+        } else if order.roster_epoch != roster {
             Some("roster number")
         } else if order.machine_id != self.facts.machine_id {
             Some("machine")

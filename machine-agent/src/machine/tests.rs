@@ -28,6 +28,10 @@ struct Bench {
     evidence: usize,
     alarms: Vec<String>,
     latch: Option<bool>,
+    /// The number of the roster that certifies.
+    roster: u64,
+    /// A later one is known.
+    superseded: bool,
     /// How the next pulse ends; none where the power goes in mid-pulse.
     end: Option<Outcome>,
 }
@@ -44,7 +48,6 @@ impl Bench {
         };
         let facts = Facts {
             cluster: CLUSTER,
-            roster_epoch: 0,
             machine_id: "m1".to_owned(),
             slots: [("A1".to_owned(), slot)].into(),
             spacing_ms: 500,
@@ -63,6 +66,8 @@ impl Bench {
             evidence: 0,
             alarms: Vec::new(),
             latch: None,
+            roster: 0,
+            superseded: false,
             end: Some(Outcome::Dispensed),
         }
     }
@@ -141,6 +146,8 @@ impl Bench {
                 ..BusFrame::default()
             },
             body,
+            roster: self.roster,
+            superseded: self.superseded,
         })));
     }
 

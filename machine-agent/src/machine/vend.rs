@@ -69,7 +69,10 @@ impl Machine {
             self.beat.now();
             return false;
         };
-        let refusal = if time.latest(now) >= held.order.expires_at_ms {
+        let refusal = if held.superseded {
+            let reason = "another roster has followed the one that ordered it";
+            Some((Outcome::Expired, reason.to_owned()))
+        } else if time.latest(now) >= held.order.expires_at_ms {
             Some((Outcome::Expired, "it came too late".to_owned()))
         } else if !self.facts.slots.contains_key(&held.order.slot) {
             let slot = &held.order.slot;

@@ -7,9 +7,10 @@ use dctrl_proto::{
     action::ACTION_BYTES_MAX,
     v1::{
         Balances, BlockReply, BusFrame, FollowRequest, GenesisReply, GetActionRequest,
-        GetBalancesRequest, GetBlockRequest, GetGenesisRequest, GetStatusRequest, GetVendRequest,
-        ListRequest, MachineList, MemberList, PaymentList, ProductList, Stage,
-        Status as NodeStatus, SubmitReply, SubmitRequest, VendList, VendReply, dctrl_server::Dctrl,
+        GetBalancesRequest, GetBlockRequest, GetGenesisRequest, GetRosterChain, GetStatusRequest,
+        GetVendRequest, ListRequest, MachineList, MemberList, PaymentList, ProductList,
+        RosterChain, Stage, Status as NodeStatus, SubmitReply, SubmitRequest, VendList, VendReply,
+        dctrl_server::Dctrl,
     },
 };
 use dctrl_store::Snapshot;
@@ -188,6 +189,18 @@ impl Dctrl for Service {
         let height = request.into_inner().height;
         self.read(move |snapshot| block::block(snapshot, height))
             .await
+    }
+
+    async fn roster_chain(&self, request: Request<GetRosterChain>) -> Answer<RosterChain> {
+        let after = request.into_inner().after_number;
+        self.read(move |snapshot| {
+            let read = snapshot.roster_steps(after)?;
+            Ok(RosterChain {
+                steps: read.steps,
+                more: read.more,
+            })
+        })
+        .await
     }
 
     type FollowStream = Pin<Box<dyn Stream<Item = Result<BusFrame, Status>> + Send>>;

@@ -8,7 +8,7 @@ use std::{
 
 use dctrl_access::Identity;
 use dctrl_consensus::PublicKey;
-use dctrl_follow::{Door, Federation, Follower, FollowerConfig, Position};
+use dctrl_follow::{Door, Federation, Follower, FollowerConfig, Position, Rosters};
 
 use crate::Health;
 
@@ -26,7 +26,9 @@ pub struct Common {
     pub context: zmq::Context,
     /// The federation as its genesis says.
     pub federation: Federation,
-    /// Roster positions of the nodes to follow and to submit to: usually the
+    /// The rosters whose certificates count.
+    pub rosters: Rosters,
+    /// Positions in the genesis of the nodes to follow and to submit to: usually the
     /// own one alone.
     pub nodes: Vec<usize>,
     /// Signs the actions; the node's own key for observations.
@@ -41,6 +43,7 @@ impl Common {
         Ok(Follower::start(FollowerConfig {
             context: self.context.clone(),
             federation: self.federation.clone(),
+            rosters: self.rosters.clone(),
             nodes: self.nodes.clone(),
             curve_secret: self.identity.curve_secret(),
             topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
@@ -61,7 +64,7 @@ impl Common {
     /// The roster position of the identity that signs, where it is a node's.
     pub(crate) fn own_index(&self) -> Option<u32> {
         let key = PublicKey(self.identity.public_key());
-        let index = self.federation.roster.index_of(&key)?;
+        let index = self.rosters.index_of(&key)?;
         Some(u32::from(index.0))
     }
 }
@@ -243,21 +246,23 @@ pub(crate) mod tests {
             name: "alpha".to_owned(),
             key: PublicKey(identity.public_key()),
         };
+        let federation = Federation {
+            cluster: [7; 32],
+            roster: Roster {
+                number: 0,
+                members: vec![member],
+            },
+            nodes: vec![dctrl_follow::NodeEndpoint {
+                name: "alpha".to_owned(),
+                bus: "tcp://127.0.0.1:1".to_owned(),
+                door: "tcp://127.0.0.1:1".to_owned(),
+                curve_public: identity.curve_public(),
+            }],
+        };
         Common {
             context: zmq::Context::new(),
-            federation: Federation {
-                cluster: [7; 32],
-                roster: Roster {
-                    number: 0,
-                    members: vec![member],
-                },
-                nodes: vec![dctrl_follow::NodeEndpoint {
-                    name: "alpha".to_owned(),
-                    bus: "tcp://127.0.0.1:1".to_owned(),
-                    door: "tcp://127.0.0.1:1".to_owned(),
-                    curve_public: identity.curve_public(),
-                }],
-            },
+            rosters: Rosters::of(&federation),
+            federation,
             nodes: vec![0],
             identity: Arc::new(identity),
             clock,

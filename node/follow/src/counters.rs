@@ -9,6 +9,8 @@ pub struct Counters {
     pub duplicates: u64,
     /// Frames and messages that were malformed, uncertified or not asked for.
     pub invalid: u64,
+    /// Frames of a roster that is not known yet; they come back by replay.
+    pub unknown_roster: u64,
     /// Good frames that found no room; they come back by replay.
     pub no_room: u64,
     /// Frames handed out that first arrived by replay.

@@ -20,13 +20,13 @@ pub struct NodeEndpoint {
     pub curve_public: [u8; 32],
 }
 
-/// Who signs blocks, and where each node listens. `nodes` and the roster have
-/// the same order.
+/// Who signed blocks at first, and where each node listened: what a genesis
+/// says. `nodes` and the roster have the same order.
 #[derive(Debug, Clone)]
 pub struct Federation {
     /// Identity of the federation.
     pub cluster: [u8; 32],
-    /// Whose signatures make a certificate.
+    /// Whose signatures make the first certificates.
     pub roster: Roster,
     /// Where the nodes are.
     pub nodes: Vec<NodeEndpoint>,
@@ -83,11 +83,11 @@ impl Federation {
         }
         Ok(Self {
             cluster: cluster_id(genesis),
-            roster: Roster::new(GENESIS_EPOCH, members)?,
+            roster: Roster::new(GENESIS_ROSTER, members)?,
             nodes,
         })
     }
 }
 
-/// Epoch of the roster that the genesis names.
-pub(crate) const GENESIS_EPOCH: u64 = 0;
+/// Number of the roster that the genesis names.
+pub(crate) const GENESIS_ROSTER: u64 = 0;

@@ -1,19 +1,20 @@
 //! The subscriber: sockets around the sequencer and the replays.
 
+mod doors;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use dctrl_proto::topic;
-use dctrl_proto::v1::{
-    BusFrame, DoorReply, DoorRequest, Replay, ReplayReply, TipHint, door_reply, door_request,
-};
+use dctrl_proto::v1::TipHint;
 use prost::Message;
 use zmq::{Context, DONTWAIT, POLLIN, Socket, SocketType};
 
 use crate::counters::Counters;
 use crate::federation::Federation;
 use crate::position::{Position, Verified};
-use crate::replay::{Ask, Need, Replays};
+use crate::replay::Replays;
+use crate::rosters::Rosters;
 use crate::sequence::{Placed, Sequencer};
 use crate::socket::connect;
 use crate::verify::{FrameError, Verifier};
@@ -36,8 +37,10 @@ const TOPICS_MAX: usize = 1024;
 pub struct FollowerConfig {
     /// Shared by the sockets of one process.
     pub context: Context,
-    /// Whose certificates count, and where the nodes are.
+    /// Where the nodes are.
     pub federation: Federation,
+    /// Whose certificates count.
+    pub rosters: Rosters,
     /// Positions in `federation.nodes` of those to connect to.
     pub nodes: Vec<usize>,
     /// This client's CurveZMQ secret key.
@@ -80,6 +83,8 @@ pub struct Follower {
     ready: VecDeque<Verified>,
     counters: Counters,
     settled: Position,
+    /// After which roster each node was last asked for steps.
+    rosters_asked: Vec<u64>,
 }
 
 impl Follower {
@@ -122,9 +127,10 @@ impl Follower {
         let fault_bound = config.federation.roster.fault_bound();
         Ok(Self {
             replays: Replays::new(links.len(), fault_bound, config.after, Instant::now()),
+            rosters_asked: vec![0; links.len()],
             links,
             topics: config.topics,
-            verifier: Verifier::new(config.federation),
+            verifier: Verifier::new(config.rosters),
             sequencer: Sequencer::new(config.after),
             ready: VecDeque::new(),
             counters: Counters::default(),
@@ -139,7 +145,9 @@ impl Follower {
     pub fn next(&mut self, timeout: Duration) -> Result<Option<Verified>, FollowError> {
         let deadline = Instant::now() + timeout;
         loop {
-            if let Some(frame) = self.ready.pop_front() {
+            if let Some(mut frame) = self.ready.pop_front() {
+                // A step may have been taken while it waited.
+                frame.superseded = frame.roster < self.verifier.rosters().newest();
                 self.counters.delivered += 1;
                 return Ok(Some(frame));
             }
@@ -233,8 +241,10 @@ impl Follower {
                 Err(FrameError::Contradiction("topic"))
             }
         });
-        if let Err(error) = self.place(checked) {
-            tracing::debug!(node, %error, "a frame of the bus is not believed");
+        match self.place(checked) {
+            Ok(_) => {}
+            Err(FrameError::UnknownRoster(_)) => self.replays.want_rosters(node),
+            Err(error) => tracing::debug!(node, %error, "a frame of the bus is not believed"),
         }
     }
 
@@ -246,7 +256,10 @@ impl Follower {
                 return Err(FrameError::Contradiction("topic"));
             }
             Err(error) => {
-                self.counters.invalid += 1;
+                match error {
+                    FrameError::UnknownRoster(_) => self.counters.unknown_roster += 1,
+                    _ => self.counters.invalid += 1,
+                }
                 return Err(error);
             }
         };
@@ -258,108 +271,6 @@ impl Follower {
             Placed::Ready | Placed::Held { first: false } => {}
         }
         Ok(placed)
-    }
-
-    fn ask(&mut self, now: Instant) {
-        self.counters.unanswered += self.replays.expire(now);
-        let gaps: Vec<(String, Position)> = self
-            .sequencer
-            .gaps()
-            .map(|topic| (topic.to_owned(), self.sequencer.last(topic)))
-            .collect();
-        let gaps = gaps.iter().map(|(topic, last)| (topic.as_str(), *last));
-        for ask in self.replays.due(now, gaps) {
-            let sent = self.links[ask.node]
-                .door
-                .send(self.request(&ask).encode_to_vec(), DONTWAIT);
-            if sent.is_err() {
-                self.replays.failed(ask.id, ask.node, now);
-            }
-        }
-    }
-
-    fn request(&self, ask: &Ask) -> DoorRequest {
-        let topics = match &ask.need {
-            Need::CatchUp if self.topics.is_empty() => vec![String::new()],
-            Need::CatchUp => self.topics.clone(),
-            Need::Gap { topic } => vec![topic.clone()],
-        };
-        DoorRequest {
-            id: ask.id,
-            request: Some(door_request::Request::Replay(Replay {
-                after_height: ask.after.height,
-                after_sub_index: ask.after.sub_index,
-                topics,
-                frames_max: FRAMES_MAX,
-            })),
-        }
-    }
-
-    fn on_door(&mut self, node: usize, parts: &[Vec<u8>]) {
-        let now = Instant::now();
-        let reply = match parts {
-            [bytes] => DoorReply::decode(bytes.as_slice()).ok(),
-            _ => None,
-        };
-        let Some(reply) = reply else {
-            self.counters.invalid += 1;
-            self.replays.distrust(node, now);
-            return;
-        };
-        // An answer that comes too late, or was never asked for, is no use.
-        let Some(need) = self.replays.answered(node, reply.id) else {
-            return;
-        };
-        match reply.reply {
-            Some(door_reply::Reply::Replay(replay)) => self.on_replay(node, &need, replay, now),
-            _ => {
-                self.counters.unanswered += 1;
-                self.replays.distrust(node, now);
-            }
-        }
-    }
-
-    fn on_replay(&mut self, node: usize, need: &Need, replay: ReplayReply, now: Instant) {
-        let mut end = None;
-        for frame in replay.frames {
-            match self.place_replayed(frame) {
-                Ok(position) => end = Some(position),
-                Err(error) => {
-                    tracing::debug!(node, %error, "a replayed frame is not believed");
-                    self.replays.distrust(node, now);
-                    return;
-                }
-            }
-        }
-        match need {
-            Need::CatchUp if !replay.more => {
-                let position = Position::end_of(replay.covered_height);
-                self.replays.completed(node, position);
-            }
-            // A node looks through a bounded part of its disk for one answer,
-            // which may hold no frame of these topics.
-            Need::CatchUp => {
-                let position = end.max(Some(Position::end_of(replay.covered_height)));
-                if !self.replays.went_on(node, position.unwrap_or_default()) {
-                    self.replays.distrust(node, now);
-                }
-            }
-            // Where the hole is still there, another node is asked next.
-            Need::Gap { topic } => {
-                if end.is_none() || !replay.more && self.sequencer.gaps().any(|one| one == topic) {
-                    self.replays.distrust(node, now);
-                }
-            }
-        }
-    }
-
-    fn place_replayed(&mut self, frame: BusFrame) -> Result<Position, FrameError> {
-        let checked = self.verifier.verify(frame);
-        let position = checked.as_ref().map(|frame| frame.position).ok();
-        if self.place(checked)? == Placed::Ready {
-            self.counters.replayed += 1;
-        }
-        Ok(position.unwrap_or_default())
     }
 }
 

@@ -8,6 +8,8 @@
 //! Invariants
 //! - Nothing is handed out that a certificate of the roster and a Merkle path
 //!   do not cover ([`verify`]). A node that lies can only withhold.
+//! - The roster of today is reached from that of the genesis step by step, each
+//!   signed by a quorum of the one before ([`Rosters`]).
 //! - What one node withholds another one replays: a frame names the frame of
 //!   its topic before it, so a hole is seen and asked for by name.
 //! - Every buffer is bounded. What finds no room is dropped and counted, and
@@ -22,6 +24,7 @@ mod federation;
 mod follower;
 mod position;
 mod replay;
+mod rosters;
 mod sequence;
 mod socket;
 #[cfg(any(test, feature = "testing"))]
@@ -35,3 +38,4 @@ pub use door::{Door, DoorError};
 pub use federation::{Federation, FederationError, NodeEndpoint};
 pub use follower::{FollowError, Follower, FollowerConfig};
 pub use position::{Position, Verified};
+pub use rosters::{Rosters, RostersError, StepError};

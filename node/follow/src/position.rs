@@ -50,4 +50,9 @@ pub struct Verified {
     pub body: BusBody,
     /// The frame itself, to be kept as evidence or forwarded.
     pub frame: BusFrame,
+    /// The number of the roster that certified it.
+    pub roster: u64,
+    /// When it was handed out, a later roster was known: what it says is
+    /// history, and nothing is to be done for it.
+    pub superseded: bool,
 }

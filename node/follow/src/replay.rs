@@ -1,7 +1,9 @@
 //! What to ask which node for.
 //!
-//! Two needs: *catch up* with a node, from where it last claimed that we have
-//! everything to its newest height, and *fill a gap* in one topic. A claim of
+//! Three needs: *catch up* with a node, from where it last claimed that we have
+//! everything to its newest height, *fill a gap* in one topic, and the *rosters*
+//! after the last known one, of a node that has used one; what it has to say is
+//! of no use before. A claim of
 //! completeness is one node's word, so it is kept per node; what f+1 nodes
 //! claim, an honest one claims.
 
@@ -26,6 +28,7 @@ const GAPS_MAX: usize = 16;
 pub(crate) enum Need {
     CatchUp,
     Gap { topic: String },
+    Rosters,
 }
 
 /// A request to be sent.
@@ -53,6 +56,8 @@ struct Source {
     not_before: Instant,
     /// It has once sent everything it had.
     completed: bool,
+    /// It has shown certificates of a roster that is not known.
+    rosters_wanted: bool,
 }
 
 /// Who is asked, and what has been promised.
@@ -74,6 +79,7 @@ impl Replays {
             tip: 0,
             not_before: now,
             completed: false,
+            rosters_wanted: false,
         };
         Self {
             sources: (0..nodes).map(|_| source()).collect(),
@@ -96,6 +102,18 @@ impl Replays {
         self.sources[node].tip = height;
     }
 
+    /// A node uses a roster that is not known.
+    pub(crate) fn want_rosters(&mut self, node: usize) {
+        self.sources[node].rosters_wanted = true;
+    }
+
+    /// Later rosters are known since a node was asked for them: what it has
+    /// shown can be believed now, and is asked for again.
+    pub(crate) fn learned_rosters(&mut self, node: usize, now: Instant) {
+        self.sources[node].not_before = now;
+        self.sources[node].completed = false;
+    }
+
     /// The requests to send now, given the topics with gaps and the last
     /// position of each.
     pub(crate) fn due<'a>(
@@ -103,7 +121,7 @@ impl Replays {
         now: Instant,
         gaps: impl Iterator<Item = (&'a str, Position)>,
     ) -> Vec<Ask> {
-        let mut asks = Vec::new();
+        let mut asks = self.due_rosters(now);
         for (topic, after) in gaps {
             let need = Need::Gap {
                 topic: topic.to_owned(),
@@ -111,7 +129,7 @@ impl Replays {
             let running = self.flights.values();
             if running.clone().any(|flight| flight.need == need)
                 || running
-                    .filter(|flight| flight.need != Need::CatchUp)
+                    .filter(|flight| matches!(flight.need, Need::Gap { .. }))
                     .count()
                     >= GAPS_MAX
             {
@@ -131,6 +149,7 @@ impl Replays {
             let running = self.flights.values().filter(catching);
             if behind
                 && source.not_before <= now
+                && !self.waits_for_rosters(node)
                 && running.clone().all(|flight| flight.node != node)
                 && running.count() < self.honest.max(CATCH_UPS_MIN)
             {
@@ -140,13 +159,30 @@ impl Replays {
         asks
     }
 
+    fn due_rosters(&mut self, now: Instant) -> Vec<Ask> {
+        let mut asks = Vec::new();
+        for node in 0..self.sources.len() {
+            let source = &mut self.sources[node];
+            if source.rosters_wanted && source.not_before <= now {
+                source.rosters_wanted = false;
+                asks.push(self.launch(node, Need::Rosters, Position::default(), now));
+            }
+        }
+        asks
+    }
+
+    fn waits_for_rosters(&self, node: usize) -> bool {
+        let asked = |flight: &Flight| flight.node == node && flight.need == Need::Rosters;
+        self.sources[node].rosters_wanted || self.flights.values().any(asked)
+    }
+
     /// The nodes take turns, so that one that withholds is soon passed over.
     fn next_node(&mut self, now: Instant) -> Option<usize> {
         let count = self.sources.len();
         let start = self.turn;
         let node = (0..count)
             .map(|step| (start + step) % count)
-            .find(|node| self.sources[*node].not_before <= now)?;
+            .find(|node| self.sources[*node].not_before <= now && !self.waits_for_rosters(*node))?;
         self.turn = (node + 1) % count;
         Some(node)
     }
@@ -200,10 +236,11 @@ impl Replays {
     pub(crate) fn at_rest(&self) -> bool {
         let agreed = self.agreed();
         self.flights.is_empty()
-            && self
-                .sources
-                .iter()
-                .all(|source| source.completed && source.tip <= source.covered.max(agreed).height)
+            && self.sources.iter().all(|source| {
+                source.completed
+                    && !source.rosters_wanted
+                    && source.tip <= source.covered.max(agreed).height
+            })
     }
 
     /// Enough nodes have once sent everything that they had.

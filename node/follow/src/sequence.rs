@@ -158,6 +158,8 @@ mod tests {
                 ..BusBody::default()
             },
             frame: BusFrame::default(),
+            roster: 0,
+            superseded: false,
         }
     }
 

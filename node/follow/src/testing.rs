@@ -17,7 +17,10 @@ use std::sync::{Arc, Mutex};
 
 use dctrl_access::Identity;
 use dctrl_consensus::certificate::{BlockHeader, Certificate, HEADER_VERSION, signing_bytes};
-use dctrl_consensus::{ClusterId, Digest, Ed25519Signer, NodeIndex, Signer, Timestamp, merkle};
+use dctrl_consensus::{
+    ClusterId, Digest, Ed25519Signer, NodeIndex, Roster, RosterMember, RosterStep, Signer,
+    Timestamp, merkle,
+};
 use dctrl_proto::v1::bus_body::Event;
 use dctrl_proto::v1::{BusBody, BusFrame, Genesis, MerkleProof, Node, SignedAction};
 use prost::Message;
@@ -36,6 +39,8 @@ pub struct Vice {
     pub withholds: bool,
     /// The door says that it has passed on an action, and has not.
     pub swallows: bool,
+    /// The door shows no change of membership.
+    pub hides_rosters: bool,
 }
 
 /// What becomes of submitted actions: the answer is their refusal, if any.
@@ -47,10 +52,18 @@ pub struct FakeFederation {
     pub genesis: Genesis,
     /// The same, as a client sees it.
     pub federation: Federation,
-    signers: Vec<Ed25519Signer>,
+    present: Mutex<Members>,
     nodes: Vec<FakeNode>,
     shared: Arc<Shared>,
     chain: Mutex<Chain>,
+}
+
+/// The roster, and the keys of its members in its order.
+#[derive(Clone)]
+pub struct Members {
+    /// The roster.
+    pub roster: Roster,
+    seeds: Vec<[u8; 32]>,
 }
 
 #[derive(Default)]
@@ -69,11 +82,11 @@ impl FakeFederation {
             name: "fake".to_owned(),
             ..Genesis::default()
         };
-        let mut signers = Vec::new();
+        let mut seeds = Vec::new();
         let mut nodes = Vec::new();
         for index in 0..count {
             let identity = Identity::generate().unwrap();
-            signers.push(Ed25519Signer::from_seed(&identity.seed()));
+            seeds.push(identity.seed());
             let node = FakeNode::start(&identity, Arc::clone(&shared));
             genesis.nodes.push(Node {
                 name: format!("node-{index}"),
@@ -86,10 +99,15 @@ impl FakeFederation {
             nodes.push(node);
         }
         found(&mut genesis);
+        let federation = Federation::from_genesis(&genesis).unwrap();
+        let present = Members {
+            roster: federation.roster.clone(),
+            seeds,
+        };
         Self {
-            federation: Federation::from_genesis(&genesis).unwrap(),
+            federation,
             genesis,
-            signers,
+            present: Mutex::new(present),
             nodes,
             shared,
             chain: Mutex::default(),
@@ -122,8 +140,16 @@ impl FakeFederation {
     pub fn commit(&self, time_ms: u64, outputs: Vec<(String, Event)>) -> Vec<BusFrame> {
         let mut chain = self.chain.lock().unwrap();
         let bodies = self.bodies(&mut chain, time_ms, outputs);
-        let quorum = self.federation.roster.quorum();
-        let frames = self.seal(chain.height, time_ms, &bodies, quorum);
+        let members = self.members();
+        let quorum = members.roster.quorum();
+        let frames = Self::certify(
+            &members,
+            self.federation.cluster,
+            chain.height,
+            time_ms,
+            &bodies,
+            quorum,
+        );
         let stored = bodies.into_iter().zip(frames.iter().cloned()).collect();
         self.shared.store(chain.height, stored);
         for frame in &frames {
@@ -162,7 +188,33 @@ impl FakeFederation {
         bodies
     }
 
-    /// Frames for these bodies, certified by the first `signers` nodes.
+    /// The members that sign now.
+    #[must_use]
+    pub fn members(&self) -> Members {
+        self.present.lock().unwrap().clone()
+    }
+
+    /// Replaces the last member by one with a new key: the next height seals,
+    /// puts nothing out, and every node can show the step from then on.
+    pub fn replace_last_member(&self) -> RosterStep {
+        let mut chain = self.chain.lock().unwrap();
+        chain.height += 1;
+        let height = chain.height;
+        let old = self.members();
+        let (next, step) = old.replace_last(self.federation.cluster, height, old.roster.quorum());
+        self.shared.store(height, Vec::new());
+        self.shared.steps.lock().unwrap().push(step.encode());
+        *self.present.lock().unwrap() = next;
+        step
+    }
+
+    /// Makes every node show these steps, whatever they are worth.
+    pub fn show_steps(&self, steps: Vec<Vec<u8>>) {
+        *self.shared.steps.lock().unwrap() = steps;
+    }
+
+    /// Frames for these bodies, certified by the first `signers` members of
+    /// today.
     #[must_use]
     pub fn seal(
         &self,
@@ -171,11 +223,33 @@ impl FakeFederation {
         bodies: &[BusBody],
         signers: usize,
     ) -> Vec<BusFrame> {
+        let members = self.members();
+        Self::certify(
+            &members,
+            self.federation.cluster,
+            height,
+            time_ms,
+            bodies,
+            signers,
+        )
+    }
+
+    /// Frames for these bodies, certified by the first `signers` of these
+    /// members.
+    #[must_use]
+    pub fn certify(
+        members: &Members,
+        cluster: [u8; 32],
+        height: u64,
+        time_ms: u64,
+        bodies: &[BusBody],
+        signers: usize,
+    ) -> Vec<BusFrame> {
         let leaves: Vec<Vec<u8>> = bodies.iter().map(Message::encode_to_vec).collect();
         let header = BlockHeader {
             version: HEADER_VERSION,
-            cluster: ClusterId(Digest(self.federation.cluster)),
-            epoch: self.federation.roster.number,
+            cluster: ClusterId(Digest(cluster)),
+            epoch: members.roster.number,
             index: height,
             round: height,
             time: Timestamp::from_millis(time_ms),
@@ -183,15 +257,10 @@ impl FakeFederation {
             payload_root: Digest::ZERO,
             state_digest: Digest::ZERO,
             outputs_root: merkle::root(&leaves),
-            roster: self.federation.roster.hash(),
+            roster: members.roster.hash(),
             next_roster: Digest::ZERO,
         };
-        let bytes = signing_bytes(&header.hash());
-        let signatures = (0_u16..)
-            .zip(&self.signers[..signers])
-            .map(|(index, signer)| (NodeIndex(index), signer.sign(&bytes)))
-            .collect();
-        let certificate = Certificate { header, signatures }.encode();
+        let certificate = members.sign(header, signers).encode();
         let frame = |(index, leaf): (usize, &Vec<u8>)| BusFrame {
             body: leaf.clone(),
             proof: Some(MerkleProof {
@@ -217,5 +286,60 @@ impl FakeFederation {
         for node in &self.nodes {
             node.publish(topic, bytes);
         }
+    }
+}
+
+impl Members {
+    /// The certificate of this header by the first `signers` members.
+    #[must_use]
+    pub fn sign(&self, header: BlockHeader, signers: usize) -> Certificate {
+        let bytes = signing_bytes(&header.hash());
+        let signatures = (0_u16..)
+            .zip(&self.seeds[..signers])
+            .map(|(index, seed)| {
+                let signer = Ed25519Signer::from_seed(seed);
+                (NodeIndex(index), signer.sign(&bytes))
+            })
+            .collect();
+        Certificate { header, signatures }
+    }
+
+    /// The members after the last one was replaced, and the step to them at
+    /// `height`, signed by the first `signers` members.
+    #[must_use]
+    pub fn replace_last(
+        &self,
+        cluster: [u8; 32],
+        height: u64,
+        signers: usize,
+    ) -> (Self, RosterStep) {
+        let joins = Identity::generate().unwrap();
+        let number = self.roster.number + 1;
+        let (mut members, mut seeds) = (self.roster.members.clone(), self.seeds.clone());
+        *members.last_mut().unwrap() = RosterMember {
+            name: format!("joined-{number}"),
+            key: dctrl_consensus::PublicKey(joins.public_key()),
+        };
+        *seeds.last_mut().unwrap() = joins.seed();
+        let roster = Roster::new(number, members).unwrap();
+        let header = BlockHeader {
+            version: HEADER_VERSION,
+            cluster: ClusterId(Digest(cluster)),
+            epoch: self.roster.number,
+            index: height,
+            round: height,
+            time: Timestamp::from_millis(height),
+            previous: Digest::ZERO,
+            payload_root: Digest::ZERO,
+            state_digest: Digest::ZERO,
+            outputs_root: Digest::ZERO,
+            roster: self.roster.hash(),
+            next_roster: roster.hash(),
+        };
+        let step = RosterStep {
+            certificate: self.sign(header, signers),
+            next: roster.clone(),
+        };
+        (Self { roster, seeds }, step)
     }
 }

@@ -1,5 +1,7 @@
 //! Claims about following a federation, over real sockets on loopback.
 
+mod rosters;
+
 use std::time::{Duration, Instant};
 
 use dctrl_access::Identity;
@@ -11,7 +13,7 @@ use prost::Message;
 
 use crate::testing::{FakeFederation, Vice};
 use crate::verify::{FrameError, Verifier};
-use crate::{Door, DoorError, Follower, FollowerConfig, Position, Verified};
+use crate::{Door, DoorError, Follower, FollowerConfig, Position, Rosters, Verified};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 const NODES: usize = 4;
@@ -23,6 +25,7 @@ fn federation() -> FakeFederation {
 fn follower(fake: &FakeFederation, nodes: &[usize], topics: &[&str], after: Position) -> Follower {
     Follower::start(FollowerConfig {
         context: zmq::Context::new(),
+        rosters: Rosters::of(&fake.federation),
         federation: fake.federation.clone(),
         nodes: nodes.to_vec(),
         curve_secret: Identity::generate().unwrap().curve_secret(),
@@ -304,7 +307,7 @@ fn every_lie_has_its_reason_even_after_the_block_was_checked() {
     let next = block(&fake, &["a"]).remove(0);
     for warm in [false, true] {
         for (number, (lie, expected)) in lies(&fake, &good, &next).into_iter().enumerate() {
-            let mut verifier = Verifier::new(fake.federation.clone());
+            let mut verifier = Verifier::new(Rosters::of(&fake.federation));
             if warm {
                 verifier.verify(good.clone()).unwrap();
             }
@@ -321,7 +324,7 @@ fn a_body_may_hold_its_time_above_the_blocks_but_never_below() {
     let fake = federation();
     let good = &block(&fake, &["a"])[0];
     let body = body_of(good);
-    let mut verifier = Verifier::new(fake.federation.clone());
+    let mut verifier = Verifier::new(Rosters::of(&fake.federation));
     let mut judge = |block_ms| {
         let bodies = std::slice::from_ref(&body);
         verifier.verify(fake.seal(body.height, block_ms, bodies, 3).remove(0))
@@ -337,10 +340,10 @@ fn a_body_may_hold_its_time_above_the_blocks_but_never_below() {
 fn a_certificate_of_another_federation_proves_nothing() {
     let (ours, theirs) = (federation(), federation());
     let frame = block(&theirs, &["a"]).remove(0);
-    let mut verifier = Verifier::new(ours.federation.clone());
+    let mut verifier = Verifier::new(Rosters::of(&ours.federation));
     assert!(verifier.verify(frame.clone()).is_err());
     assert!(
-        Verifier::new(theirs.federation.clone())
+        Verifier::new(Rosters::of(&theirs.federation))
             .verify(frame)
             .is_ok()
     );

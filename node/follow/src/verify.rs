@@ -1,21 +1,21 @@
 //! Whether a frame is what the federation decided.
 //!
 //! A frame is true where its body is a leaf of the outputs of a block whose
-//! header 2f+1 nodes of the roster have signed. A certificate's signatures are
+//! header 2f+1 nodes of its roster have signed. A certificate's signatures are
 //! checked once and its digest remembered; nodes may hold different ones for
 //! the same block, and a damaged copy of a good one is not good.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use dctrl_consensus::certificate::{BlockHeader, Certificate, CertificateError};
 use dctrl_consensus::crypto::sha256;
-use dctrl_consensus::{ClusterId, Digest, merkle};
+use dctrl_consensus::{Digest, RosterChainError, merkle};
 use dctrl_proto::topic::TOPIC_BYTES_MAX;
 use dctrl_proto::v1::{BusBody, BusFrame};
 use prost::Message;
 
-use crate::federation::Federation;
 use crate::position::{Position, Verified};
+use crate::rosters::Rosters;
 
 /// Certificates that are remembered as checked.
 const CERTIFICATES_MAX: usize = 1024;
@@ -35,6 +35,12 @@ pub enum FrameError {
     /// Too few or wrong signatures, or those of another federation.
     #[error("the certificate does not hold: {0}")]
     Certificate(CertificateError),
+    /// The certificate names a roster that is not known yet, or none at all.
+    #[error("no known roster has the hash {0}")]
+    UnknownRoster(Digest),
+    /// The roster did not answer for this block.
+    #[error("the certificate does not hold: {0}")]
+    Roster(RosterChainError),
     /// The body is no leaf of the certified outputs.
     #[error("the body is not among the certified outputs")]
     Proof,
@@ -46,23 +52,33 @@ pub enum FrameError {
 /// Checks frames of one federation.
 #[derive(Debug)]
 pub struct Verifier {
-    federation: Federation,
-    cluster: ClusterId,
-    checked: BTreeSet<Digest>,
+    cluster: [u8; 32],
+    rosters: Rosters,
+    /// Digests of certificates that hold, with the number of their roster.
+    checked: BTreeMap<Digest, u64>,
     /// The same digests, oldest first.
     order: VecDeque<Digest>,
+    /// The newest roster when they were checked.
+    newest: u64,
 }
 
 impl Verifier {
-    /// A verifier that trusts the federation's roster and nothing else.
+    /// A verifier that trusts these rosters and nothing else.
     #[must_use]
-    pub fn new(federation: Federation) -> Self {
+    pub fn new(rosters: Rosters) -> Self {
         Self {
-            cluster: ClusterId(Digest(federation.cluster)),
-            federation,
-            checked: BTreeSet::new(),
+            cluster: rosters.cluster(),
+            newest: rosters.newest(),
+            rosters,
+            checked: BTreeMap::new(),
             order: VecDeque::new(),
         }
+    }
+
+    /// The rosters that are trusted.
+    #[must_use]
+    pub fn rosters(&self) -> &Rosters {
+        &self.rosters
     }
 
     /// Decodes and checks an encoded frame.
@@ -81,35 +97,50 @@ impl Verifier {
         let body = BusBody::decode(frame.body.as_slice())?;
         let certificate =
             Certificate::decode(&frame.certificate).map_err(|_| FrameError::CertificateBytes)?;
-        agrees(&body, &certificate.header, &self.federation.cluster)?;
+        agrees(&body, &certificate.header, &self.cluster)?;
         if !is_leaf(&frame, &body, &certificate.header) {
             return Err(FrameError::Proof);
         }
         // Signatures last: they cost a thousand times the rest.
-        self.certified(&certificate, &frame.certificate)?;
+        let roster = self.certified(&certificate, &frame.certificate)?;
         Ok(Verified {
             position: Position::of(&body),
             body,
             frame,
+            roster,
+            superseded: roster < self.newest,
         })
     }
 
-    fn certified(&mut self, certificate: &Certificate, bytes: &[u8]) -> Result<(), FrameError> {
-        let digest = sha256(b"dctrl/follow/checked/1\0", &[bytes]);
-        if self.checked.contains(&digest) {
-            return Ok(());
+    fn certified(&mut self, certificate: &Certificate, bytes: &[u8]) -> Result<u64, FrameError> {
+        let newest = self.rosters.newest();
+        if newest != self.newest {
+            // Where a roster ends, some of its certificates may be void.
+            self.checked.clear();
+            self.order.clear();
+            self.newest = newest;
         }
-        certificate
-            .verify(&self.federation.roster, &self.cluster)
-            .map_err(FrameError::Certificate)?;
+        let digest = sha256(b"dctrl/follow/checked/1\0", &[bytes]);
+        if let Some(roster) = self.checked.get(&digest) {
+            return Ok(*roster);
+        }
+        let roster = self.rosters.verify(certificate).map_err(sort)?;
         if self.order.len() >= CERTIFICATES_MAX
             && let Some(oldest) = self.order.pop_front()
         {
             self.checked.remove(&oldest);
         }
-        self.checked.insert(digest);
+        self.checked.insert(digest, roster);
         self.order.push_back(digest);
-        Ok(())
+        Ok(roster)
+    }
+}
+
+fn sort(error: RosterChainError) -> FrameError {
+    match error {
+        RosterChainError::Certificate(error) => FrameError::Certificate(error),
+        RosterChainError::Unknown(roster) => FrameError::UnknownRoster(roster),
+        other => FrameError::Roster(other),
     }
 }
 

@@ -19,6 +19,7 @@ pub struct Batch {
     blocks: Vec<u64>,
     outputs: Vec<u64>,
     certificates: Vec<u64>,
+    rosters: Vec<u64>,
     longest_cursor_name: usize,
 }
 
@@ -32,6 +33,7 @@ impl Batch {
             blocks: Vec::new(),
             outputs: Vec::new(),
             certificates: Vec::new(),
+            rosters: Vec::new(),
             longest_cursor_name: 0,
         }
     }
@@ -79,6 +81,13 @@ impl Batch {
         self.put(columns::CERTIFICATES, &number_key(height), certificate)
     }
 
+    /// Keeps a change of membership, by the number of the roster that it
+    /// begins. It follows the last one or repeats one.
+    pub fn roster_step(&mut self, number: u64, step: &[u8]) -> &mut Self {
+        self.rosters.push(number);
+        self.put(columns::ROSTERS, &number_key(number), step)
+    }
+
     /// Moves a follower's cursor.
     pub fn cursor(&mut self, name: &str, value: &[u8]) -> &mut Self {
         self.longest_cursor_name = self.longest_cursor_name.max(name.len());
@@ -124,6 +133,12 @@ impl Batch {
             if found == 0 || found > tip.certificate {
                 follows("certificate", tip.certificate, tip.certificate + 1, found)?;
                 tip.certificate = found;
+            }
+        }
+        for &found in &self.rosters {
+            if found == 0 || found > tip.roster {
+                follows("roster", tip.roster, tip.roster + 1, found)?;
+                tip.roster = found;
             }
         }
         // A certificate for what was not executed here could prove nothing.

@@ -16,17 +16,20 @@ pub(crate) const STATE: &str = "state";
 pub(crate) const OUTPUTS: &str = "outputs";
 /// Certificates by height.
 pub(crate) const CERTIFICATES: &str = "certificates";
+/// Changes of membership by the number of the roster that begins, from 1.
+pub(crate) const ROSTERS: &str = "rosters";
 /// Schema version, executed height, cursors.
 pub(crate) const META: &str = "meta";
 
 /// Every column family, with whether its values are long enough to compress.
-pub(crate) const ALL: [(&str, bool); 7] = [
+pub(crate) const ALL: [(&str, bool); 8] = [
     (RECORDS, true),
     (BLOCKS, true),
     (HEADERS, false),
     (STATE, false),
     (OUTPUTS, true),
     (CERTIFICATES, false),
+    (ROSTERS, false),
     (META, false),
 ];
 

@@ -37,5 +37,5 @@ pub use batch::Batch;
 pub use error::StoreError;
 pub use frames::Frames;
 pub use options::Options;
-pub use snapshot::Snapshot;
+pub use snapshot::{RosterSteps, Snapshot};
 pub use store::{Records, Store};

@@ -18,6 +18,13 @@ pub const FRAMES_HEIGHTS_MAX: u64 = 4_096;
 /// Bytes of outputs that one answer looks through.
 pub const FRAMES_SCAN_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Changes of membership in one answer.
+pub const ROSTER_STEPS_MAX: usize = 256;
+
+/// Bytes of changes of membership in one answer; the last may exceed this by
+/// less than 32 KiB.
+pub const ROSTER_STEPS_BYTES_MAX: usize = 512 * 1024;
+
 /// Write-ahead log before RocksDB flushes and deletes it, bytes: what is read
 /// again after a crash.
 pub(crate) const WAL_BYTES_MAX: u64 = 64 * 1024 * 1024;

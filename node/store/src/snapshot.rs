@@ -6,10 +6,20 @@ use rocksdb::{Direction, IteratorMode, ReadOptions};
 use crate::columns::{self, cursor_key, key_number, number_key};
 use crate::error::StoreError;
 use crate::leaves;
+use crate::limits::{ROSTER_STEPS_BYTES_MAX, ROSTER_STEPS_MAX};
 use crate::store::{Store, damaged, read_error};
 
 /// A key and its value.
 pub(crate) type Entry = (Box<[u8]>, Box<[u8]>);
+
+/// An answer of [`Snapshot::roster_steps`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RosterSteps {
+    /// Oldest first.
+    pub steps: Vec<Vec<u8>>,
+    /// There are more after the last one.
+    pub more: bool,
+}
 
 /// The store as it was when the snapshot was taken.
 ///
@@ -83,6 +93,34 @@ impl<'s> Snapshot<'s> {
     /// Where the disk cannot be read.
     pub fn certificate(&self, height: u64) -> Result<Option<Vec<u8>>, StoreError> {
         self.read(columns::CERTIFICATES, &number_key(height))
+    }
+
+    /// Changes of membership after roster `after`, oldest first, as they were
+    /// committed; a bounded number of them.
+    ///
+    /// # Errors
+    /// Where the disk cannot be read or holds something else.
+    pub fn roster_steps(&self, after: u64) -> Result<RosterSteps, StoreError> {
+        let mut answer = RosterSteps::default();
+        let mut bytes = 0;
+        let Some(first) = after.checked_add(1) else {
+            return Ok(answer);
+        };
+        let start = number_key(first);
+        let entries = self.entries(columns::ROSTERS, &start, None);
+        for (expected, entry) in (first..).zip(entries) {
+            let (key, step) = entry?;
+            if key_number(&key) != Some(expected) {
+                return Err(damaged(columns::ROSTERS, expected));
+            }
+            if answer.steps.len() >= ROSTER_STEPS_MAX || bytes >= ROSTER_STEPS_BYTES_MAX {
+                answer.more = true;
+                break;
+            }
+            bytes += step.len();
+            answer.steps.push(step.into_vec());
+        }
+        Ok(answer)
     }
 
     /// What a block put out, in order.

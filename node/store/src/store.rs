@@ -34,6 +34,8 @@ pub(crate) struct Tip {
     /// `None` before genesis.
     pub(crate) executed: Option<u64>,
     pub(crate) certificate: u64,
+    /// 0 for the roster of the genesis.
+    pub(crate) roster: u64,
     /// A write failed: what is on disk is unknown.
     failed: bool,
 }
@@ -58,6 +60,7 @@ impl Store {
             record: last_number(&db, columns::RECORDS)?.unwrap_or(0),
             executed: read_number(&db, columns::EXECUTED_KEY)?,
             certificate: last_number(&db, columns::CERTIFICATES)?.unwrap_or(0),
+            roster: last_number(&db, columns::ROSTERS)?.unwrap_or(0),
             failed: false,
         };
         tracing::info!(folder = %folder.display(), ?tip, "store opened");

@@ -23,6 +23,9 @@ pub struct Config {
     pub key: Option<PathBuf>,
     /// The genesis file, against which everything is verified.
     pub genesis: Option<PathBuf>,
+    /// Where changes of membership are remembered; beside the genesis file
+    /// where it is not named.
+    pub rosters: Option<PathBuf>,
     /// URL of the simulated chain.
     pub chain_url: Option<String>,
     /// PEM file of the authority that issued the nodes' TLS certificates.
@@ -38,6 +41,11 @@ pub const SCHEMA: &[Key] = &[
     ),
     Key::optional("key", Kind::Path, "Key file that signs actions."),
     Key::optional("genesis", Kind::Path, "Genesis file of the federation."),
+    Key::optional(
+        "rosters",
+        Kind::Path,
+        "File that remembers changes of membership; beside the genesis by default.",
+    ),
     Key::optional("chain_url", Kind::Text, "URL of the simulated chain."),
     Key::optional(
         "tls_authority",

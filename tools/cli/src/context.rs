@@ -70,7 +70,13 @@ impl Context {
     /// # Errors
     /// As [`Context::genesis`].
     pub fn verifier(&self) -> Result<Verifier, Failure> {
-        Verifier::new(self.genesis()?)
+        let beside = self
+            .config
+            .genesis
+            .as_ref()
+            .map(|file| file.with_extension("rosters"));
+        let file = self.config.rosters.clone().or(beside);
+        Verifier::new(self.genesis()?, file.as_deref())
     }
 }
 

@@ -7,7 +7,7 @@ use dctrl_proto::v1::FollowRequest;
 use crate::{
     context::Context,
     failure::Failure,
-    nodes::{Client, QUERY_TIMEOUT},
+    nodes::{Client, Nodes, QUERY_TIMEOUT},
     output::Output,
     verify::{Verified, Verifier},
 };
@@ -46,7 +46,15 @@ pub async fn follow(
         let mut last = None;
         for (url, client) in nodes.iter() {
             let mut hand_on = |verified: &Verified| each(&mut context.out, verified);
-            match stream(client, wanted, &verifier, &mut position, &mut hand_on).await {
+            match stream(
+                client,
+                wanted,
+                (&nodes, &verifier),
+                &mut position,
+                &mut hand_on,
+            )
+            .await
+            {
                 Ok(()) => return Ok(()),
                 Err(End::Final(failure)) => return Err(failure),
                 Err(End::NextNode(failure)) => {
@@ -72,7 +80,7 @@ enum End {
 async fn stream(
     mut client: Client,
     wanted: &Wanted,
-    verifier: &Verifier,
+    (nodes, verifier): (&Nodes, &Verifier),
     position: &mut Position,
     each: &mut impl FnMut(&Verified) -> Result<ControlFlow<()>, Failure>,
 ) -> Result<(), End> {
@@ -85,6 +93,7 @@ async fn stream(
     let silent = || End::NextNode(Failure::Unreachable("no answer in time".to_owned()));
     let mut frames = opened.map_err(|_| silent())?.map_err(sort)?.into_inner();
     while let Some(frame) = frames.message().await.map_err(sort)? {
+        verifier.prepare(nodes, &frame.certificate).await;
         let verified = verifier.frame(&frame).map_err(End::NextNode)?;
         let at = (verified.body.height, verified.body.sub_index);
         // Another node may begin with what was seen already.

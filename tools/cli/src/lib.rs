@@ -18,6 +18,7 @@ pub mod invoice;
 pub mod nodes;
 pub mod output;
 pub mod quote;
+mod rosters;
 pub mod submit;
 pub mod table;
 pub mod testnet;

@@ -1,7 +1,9 @@
 //! What a node says counts as final only when the federation has signed it.
 //!
-//! The roster comes from the genesis file, so a lying node can withhold but
-//! not invent.
+//! The first roster comes from the genesis file and each later one from the one
+//! before it, so a lying node can withhold but not invent.
+
+use std::path::Path;
 
 use dctrl_consensus::{
     ClusterId, Digest, PublicKey, Roster, RosterMember,
@@ -15,12 +17,12 @@ use dctrl_proto::{
 use prost::Message;
 use serde::Serialize;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, nodes::Nodes, rosters::Rosters};
 
 /// Checks certificates and frames for one federation.
 #[derive(Clone, Debug)]
 pub struct Verifier {
-    roster: Roster,
+    rosters: Rosters,
     cluster: ClusterId,
 }
 
@@ -51,11 +53,12 @@ pub struct Verified {
 }
 
 impl Verifier {
-    /// A verifier for the federation of this genesis.
+    /// A verifier for the federation of this genesis. Changes of membership
+    /// that it learns of are kept in `file`.
     ///
     /// # Errors
-    /// Where its nodes make no roster.
-    pub fn new(genesis: &Genesis) -> Result<Self, Failure> {
+    /// Where its nodes make no roster, or the file cannot be used.
+    pub fn new(genesis: &Genesis, file: Option<&Path>) -> Result<Self, Failure> {
         let members = genesis
             .nodes
             .iter()
@@ -74,10 +77,19 @@ impl Verifier {
             .collect::<Result<_, Failure>>()?;
         let roster = Roster::new(0, members)
             .map_err(|error| Failure::usage("genesis.nodes", error.to_string()))?;
+        let cluster = ClusterId(Digest(cluster_id(genesis)));
         Ok(Self {
-            roster,
-            cluster: ClusterId(Digest(cluster_id(genesis))),
+            rosters: Rosters::open(cluster, &roster, file)?,
+            cluster,
         })
+    }
+
+    /// Asks the nodes who signs now, where a certificate names a roster that
+    /// is not known yet. To be called before it is verified.
+    pub async fn prepare(&self, nodes: &Nodes, certificate: &[u8]) {
+        if let Ok(certificate) = Certificate::decode(certificate) {
+            self.rosters.learn(nodes, certificate.header.roster).await;
+        }
     }
 
     /// Decodes and verifies a certificate.
@@ -90,12 +102,13 @@ impl Verifier {
             message,
         };
         let certificate = Certificate::decode(bytes).map_err(|error| wrong(error.to_string()))?;
-        certificate
-            .verify(&self.roster, &self.cluster)
+        let of = self
+            .rosters
+            .verify(&certificate)
             .map_err(|error| wrong(error.to_string()))?;
         let signatures = Signatures {
             signed: certificate.signatures.len(),
-            of: self.roster.len(),
+            of,
         };
         Ok((certificate.header, signatures))
     }

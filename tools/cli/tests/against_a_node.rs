@@ -243,3 +243,37 @@ fn a_reader_that_goes_away_causes_no_noise() {
     assert_eq!(text(&ended.stderr), "");
     assert_eq!(ended.status.code(), Some(0));
 }
+
+#[test]
+fn the_members_of_today_are_believed_and_those_before_are_not() {
+    let old = federation();
+    let address = own_address(&old);
+    let (new, step) = old.changed(HEIGHT - 1, 3);
+    let says = |federation: &Federation, steps: Vec<Vec<u8>>| {
+        url(serve(Script {
+            frames: federation.frames(HEIGHT, vec![("vend.m1", quoted(&address))], 3),
+            steps,
+            ..Script::default()
+        }))
+    };
+    let hiding = says(&new, Vec::new());
+    let (_, forged) = old.changed(HEIGHT - 1, 2);
+    let lying = says(&new, vec![forged]);
+    let honest = says(&new, vec![step]);
+    let former = says(&old, Vec::new());
+
+    let alone = folder(&old.genesis, std::slice::from_ref(&lying));
+    let shown = dctrl(alone.path(), &["events"]);
+    assert!(!shown.status.success(), "too few have signed the change");
+
+    let folder = folder(&old.genesis, &[hiding, lying, honest]);
+    let shown = dctrl(folder.path(), &["events"]);
+    assert!(shown.status.success(), "{}", text(&shown.stderr));
+    assert_eq!(text(&shown.stdout).lines().count(), 2);
+
+    // What was learned is kept: the former members certify nothing any more.
+    let shown = dctrl(folder.path(), &["--node", &former, "events"]);
+    assert!(!shown.status.success());
+    let trouble = text(&shown.stderr);
+    assert!(trouble.contains("answers for blocks 1 to 4"), "{trouble}");
+}

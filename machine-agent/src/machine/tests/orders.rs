@@ -21,12 +21,13 @@ fn an_order_is_journalled_accepted_pulsed_once_and_receipted() {
     let held = OrderInHand {
         order: order(1),
         frame: BusFrame::default(),
+        superseded: false,
     };
     assert_eq!(receipt.order_hash, held.hash());
 }
 
 #[test]
-fn an_order_for_another_machine_cluster_domain_or_epoch_is_refused() {
+fn an_order_for_another_machine_cluster_domain_or_roster_is_refused() {
     for change in [
         (|order| order.machine_id = "m2".to_owned()) as fn(&mut Order),
         |order| order.cluster = vec![2; 32],
@@ -166,4 +167,50 @@ fn what_waits_for_the_federation_is_bounded() {
         }));
     }
     assert_eq!(bench.machine.durable().reports.len(), durable::REPORTS_MAX);
+}
+
+#[test]
+fn an_order_names_the_roster_that_certified_it() {
+    let mut bench = Bench::ready();
+    bench.roster = 3;
+    bench.order(order(1));
+    assert!(bench.pulses.is_empty());
+    bench.order(Order {
+        roster_epoch: 3,
+        ..order(1)
+    });
+    assert_eq!(bench.pulses.len(), 1);
+}
+
+#[test]
+fn an_order_by_a_roster_with_a_successor_is_answered_and_never_carried_out() {
+    let mut bench = Bench::ready();
+    bench.superseded = true;
+    bench.order(order(1));
+    assert!(bench.pulses.is_empty());
+    assert_eq!(bench.receipt().outcome(), Outcome::Expired);
+    // The sequence goes on with the roster of today.
+    bench.superseded = false;
+    bench.roster = 1;
+    bench.order(Order {
+        roster_epoch: 1,
+        ..order(2)
+    });
+    assert_eq!(bench.pulses.len(), 1);
+}
+
+#[test]
+fn former_members_cannot_use_up_a_sequence_while_it_waits() {
+    let mut bench = Bench::ready();
+    bench.superseded = true;
+    bench.order(Order {
+        slot: "B9".to_owned(),
+        ..order(2)
+    });
+    bench.superseded = false;
+    bench.order(order(2));
+    bench.order(order(1));
+    bench.pass(1_000);
+    assert_eq!(bench.pulses.len(), 2);
+    assert_eq!(bench.evidence, 0);
 }

@@ -86,6 +86,8 @@ mod tests {
             position: Position { height, sub_index },
             body: BusBody::default(),
             frame,
+            roster: 0,
+            superseded: false,
         }
     }
 

@@ -11,8 +11,8 @@ use dctrl_access::Identity;
 use dctrl_proto::action::action_id;
 use dctrl_proto::topic;
 use dctrl_proto::v1::{
-    BusBody, BusFrame, DoorReply, DoorRequest, Refusal, RefusalCode, Replay, ReplayReply,
-    Submitted, TipHint, door_reply, door_request,
+    BusBody, BusFrame, DoorReply, DoorRequest, GetRosterChain, Refusal, RefusalCode, Replay,
+    ReplayReply, RosterChain, Submitted, TipHint, door_reply, door_request,
 };
 use prost::Message;
 use zmq::{Context, DONTWAIT, POLLIN, Socket, SocketType};
@@ -23,6 +23,9 @@ use crate::Position;
 /// A hint is sent this often, so that tests are fast.
 const HINT_EVERY: Duration = Duration::from_millis(50);
 
+/// Steps in one answer: few, so that tests see several answers.
+const STEPS_MAX: usize = 256;
+
 type Stored = BTreeMap<u64, Vec<(BusBody, BusFrame)>>;
 
 /// What all fake nodes have decided.
@@ -30,6 +33,8 @@ type Stored = BTreeMap<u64, Vec<(BusBody, BusFrame)>>;
 pub(super) struct Shared {
     blocks: Mutex<Stored>,
     pub(super) on_submit: Mutex<Option<OnSubmit>>,
+    /// Changes of membership, as all doors show them.
+    pub(super) steps: Mutex<Vec<Vec<u8>>>,
     /// Heights that one replay looks through; none means all.
     pub(super) heights_max: Mutex<Option<u64>>,
 }
@@ -37,6 +42,15 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn store(&self, height: u64, frames: Vec<(BusBody, BusFrame)>) {
         self.blocks.lock().unwrap().insert(height, frames);
+    }
+
+    fn rosters(&self, wanted: &GetRosterChain) -> RosterChain {
+        let steps = self.steps.lock().unwrap();
+        let after = usize::try_from(wanted.after_number).unwrap();
+        let mut steps: Vec<Vec<u8>> = steps.iter().skip(after).cloned().collect();
+        let more = steps.len() > STEPS_MAX;
+        steps.truncate(STEPS_MAX);
+        RosterChain { steps, more }
     }
 
     fn height(&self) -> u64 {
@@ -221,6 +235,13 @@ impl Server {
                         receipt: None,
                     }),
                 }
+            }
+            Some(door_request::Request::GetRosterChain(wanted)) => {
+                let mut chain = self.shared.rosters(&wanted);
+                if vice.hides_rosters {
+                    chain.steps.clear();
+                }
+                door_reply::Reply::RosterChain(chain)
             }
             _ => door_reply::Reply::Refusal(Refusal::rule(
                 RefusalCode::Notfound,

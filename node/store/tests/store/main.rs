@@ -6,5 +6,6 @@ mod crash;
 mod frames;
 #[cfg(test)]
 mod keep;
+mod rosters;
 #[cfg(test)]
 mod support;

@@ -34,7 +34,7 @@ pub async fn run(context: &mut Context, args: BlockArgs) -> Result<(), Failure> 
         .nodes
         .query(async |mut client| client.get_block(request).await)
         .await?;
-    let signatures = check(context, &answer.reply)?;
+    let signatures = check(context, &answer.reply).await?;
     let checked = Answered {
         reply: CheckedBlock {
             block: answer.reply,
@@ -46,11 +46,13 @@ pub async fn run(context: &mut Context, args: BlockArgs) -> Result<(), Failure> 
 }
 
 /// The certificate must hold, and certify what the node says of the block.
-fn check(context: &Context, block: &BlockReply) -> Result<Option<Signatures>, Failure> {
+async fn check(context: &Context, block: &BlockReply) -> Result<Option<Signatures>, Failure> {
     if block.certificate.is_empty() {
         return Ok(None);
     }
-    let (header, signatures) = context.verifier()?.certificate(&block.certificate)?;
+    let verifier = context.verifier()?;
+    verifier.prepare(&context.nodes, &block.certificate).await;
+    let (header, signatures) = verifier.certificate(&block.certificate)?;
     let same = header.index == block.height
         && header.state_digest.0.as_slice() == block.state_digest
         && header.payload_root.0.as_slice() == block.payload_root

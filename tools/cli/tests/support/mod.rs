@@ -15,8 +15,8 @@ use std::{
 
 use dctrl_access::Identity;
 use dctrl_consensus::{
-    ClusterId, Digest, Ed25519Signer, NodeIndex, PublicKey, Roster, RosterMember, Signer,
-    Timestamp,
+    ClusterId, Digest, Ed25519Signer, NodeIndex, PublicKey, Roster, RosterMember, RosterStep,
+    Signer, Timestamp,
     certificate::{BlockHeader, Certificate, signing_bytes},
     merkle,
 };
@@ -75,6 +75,56 @@ impl Federation {
         }
     }
 
+    /// The federation after its last node was replaced at `height`, and the
+    /// step to it, signed by the first `signed` nodes.
+    pub(crate) fn changed(&self, height: u64, signed: usize) -> (Self, Vec<u8>) {
+        let mut signers: Vec<_> = (1..=4)
+            .map(|seed| Ed25519Signer::from_seed(&[seed; 32]))
+            .collect();
+        signers[3] = Ed25519Signer::from_seed(&[9; 32]);
+        let mut members = self.roster.members.clone();
+        members[3] = RosterMember {
+            name: "echo".to_owned(),
+            key: signers[3].public_key(),
+        };
+        let roster = Roster::new(self.roster.number + 1, members).unwrap();
+        let header = BlockHeader {
+            version: 1,
+            cluster: ClusterId(Digest(cluster_id(&self.genesis))),
+            epoch: 0,
+            index: height,
+            round: height,
+            time: Timestamp(height),
+            previous: Digest([0; 32]),
+            payload_root: Digest([0; 32]),
+            state_digest: Digest([0; 32]),
+            outputs_root: Digest([0; 32]),
+            roster: self.roster.hash(),
+            next_roster: roster.hash(),
+        };
+        let step = RosterStep {
+            certificate: self.sign(header, signed),
+            next: roster.clone(),
+        };
+        let changed = Self {
+            genesis: self.genesis.clone(),
+            signers,
+            roster,
+        };
+        (changed, step.encode())
+    }
+
+    fn sign(&self, header: BlockHeader, signed: usize) -> Certificate {
+        let bytes = signing_bytes(&header.hash());
+        let signatures = self.signers.iter().zip(0..).take(signed);
+        Certificate {
+            header,
+            signatures: signatures
+                .map(|(one, index)| (NodeIndex(index), one.sign(&bytes)))
+                .collect(),
+        }
+    }
+
     /// The frames of one block with these events, signed by the first `signed` nodes.
     pub(crate) fn frames(
         &self,
@@ -118,15 +168,7 @@ impl Federation {
             roster: self.roster.hash(),
             next_roster: Digest([0; 32]),
         };
-        let bytes = signing_bytes(&header.hash());
-        let signatures = self.signers.iter().zip(0..).take(signed);
-        let certificate = Certificate {
-            header,
-            signatures: signatures
-                .map(|(one, index)| (NodeIndex(index), one.sign(&bytes)))
-                .collect(),
-        };
-        let certificate = certificate.encode();
+        let certificate = self.sign(header, signed).encode();
         let frame = |(index, body): (usize, &Vec<u8>)| BusFrame {
             body: body.clone(),
             proof: Some(MerkleProof {
@@ -166,6 +208,8 @@ pub(crate) fn quoted(address: &str) -> Event {
 #[derive(Clone, Default)]
 pub(crate) struct Script {
     pub(crate) frames: Vec<BusFrame>,
+    /// Changes of membership.
+    pub(crate) steps: Vec<Vec<u8>>,
     /// Instead of any answer to Submit.
     pub(crate) refusal: Option<Refusal>,
     /// Every action that was handed in.
@@ -242,6 +286,12 @@ impl dctrl_server::Dctrl for Script {
                 ..Receipt::default()
             }),
         }))
+    }
+
+    async fn roster_chain(&self, request: Request<GetRosterChain>) -> Answer<RosterChain> {
+        let after = usize::try_from(request.into_inner().after_number).unwrap();
+        let steps = self.steps.iter().skip(after).cloned().collect();
+        Ok(Response::new(RosterChain { steps, more: false }))
     }
 
     async fn get_status(&self, _: Request<GetStatusRequest>) -> Answer<NodeStatus> {
