@@ -1,9 +1,11 @@
 //! `dctrl-sim`: run seeds of the simulated federation.
 
-use clap::Parser;
-use dctrl_sim::{Total, simulate};
+use std::time::Instant;
 
-/// Simulate federations under faults, one per seed.
+use clap::Parser;
+use dctrl_sim::{Campaign, RUNS_FOR_COVERAGE};
+
+/// Simulate federations under faults, one per seed and number of nodes.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -16,32 +18,46 @@ struct Arguments {
     /// Numbers of nodes, separated by commas.
     #[arg(long, value_delimiter = ',', default_value = "4,7", value_parser = clap::value_parser!(u8).range(1..=16))]
     nodes: Vec<u8>,
-    /// Print nothing but one JSON object as the last line.
+    /// Threads; the result does not depend on it.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Print one JSON object as the last line, and of the runs only those that
+    /// failed.
     #[arg(long)]
     json: bool,
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let mut total = Total::default();
-    for seed in arguments.first..arguments.first.saturating_add(arguments.seeds) {
-        for nodes in &arguments.nodes {
-            let report = simulate(seed, usize::from(*nodes));
-            for violation in &report.violations {
-                eprintln!("seed {seed} with {nodes} nodes: {violation}");
-            }
-            if !report.violations.is_empty() {
-                eprintln!("replay: {}", report.replay_command());
-            } else if !arguments.json {
-                println!(
-                    "seed {seed} with {nodes} nodes: {} blocks, {:?}",
-                    report.blocks, report.digest
-                );
-            }
-            total.add(&report);
+    let available = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = arguments.threads.unwrap_or(available);
+    let campaign = Campaign {
+        first: arguments.first,
+        seeds: arguments.seeds,
+        nodes: arguments.nodes.iter().map(|nodes| usize::from(*nodes)).collect(),
+        threads,
+    };
+    let began = Instant::now();
+    let total = campaign.run(|report| {
+        for violation in &report.violations {
+            eprintln!("seed {} with {} nodes: {violation}", report.seed, report.nodes);
         }
-    }
+        if !report.violations.is_empty() {
+            eprintln!("replay: {}", report.replay_command());
+        } else if !arguments.json {
+            let (seed, nodes) = (report.seed, report.nodes);
+            println!("seed {seed} with {nodes} nodes: {} blocks, {}", report.blocks, report.digest);
+        }
+    });
+    let took = began.elapsed().as_secs_f64();
+    eprintln!("{took:.1} s on {threads} threads");
+    let missing = total.missing();
     println!("{}", total.json());
     anyhow::ensure!(total.is_clean(), "violations were found");
+    anyhow::ensure!(
+        missing.is_empty(),
+        "in {RUNS_FOR_COVERAGE} runs or more these were never met: {}",
+        missing.join(", ")
+    );
     Ok(())
 }

@@ -1,147 +1,146 @@
-//! One simulated process: a real engine, a disk that forgets what was not
-//! synced, and an execution that hashes what it is given.
+//! One simulated process that follows the rules: a real engine, a disk that
+//! forgets what was not synced, a clock, and an application.
 
-use bytes::Bytes;
-use dctrl_consensus::crypto::sha256;
-use dctrl_consensus::{
-    Block, BlockHeader, ClusterId, Config, Core, Digest, Executed, Input, Limits, NodeIndex,
-    NullSigner, Ordering, Output, Pace, RestoreError, Roster, Timestamp,
-};
+use dctrl_consensus::{BlockHeader, RestoreError, Timestamp};
 
-/// What is on the disk.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Disk {
-    pub(crate) records: Vec<Vec<u8>>,
-    /// How many of the records survive a crash.
-    pub(crate) synced: usize,
-    pub(crate) executed: Executed,
-    pub(crate) state: Digest,
-}
+use crate::app::App;
+use crate::clock::Clock;
+use crate::disk::{Disk, Fate};
+use crate::engine::{Effect, Engine, Seat, Setting, Stimulus};
+use crate::marks::Marks;
+use crate::prng::Prng;
+
+/// The first byte of a frame that holds a record of the core.
+const RECORD: u8 = b'r';
+/// The first byte of a frame that holds what execution has reached.
+const REACHED: u8 = b'x';
 
 /// A process, up or down.
 pub(crate) struct Node {
-    pub(crate) config: Config,
-    pub(crate) core: Option<Core>,
-    pub(crate) disk: Disk,
-    /// The one wake that counts.
+    pub(crate) seat: Seat,
+    clock: Clock,
+    engine: Option<Engine>,
+    disk: Disk,
+    pub(crate) app: App,
+    /// The number of the last record in the log.
+    pub(crate) records: u64,
+    /// The one wake that counts, in the world's time.
     pub(crate) wake_at: Option<u64>,
-    /// How often the process was started: messages of the past die with it.
+    /// How often the process was started: its wakes and syncs die with it.
     pub(crate) incarnation: u64,
     /// Certified up to here, as far as this process has put out.
     pub(crate) final_index: u64,
+    /// Whether it will never run again.
+    pub(crate) gone: bool,
 }
 
-/// The clock of the simulation begins at a real date, so that times look real.
-pub(crate) fn at(now: u64) -> Timestamp {
-    Timestamp(1_700_000_000_000_000_000 + now)
+/// What is on a disk.
+pub(crate) struct Recovered {
+    pub(crate) records: Vec<Vec<u8>>,
+    pub(crate) app: App,
 }
 
 impl Node {
-    pub(crate) fn new(roster: &Roster, me: usize) -> Self {
-        let index = NodeIndex(u16::try_from(me).unwrap_or(0));
-        let config = Config {
-            cluster: ClusterId(sha256(b"dctrl-sim\0", &[])),
-            roster: roster.clone(),
-            me: index,
-            coin_seed: [index.0.to_be_bytes()[1]; 32],
-            limits: Limits::STANDARD,
-            pace: Pace::default(),
-            ordering: Ordering::default(),
-        };
-        let core = Some(Core::new(config.clone(), signer(&config)));
+    /// A process that was never started.
+    pub(crate) fn new(seat: Seat, clock: Clock) -> Self {
         Self {
-            config,
-            core,
+            seat,
+            clock,
+            engine: None,
             disk: Disk::default(),
+            app: App::default(),
+            records: 0,
             wake_at: None,
             incarnation: 0,
             final_index: 0,
+            gone: false,
         }
     }
 
-    pub(crate) fn step(&mut self, now: u64, input: Input) -> Vec<Output> {
-        self.core
-            .as_mut()
-            .map(|core| core.step(at(now), input))
-            .unwrap_or_default()
+    pub(crate) fn is_up(&self) -> bool {
+        self.engine.is_some()
     }
 
-    pub(crate) fn crash(&mut self) {
-        self.core = None;
+    pub(crate) fn engine(&self) -> Option<&Engine> {
+        self.engine.as_ref()
+    }
+
+    pub(crate) fn date(&self, now: u64) -> Timestamp {
+        self.clock.read(now)
+    }
+
+    /// The world's time at which this node's clock shows the date.
+    pub(crate) fn shows_at(&self, date: Timestamp, now: u64) -> Option<u64> {
+        self.clock.shows_at(date, now)
+    }
+
+    /// The first start.
+    pub(crate) fn start(&mut self, setting: &Setting) {
+        self.engine = Some(Engine::new(setting, self.seat));
+    }
+
+    pub(crate) fn step(&mut self, now: u64, stimulus: Stimulus) -> Vec<Effect> {
+        let date = self.date(now);
+        let engine = self.engine.as_mut();
+        engine.map(|engine| engine.step(date, stimulus)).unwrap_or_default()
+    }
+
+    pub(crate) fn record(&mut self, number: u64, bytes: &[u8]) {
+        self.records = number;
+        self.disk.append(&[&[RECORD], bytes].concat());
+    }
+
+    /// What execution has reached goes into the log, behind all records so far.
+    pub(crate) fn reached(&mut self) {
+        let header = self.app.last_header.as_ref();
+        let header = header.map(BlockHeader::encode).unwrap_or_default();
+        self.disk.append(&[&[REACHED], &self.app.state.0[..], &header].concat());
+    }
+
+    /// The length of the log.
+    pub(crate) fn log_len(&self) -> usize {
+        self.disk.len()
+    }
+
+    pub(crate) fn synced(&mut self, through: usize) {
+        self.disk.sync(through);
+    }
+
+    pub(crate) fn crash(&mut self, fate: Fate, chance: &mut Prng, marks: &mut Marks) {
+        self.engine = None;
         self.wake_at = None;
         self.incarnation += 1;
-        self.disk.records.truncate(self.disk.synced);
+        self.disk.crash(fate, chance, marks);
     }
 
-    pub(crate) fn restart(&mut self, now: u64) -> Result<Vec<Output>, RestoreError> {
-        let records = self.disk.records.clone();
-        let executed = self.disk.executed.clone();
-        let (core, outputs) = Core::restore(
-            self.config.clone(),
-            signer(&self.config),
-            records,
-            executed,
-            at(now),
-        )?;
-        self.core = Some(core);
-        Ok(outputs)
+    /// What the disk holds.
+    pub(crate) fn recover(&self) -> Recovered {
+        let (mut records, mut app) = (Vec::new(), App::default());
+        for frame in self.disk.frames() {
+            match frame.split_first() {
+                Some((&RECORD, record)) => records.push(record.to_vec()),
+                Some((&REACHED, reached)) => {
+                    let (state, header) = reached.split_at(32);
+                    app.state.0.copy_from_slice(state);
+                    app.last_header = BlockHeader::decode(header).ok();
+                }
+                _ => {}
+            }
+        }
+        Recovered { records, app }
     }
 
-    /// Executes a block and syncs the result with all records so far.
-    pub(crate) fn execute(&mut self, block: &Block) -> (Input, BlockHeader) {
-        let state_digest = sha256(
-            b"dctrl-sim-state\0",
-            &[&self.disk.state.0, &digest_of(block).0],
-        );
-        let previous = self
-            .disk
-            .executed
-            .last_header
-            .as_ref()
-            .map_or(Digest::ZERO, BlockHeader::hash);
-        let header = block.header(
-            &self.config.cluster,
-            &self.config.roster,
-            previous,
-            state_digest,
-            Digest::ZERO,
-            Digest::ZERO,
-        );
-        self.disk.state = state_digest;
-        self.disk.executed = Executed {
-            index: block.index,
-            last_header: Some(header.clone()),
-        };
-        self.disk.synced = self.disk.records.len();
-        (
-            Input::Executed {
-                index: block.index,
-                state_digest,
-                outputs_root: Digest::ZERO,
-            },
-            header,
-        )
+    pub(crate) fn restart(
+        &mut self,
+        setting: &Setting,
+        now: u64,
+    ) -> Result<Vec<Effect>, RestoreError> {
+        let Recovered { records, app } = self.recover();
+        self.records = records.len() as u64;
+        self.app = app;
+        let (seat, header) = (self.seat, self.app.last_header.clone());
+        let (engine, effects) = Engine::restore(setting, seat, records, header, self.date(now))?;
+        self.engine = Some(engine);
+        Ok(effects)
     }
-}
-
-/// Everything about a block that nodes must agree on.
-pub(crate) fn digest_of(block: &Block) -> Digest {
-    let mut bytes = Vec::new();
-    for number in [block.index, block.round, block.time.0] {
-        bytes.extend_from_slice(&number.to_be_bytes());
-    }
-    for transaction in &block.transactions {
-        bytes.extend_from_slice(&transaction.creator.0.to_be_bytes());
-        bytes.extend_from_slice(&transaction.time.0.to_be_bytes());
-    }
-    sha256(b"dctrl-sim-block\0", &[&bytes, &block.payload_root.0])
-}
-
-fn signer(config: &Config) -> Box<NullSigner> {
-    Box::new(NullSigner(config.roster.members[config.me.position()].key))
-}
-
-/// The payload of one simulated transaction.
-pub(crate) fn transaction(number: usize) -> Bytes {
-    Bytes::from(format!("transaction {number}"))
 }

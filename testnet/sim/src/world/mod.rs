@@ -1,251 +1,199 @@
-//! Virtual time, the network between the nodes, and the checks.
+//! One federation under one seed: virtual time, processes, network, checks.
 //!
-//! Two copies of the twin node run with one key; each talks to one half of the
-//! others and is shown nothing that the other copy made. Neither counts as honest.
+//! Three phases: *safety*, while faults strike, in which nothing wrong may
+//! ever be agreed on; *liveness*, after the network is healed and the fallen
+//! are back, in which all sound nodes must come to have all that was submitted
+//! to them, and then rest; *replay*, in which every node's disk must lead to
+//! the same once more.
 
-mod checks;
+mod agenda;
+mod drive;
+mod failures;
 mod network;
-mod perform;
+mod phases;
+mod stage;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use bytes::Bytes;
-use dctrl_consensus::crypto::{Ed25519Signer, Signer, sha256};
-use dctrl_consensus::message::{Known, Message};
-use dctrl_consensus::{Digest, Input, NodeIndex, Roster, RosterMember};
+use dctrl_consensus::Digest;
 
-use crate::node::{Node, transaction};
+use crate::actors::Actor;
+use crate::checks::{Bounds, Finality, Forks, Order};
+use crate::engine::{Seat, Setting};
+use crate::marks::{Mark, Marks};
+use crate::node::Node;
 use crate::prng::Prng;
 use crate::report::Report;
-use crate::scenario::{MILLISECOND, SECOND, Scenario};
+use crate::scenario::{Part, Scenario, Theme};
+use crate::trace::Trace;
+use agenda::{Agenda, Happening};
+use network::Network;
 
-/// Steps of one run at most: the bound of the simulator's own loop.
-const STEPS_MAX: u64 = 3_000_000;
-
-#[derive(Debug)]
-enum Happening {
-    Deliver {
-        from: usize,
-        to: usize,
-        incarnation: u64,
-        bytes: Bytes,
-    },
-    Wake {
-        node: usize,
-        incarnation: u64,
-    },
-    Synced {
-        node: usize,
-        incarnation: u64,
-        through: usize,
-    },
-    Submit {
-        node: usize,
-        number: usize,
-    },
-    Crash {
-        node: usize,
-    },
-    Restart {
-        node: usize,
-    },
+/// An action that a user waits for.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    seat: Seat,
+    number: u32,
+    attempt: u32,
 }
 
 /// One federation under one seed.
 pub(crate) struct World {
     scenario: Scenario,
+    setting: Setting,
     chance: Prng,
     now: u64,
-    queue: BTreeMap<(u64, u64), Happening>,
-    queued: u64,
-    /// The roster's nodes, and behind them the copy of the twin, if any.
+    agenda: Agenda,
+    network: Network,
     nodes: Vec<Node>,
-    /// The order that the first node to get there has found.
-    agreed: Vec<Digest>,
-    /// Per process, which transactions it has executed.
-    ordered: Vec<BTreeSet<Bytes>>,
-    /// Transactions of honest nodes' users, by node.
-    submitted: Vec<BTreeSet<usize>>,
-    trace: Digest,
-    report: Report,
+    liars: BTreeMap<Seat, Box<dyn Actor>>,
+    /// What users of sound nodes submitted and have not seen final.
+    waiting: Vec<Waiting>,
+    order: Order,
+    finality: Finality,
+    forks: Forks,
+    bounds: Bounds,
+    /// The highest round of any honest node when the network was healed.
+    healed_round: u64,
+    marks: Marks,
+    trace: Trace,
+    violations: Vec<String>,
 }
 
 impl World {
     pub(crate) fn new(seed: u64, nodes: usize) -> Self {
         let scenario = Scenario::of(seed, nodes);
-        let roster = roster(nodes);
-        let mut processes: Vec<Node> = (0..nodes).map(|me| Node::new(&roster, me)).collect();
-        processes.extend(scenario.twin.map(|twin| Node::new(&roster, twin)));
-        let count = processes.len();
-        let report = Report::new(seed, nodes);
+        let setting = Setting::new(nodes, scenario.real_signatures);
+        let clocks = scenario.cast.clocks.iter().enumerate();
         let mut world = Self {
+            nodes: clocks.map(|(seat, clock)| Node::new(seat, *clock)).collect(),
+            setting,
             chance: Prng::new(!seed),
             now: 0,
-            queue: BTreeMap::new(),
-            queued: 0,
-            nodes: processes,
-            agreed: Vec::new(),
-            ordered: vec![BTreeSet::new(); count],
-            submitted: vec![BTreeSet::new(); nodes],
-            trace: Digest::ZERO,
-            report,
+            agenda: Agenda::default(),
+            network: Network::new(nodes),
+            liars: BTreeMap::new(),
+            waiting: Vec::new(),
+            order: Order::new(nodes),
+            finality: Finality::default(),
+            forks: Forks::default(),
+            bounds: Bounds::default(),
+            healed_round: 0,
+            marks: Marks::default(),
+            trace: Trace::default(),
+            violations: Vec::new(),
             scenario,
         };
         world.plan();
         world
     }
 
+    /// Puts all that the scenario says into the agenda, and starts everyone.
     fn plan(&mut self) {
-        for node in 0..self.nodes.len() {
-            self.at(
-                0,
-                Happening::Wake {
-                    node,
-                    incarnation: 0,
-                },
-            );
+        for (number, submission) in (0..).zip(self.scenario.submissions.clone()) {
+            let seat = submission.seat;
+            self.agenda.plan(submission.at, Happening::Submit { seat, number });
         }
-        for (number, (time, node)) in self.scenario.submissions.clone().into_iter().enumerate() {
-            self.at(time, Happening::Submit { node, number });
+        for failure in self.scenario.failures.crashes.clone() {
+            let (seat, fate) = (failure.seat, failure.fate);
+            let for_good = failure.back_at.is_none();
+            self.agenda.plan(failure.at, Happening::Crash { seat, fate, for_good });
+            if let Some(back_at) = failure.back_at {
+                self.agenda.plan(back_at.max(failure.at + 1), Happening::Restart { seat });
+            }
         }
-        for crash in self.scenario.crashes.clone() {
-            self.at(crash.at, Happening::Crash { node: crash.node });
-            self.at(crash.back_at, Happening::Restart { node: crash.node });
+        if let (Theme::QuorumLost, Some(first)) =
+            (self.scenario.theme, self.scenario.failures.crashes.first())
+        {
+            self.agenda.plan(first.at + crate::scenario::SECOND, Happening::QuorumLost);
+        }
+        self.agenda.plan(self.scenario.heal_at, Happening::Heal);
+        self.mark_scenario();
+        for seat in 0..self.scenario.nodes {
+            match self.scenario.cast.parts[seat] {
+                Part::Liar(lie) => self.enter(seat, lie),
+                _ => self.start(seat),
+            }
         }
     }
 
-    /// The twin does not ask whether its key is in use: each copy believes a
-    /// made-up answer of every other node.
-    fn blind_the_twin(&mut self) {
-        let Some(twin) = self.scenario.twin else {
-            return;
-        };
-        for copy in [twin, self.scenario.nodes] {
-            for peer in self.honest() {
-                let counts = vec![0; self.scenario.nodes];
-                let known = Message::Known(Known {
-                    counts,
-                    ..Known::default()
+    fn mark_scenario(&mut self) {
+        use crate::clock::Clock;
+        if self.scenario.real_signatures {
+            self.marks.hit(Mark::RealSignatures);
+        }
+        if self.scenario.failures.power_cut.is_some() {
+            self.marks.hit(Mark::PowerCut);
+        }
+        let cast = &self.scenario.cast;
+        for (part, clock) in cast.parts.iter().zip(&cast.clocks) {
+            if *part == Part::BadClock {
+                self.marks.hit(match clock {
+                    Clock::Off(_) => Mark::ClockSkewed,
+                    Clock::SetBack { .. } => Mark::ClockSetBack,
+                    Clock::Frozen { .. } => Mark::ClockFrozen,
                 });
-                let from = self.nodes[peer].config.me;
-                self.step(
-                    copy,
-                    Input::Receive {
-                        from,
-                        message: known.assume_verified(),
-                    },
-                );
             }
         }
     }
 
-    /// Runs until all is well and quiet, or until the patience is at its end.
-    pub(crate) fn run(mut self) -> Report {
-        let patience = self.scenario.heal_at + 60 * SECOND;
-        let mut steps = 0;
-        self.blind_the_twin();
-        while let Some(((time, _), happening)) = self.queue.pop_first() {
-            steps += 1;
-            self.now = time;
-            self.happen(happening);
-            let healed = self.now >= self.scenario.heal_at;
-            if !self.report.violations.is_empty() || (healed && steps % 64 == 0 && self.settled()) {
-                break;
-            }
-            if self.now > patience || steps > STEPS_MAX {
-                self.violation(format!(
-                    "not settled after {} ms: {}",
-                    self.now / MILLISECOND,
-                    self.progress()
-                ));
-            }
+    /// Runs all phases and tells what was found.
+    pub(crate) fn run(mut self, seed: u64) -> Report {
+        self.run_phases();
+        Report {
+            seed,
+            nodes: self.scenario.nodes,
+            violations: self.violations,
+            simulated_ns: self.now,
+            submitted: self.scenario.submissions.len() as u64,
+            actions: self.order.actions(),
+            blocks: self.order.len(),
+            marks: self.marks,
+            digest: self.trace.finish(),
         }
-        if self.report.violations.is_empty() {
-            self.check_quiet();
-        }
-        self.report.simulated_ns = self.now;
-        self.report.blocks = self.agreed.len() as u64;
-        self.report.digest = self.trace;
-        self.report
-    }
-
-    fn honest(&self) -> impl Iterator<Item = usize> + use<> {
-        let twin = self.scenario.twin;
-        (0..self.scenario.nodes).filter(move |node| Some(*node) != twin)
-    }
-
-    fn at(&mut self, time: u64, happening: Happening) {
-        self.queued += 1;
-        self.queue
-            .insert((time.max(self.now), self.queued), happening);
-    }
-
-    fn note(&mut self, kind: u8, parts: &[&[u8]]) {
-        let now = self.now.to_be_bytes();
-        let mut all: Vec<&[u8]> = vec![&self.trace.0, &now];
-        let kind = [kind];
-        all.push(&kind);
-        all.extend_from_slice(parts);
-        self.trace = sha256(b"dctrl-sim-trace\0", &all);
     }
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Deliver {
-                from,
-                to,
-                incarnation,
-                bytes,
-            } => self.deliver(from, to, incarnation, &bytes),
-            Happening::Wake { node, incarnation } => {
-                let due = self.nodes[node].wake_at.is_none_or(|time| time <= self.now);
-                if self.nodes[node].incarnation == incarnation && due {
-                    self.step(node, Input::Wake);
-                }
+            Happening::Deliver { from, to, parcel } => {
+                self.note_delivery(from, to, &parcel);
+                self.deliver(from, to, &parcel);
             }
-            Happening::Synced {
-                node,
-                incarnation,
-                through,
-            } => {
-                if self.nodes[node].incarnation == incarnation {
-                    self.nodes[node].disk.synced = self.nodes[node].disk.synced.max(through);
-                    self.step(
-                        node,
-                        Input::Persisted {
-                            through: through as u64,
-                        },
-                    );
-                }
+            Happening::Depart { from, to, parcel } => self.transmit(from, to, &parcel),
+            Happening::Wake { seat, incarnation } => self.wake(seat, incarnation),
+            Happening::Synced { seat, incarnation, through, record } => {
+                self.synced(seat, incarnation, through, record);
             }
-            Happening::Submit { node, number } => {
-                self.report.actions += 1;
-                self.submitted[node].insert(number);
-                self.step(node, Input::Submit(transaction(number)));
-            }
-            Happening::Crash { node } => {
-                if self.nodes[node].core.is_some() {
-                    self.report.faults.crashes += 1;
-                    self.note(1, &[&node.to_be_bytes()]);
-                    self.nodes[node].crash();
-                }
-            }
-            Happening::Restart { node } => self.restart(node),
+            Happening::Submit { seat, number } => self.submit(seat, number, 0),
+            Happening::Crash { seat, fate, for_good } => self.crash(seat, fate, for_good),
+            Happening::Restart { seat } => self.restart(seat),
+            Happening::QuorumLost => self.quorum_lost(),
+            Happening::Heal => self.heal(),
         }
     }
-}
 
-fn roster(nodes: usize) -> Roster {
-    let member = |index: usize| {
-        let seed = [u8::try_from(index + 1).unwrap_or(0); 32];
-        let name = NodeIndex(u16::try_from(index).unwrap_or(0)).to_string();
-        RosterMember {
-            name,
-            key: Ed25519Signer::from_seed(&seed).public_key(),
+    /// Seats that follow the rules, whatever befalls them.
+    fn honest(&self) -> impl Iterator<Item = Seat> + use<'_> {
+        (0..self.scenario.nodes).filter(|seat| self.scenario.cast.honest(*seat))
+    }
+
+    /// Seats that must come right in the end.
+    fn sound(&self) -> impl Iterator<Item = Seat> + use<'_> {
+        (0..self.scenario.nodes).filter(|seat| self.scenario.cast.sound(*seat))
+    }
+
+    fn violation(&mut self, what: String) {
+        self.trace.note(&[9, self.now], what.as_bytes());
+        self.violations.push(what);
+    }
+
+    fn check(&mut self, result: Result<(), String>) {
+        if let Err(what) = result {
+            self.violation(what);
         }
-    };
-    let Ok(roster) = Roster::new(0, (0..nodes).map(member).collect()) else {
-        unreachable!("keys made from distinct seeds are acceptable and distinct")
-    };
-    roster
+    }
+
+    fn note_digest(&mut self, kind: u64, seat: Seat, digest: Digest) {
+        self.trace.note(&[kind, self.now, seat as u64], &digest.0);
+    }
 }

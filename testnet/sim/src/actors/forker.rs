@@ -1,0 +1,93 @@
+//! Two histories under one key: two real cores, each of which talks to one
+//! part of the others and is shown nothing that the other one made.
+
+use bytes::Bytes;
+use dctrl_consensus::Message;
+
+use super::puppet::Puppet;
+use super::{Actor, Stage};
+use crate::clock;
+use crate::engine::{Seat, Stimulus, index};
+use crate::marks::Mark;
+
+/// A key in use twice.
+pub(crate) struct Forker {
+    copies: [Puppet; 2],
+    /// Which copies a seat hears and is heard by: the first, the second, both.
+    audience: Vec<[bool; 2]>,
+}
+
+impl Forker {
+    pub(crate) fn new(stage: &mut Stage<'_>) -> Self {
+        let puppet = || Puppet::new(stage.setting, stage.me);
+        let copies = [puppet(), puppet()];
+        let seats = stage.setting.roster.len();
+        let audience = (0..seats).map(|_| match stage.chance.below(7) {
+            0..3 => [true, false],
+            3..6 => [false, true],
+            _ => [true, true],
+        });
+        let audience = audience.collect();
+        Self { copies, audience }
+    }
+
+    fn step(&mut self, copy: usize, stimulus: Stimulus, stage: &mut Stage<'_>) {
+        let now = clock::right(stage.now);
+        for (to, bytes) in self.copies[copy].step(stage.setting, now, stimulus) {
+            let to: Vec<Seat> = to.map_or_else(|| stage.others().collect(), |one| vec![one]);
+            for to in to.into_iter().filter(|to| self.audience[*to][copy]) {
+                stage.lied(Mark::Forked);
+                stage.send(to, bytes.clone(), 0);
+            }
+        }
+        if let Some(wake_at) = self.copies[copy].wake_at {
+            stage.wake_at(stage.now + wake_at.since(now));
+        }
+    }
+
+    /// The copies do not care whether their key is in use.
+    fn blinded(mut message: Message, stage: &Stage<'_>) -> Message {
+        match &mut message {
+            Message::Events(events) => {
+                events.retain(|event| event.header().creator != index(stage.me));
+            }
+            Message::Known(known) => {
+                known.counts.get_mut(stage.me).into_iter().for_each(|count| *count = 0);
+            }
+            Message::Request(_) | Message::Signatures(_) | Message::Evidence(_) => {}
+        }
+        message
+    }
+}
+
+impl Actor for Forker {
+    fn start(&mut self, stage: &mut Stage<'_>) {
+        for copy in 0..2 {
+            self.step(copy, Stimulus::Wake, stage);
+        }
+    }
+
+    fn hear(&mut self, from: Seat, message: Message, stage: &mut Stage<'_>) {
+        let message = Self::blinded(message, stage);
+        for copy in 0..2 {
+            if self.audience[from][copy] {
+                let message = message.clone();
+                self.step(copy, Stimulus::Hear { from, message }, stage);
+            }
+        }
+    }
+
+    fn wake(&mut self, stage: &mut Stage<'_>) {
+        for copy in 0..2 {
+            let wake_at = self.copies[copy].wake_at;
+            if wake_at.is_some_and(|at| at <= clock::right(stage.now)) {
+                self.step(copy, Stimulus::Wake, stage);
+            }
+        }
+    }
+
+    fn submit(&mut self, transaction: Bytes, stage: &mut Stage<'_>) {
+        let copy = usize::from(stage.chance(500));
+        self.step(copy, Stimulus::Submit(transaction), stage);
+    }
+}

@@ -1,0 +1,65 @@
+//! A real core in a liar's hands: its disk never fails and answers at once.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use dctrl_consensus::Timestamp;
+
+use crate::app::App;
+use crate::engine::{Effect, Engine, Seat, Setting, Stimulus};
+
+/// A core with all that it needs to run.
+pub(crate) struct Puppet {
+    engine: Engine,
+    app: App,
+    pub(crate) wake_at: Option<Timestamp>,
+}
+
+impl Puppet {
+    pub(crate) fn new(setting: &Setting, seat: Seat) -> Self {
+        Self {
+            engine: Engine::new(setting, seat),
+            app: App::default(),
+            wake_at: None,
+        }
+    }
+
+    /// Performs all that follows from the stimulus, and returns what the core
+    /// would send: to one seat or to all.
+    pub(crate) fn step(
+        &mut self,
+        setting: &Setting,
+        now: Timestamp,
+        stimulus: Stimulus,
+    ) -> Vec<(Option<Seat>, Bytes)> {
+        let mut sent = Vec::new();
+        let mut next = VecDeque::from([stimulus]);
+        while let Some(stimulus) = next.pop_front() {
+            if matches!(stimulus, Stimulus::Wake) {
+                self.wake_at = None;
+            }
+            let mut recorded = None;
+            for effect in self.engine.step(now, stimulus) {
+                match effect {
+                    Effect::Record { number, .. } => recorded = Some(number),
+                    Effect::Send { to, bytes } => sent.push((to, bytes)),
+                    Effect::Execute(block) => {
+                        self.app.execute(setting, &block);
+                        next.push_back(Stimulus::Executed {
+                            index: block.index,
+                            state: self.app.state,
+                        });
+                    }
+                    Effect::WakeAt(time) => self.wake_at = Some(time),
+                    Effect::Final(_)
+                    | Effect::ForkProven(_)
+                    | Effect::Diverged(_)
+                    | Effect::Amnesia(_)
+                    | Effect::Refused(_) => {}
+                }
+            }
+            next.extend(recorded.map(Stimulus::Persisted));
+        }
+        sent
+    }
+}

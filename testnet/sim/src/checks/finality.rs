@@ -1,0 +1,48 @@
+//! FINAL is the only acknowledgement: what it covered once, it covers for ever.
+
+use dctrl_consensus::{Certificate, Digest};
+
+use crate::engine::{Seat, Setting};
+
+/// The certificates that honest nodes put out.
+#[derive(Debug, Default)]
+pub(crate) struct Finality {
+    headers: Vec<Digest>,
+}
+
+impl Finality {
+    /// The last block that some honest node held to be final.
+    pub(crate) fn last(&self) -> u64 {
+        self.headers.len() as u64
+    }
+
+    /// The header that was certified under this index.
+    pub(crate) fn header(&self, index: u64) -> Option<Digest> {
+        let place = usize::try_from(index.checked_sub(1)?).ok()?;
+        self.headers.get(place).copied()
+    }
+
+    /// A node put out a certificate.
+    pub(crate) fn certified(
+        &mut self,
+        setting: &Setting,
+        seat: Seat,
+        certificate: &Certificate,
+    ) -> Result<(), String> {
+        let (index, hash) = (certificate.header.index, certificate.header.hash());
+        if !setting.proves(certificate) {
+            return Err(format!("the certificate of block {index} at {seat} proves nothing"));
+        }
+        match self.header(index) {
+            Some(before) if before != hash => {
+                Err(format!("two headers are certified for block {index}"))
+            }
+            Some(_) => Ok(()),
+            None if index == self.last() + 1 => {
+                self.headers.push(hash);
+                Ok(())
+            }
+            None => Err(format!("node {seat} has block {index} final behind {}", self.last())),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What must hold, each checker in a file of its own, watching the whole
+//! federation while it runs.
+
+mod bounds;
+mod finality;
+mod forks;
+mod order;
+
+pub(crate) use bounds::Bounds;
+pub(crate) use finality::Finality;
+pub(crate) use forks::Forks;
+pub(crate) use order::{Order, Ordered};

@@ -1,0 +1,174 @@
+//! Same order and same state at all nodes, nothing ordered twice, and times
+//! that lie where honest clocks were.
+
+use std::collections::BTreeMap;
+
+use dctrl_consensus::{Block, BlockHeader, Digest, Timestamp};
+
+use crate::app::Action;
+use crate::clock::{HONEST_OFFSET_MAX, right};
+use crate::engine::Seat;
+
+/// A block as the first node to execute it did.
+#[derive(Debug)]
+struct Agreed {
+    header: BlockHeader,
+    hash: Digest,
+    actions: Vec<Action>,
+}
+
+/// What is known about a submitted action.
+#[derive(Debug, Clone, Copy)]
+struct Submitted {
+    /// `None` for a liar's: it may order it as often as it likes.
+    seat: Option<Seat>,
+    at: u64,
+}
+
+/// Something that a node executed.
+pub(crate) struct Ordered<'a> {
+    pub(crate) seat: Seat,
+    pub(crate) now: u64,
+    pub(crate) block: &'a Block,
+    pub(crate) header: &'a BlockHeader,
+}
+
+/// The order that all honest nodes must arrive at.
+#[derive(Debug, Default)]
+pub(crate) struct Order {
+    agreed: Vec<Agreed>,
+    /// By seat, the hashes of the headers executed and not lost again.
+    chains: Vec<Vec<Digest>>,
+    submitted: BTreeMap<Action, Submitted>,
+    /// The block of each ordered action.
+    blocks: BTreeMap<Action, u64>,
+}
+
+impl Order {
+    pub(crate) fn new(seats: usize) -> Self {
+        Self { chains: vec![Vec::new(); seats], ..Self::default() }
+    }
+
+    /// Blocks that some node executed.
+    pub(crate) fn len(&self) -> u64 {
+        self.agreed.len() as u64
+    }
+
+    /// Actions that some node executed.
+    pub(crate) fn actions(&self) -> u64 {
+        self.blocks.len() as u64
+    }
+
+    pub(crate) fn submitted(&mut self, action: Action, seat: Option<Seat>, at: u64) {
+        self.submitted.insert(action, Submitted { seat, at });
+    }
+
+    /// The block in which this action, in any attempt, was ordered.
+    pub(crate) fn block_of(&self, number: u32) -> Option<u64> {
+        let attempts = Action { number, attempt: 0 }..=Action { number, attempt: u32::MAX };
+        self.blocks.range(attempts).next().map(|(_, index)| *index)
+    }
+
+    /// The round or layer of a block.
+    pub(crate) fn round(&self, index: u64) -> Option<u64> {
+        let place = usize::try_from(index.checked_sub(1)?).ok()?;
+        self.agreed.get(place).map(|agreed| agreed.header.round)
+    }
+
+    /// The hash of the header that the node arrived at.
+    pub(crate) fn hash(&self, seat: Seat, index: u64) -> Option<Digest> {
+        let place = usize::try_from(index.checked_sub(1)?).ok()?;
+        self.chains[seat].get(place).copied()
+    }
+
+    /// A node came back, and its disk says that it executed this much.
+    pub(crate) fn restarted(&mut self, seat: Seat, executed: u64) {
+        self.chains[seat].truncate(usize::try_from(executed).unwrap_or(usize::MAX));
+    }
+
+    /// A node executed a block.
+    pub(crate) fn executed_block(&mut self, it: &Ordered<'_>) -> Result<(), String> {
+        let (seat, index) = (it.seat, it.block.index);
+        let place = self.chains[seat].len();
+        if index != place as u64 + 1 {
+            return Err(format!("node {seat} executed block {index} behind {place}"));
+        }
+        let hash = it.header.hash();
+        if let Some(agreed) = self.agreed.get(place)
+            && agreed.hash != hash
+        {
+            if let Some(holder) = self.holder(place) {
+                let what = difference(&agreed.header, it.header);
+                return Err(format!("nodes {seat} and {holder} have another {what} in {index}"));
+            }
+            // All who executed it have lost it with their disks before anyone
+            // could see that they had.
+            self.forget_from(place);
+        }
+        self.chains[seat].push(hash);
+        if self.agreed.len() == place {
+            self.first(it, hash)?;
+        }
+        Ok(())
+    }
+
+    /// A node that still holds the block that was agreed on at this place.
+    fn holder(&self, place: usize) -> Option<Seat> {
+        let hash = self.agreed.get(place)?.hash;
+        self.chains.iter().position(|chain| chain.get(place) == Some(&hash))
+    }
+
+    fn forget_from(&mut self, place: usize) {
+        for agreed in self.agreed.drain(place..) {
+            for action in agreed.actions {
+                self.blocks.remove(&action);
+            }
+        }
+    }
+
+    fn first(&mut self, it: &Ordered<'_>, hash: Digest) -> Result<(), String> {
+        let index = it.block.index;
+        let mut actions = Vec::new();
+        for transaction in &it.block.transactions {
+            let Some(action) = Action::decode(&transaction.bytes) else {
+                continue;
+            };
+            let Some(submitted) = self.submitted.get(&action) else {
+                return Err(format!("block {index} holds {action:?}, which nobody submitted"));
+            };
+            if submitted.seat != Some(transaction.creator.position()) {
+                continue;
+            }
+            check_time(transaction.time, submitted.at, it.now)
+                .map_err(|error| format!("{action:?} in block {index}: {error}"))?;
+            if let Some(before) = self.blocks.insert(action, index) {
+                return Err(format!("{action:?} is in block {before} and in block {index}"));
+            }
+            actions.push(action);
+        }
+        self.agreed.push(Agreed { header: it.header.clone(), hash, actions });
+        Ok(())
+    }
+}
+
+/// An action's time lies between the clocks of honest nodes when it was
+/// submitted and those when it was first executed.
+fn check_time(time: Timestamp, submitted_at: u64, now: u64) -> Result<(), String> {
+    let earliest = right(submitted_at).0.saturating_add_signed(-HONEST_OFFSET_MAX);
+    let latest = right(now).0.saturating_add_signed(HONEST_OFFSET_MAX);
+    if (earliest..=latest).contains(&time.0) {
+        return Ok(());
+    }
+    let off = i128::from(time.0) - i128::from(right(submitted_at).0);
+    Err(format!("its time is {} ms from when it was submitted", off / 1_000_000))
+}
+
+fn difference(a: &BlockHeader, b: &BlockHeader) -> &'static str {
+    if a.payload_root != b.payload_root {
+        "order"
+    } else if a.round != b.round || a.time != b.time {
+        "round or time"
+    } else {
+        "state"
+    }
+}

@@ -1,0 +1,84 @@
+//! Who sits where: honest nodes, honest ones with a bad clock or disk, and liars.
+
+use super::{MILLISECOND, SECOND, pick};
+use crate::actors::Lie;
+use crate::clock::{Clock, HONEST_OFFSET_MAX};
+use crate::engine::Seat;
+use crate::prng::Prng;
+
+const YEAR: u64 = 365 * 86_400 * SECOND;
+
+/// What one seat does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Follows the rules, with a clock within the honest range.
+    Sound,
+    /// Follows the rules, with a clock that is wrong. Counts among the faulty.
+    BadClock,
+    /// Follows the rules, but its disk will be lost or exchanged. Counts among
+    /// the faulty.
+    BadDisk,
+    /// Follows the rules, and falls for good. Counts among the faulty.
+    Mortal,
+    /// Lies.
+    Liar(Lie),
+}
+
+/// All seats of one run.
+#[derive(Debug, Clone)]
+pub(crate) struct Cast {
+    pub(crate) parts: Vec<Part>,
+    pub(crate) clocks: Vec<Clock>,
+}
+
+impl Cast {
+    /// Gives up to `faulty` seats, which are f at most, a part that is not sound.
+    pub(crate) fn of(chance: &mut Prng, nodes: usize, faulty: usize) -> Self {
+        let mut parts = vec![Part::Sound; nodes];
+        for _ in 0..faulty {
+            let seat = pick(chance, nodes);
+            if chance.chance(850) && parts[seat] == Part::Sound {
+                parts[seat] = match chance.below(100) {
+                    0..65 => Part::Liar(Lie::any(chance)),
+                    65..78 => Part::BadClock,
+                    78..92 => Part::BadDisk,
+                    _ => Part::Mortal,
+                };
+            }
+        }
+        let clocks = parts.iter().map(|part| match part {
+            Part::BadClock => bad_clock(chance),
+            _ => sound_clock(chance),
+        });
+        let clocks = clocks.collect();
+        Self { parts, clocks }
+    }
+
+    /// Whether the seat follows the rules, whatever its clock and disk do.
+    pub(crate) fn honest(&self, seat: Seat) -> bool {
+        !matches!(self.parts[seat], Part::Liar(_))
+    }
+
+    /// Whether the seat must come right in the end.
+    pub(crate) fn sound(&self, seat: Seat) -> bool {
+        self.parts[seat] == Part::Sound
+    }
+}
+
+fn sound_clock(chance: &mut Prng) -> Clock {
+    let most = if chance.chance(500) { 0 } else { HONEST_OFFSET_MAX };
+    let off = chance.between(0, 2 * most.unsigned_abs());
+    Clock::Off(off.cast_signed() - most)
+}
+
+fn bad_clock(chance: &mut Prng) -> Clock {
+    let far = if chance.chance(500) { 10 * YEAR } else { 60 * SECOND };
+    let by = chance.between(5 * SECOND, far);
+    let at = chance.between(50 * MILLISECOND, SECOND);
+    match chance.below(4) {
+        0 => Clock::Off(by.cast_signed()),
+        1 => Clock::Off(-by.cast_signed()),
+        2 => Clock::SetBack { at, by },
+        _ => Clock::Frozen { at },
+    }
+}

@@ -1,0 +1,92 @@
+//! What one seed stands for: links, faults, liars, load. All is decided before
+//! the run begins; the run's own chance only scatters it. Times in nanoseconds.
+
+mod cast;
+mod failures;
+mod links;
+mod load;
+
+pub(crate) use cast::{Cast, Part};
+pub(crate) use failures::Failures;
+pub(crate) use links::{CutKind, Links};
+pub(crate) use load::Submission;
+
+use crate::engine::Seat;
+use crate::prng::Prng;
+
+pub(crate) const MILLISECOND: u64 = 1_000_000;
+pub(crate) const SECOND: u64 = 1_000 * MILLISECOND;
+const HOUR: u64 = 3_600 * SECOND;
+
+/// What a run is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Theme {
+    /// Nothing goes wrong.
+    Calm,
+    /// Network, disks, processes, clocks and liars go wrong together.
+    Storm,
+    /// So many nodes are down for an hour that nothing can be ordered.
+    QuorumLost,
+}
+
+/// Everything that the seed decides beforehand.
+#[derive(Debug, Clone)]
+pub(crate) struct Scenario {
+    pub(crate) nodes: usize,
+    pub(crate) theme: Theme,
+    pub(crate) real_signatures: bool,
+    pub(crate) links: Links,
+    /// The longest sync of a disk.
+    pub(crate) sync_max: u64,
+    pub(crate) cast: Cast,
+    pub(crate) failures: Failures,
+    pub(crate) submissions: Vec<Submission>,
+    /// Faults of network and processes end here; from here on all must come
+    /// right, while liars go on lying.
+    pub(crate) heal_at: u64,
+}
+
+impl Scenario {
+    pub(crate) fn of(seed: u64, nodes: usize) -> Self {
+        let mut chance = Prng::new(seed ^ (nodes as u64) << 48);
+        let theme = match chance.below(1000) {
+            0..60 => Theme::Calm,
+            60..70 => Theme::QuorumLost,
+            _ => Theme::Storm,
+        };
+        let stormy = theme == Theme::Storm;
+        let real_signatures = chance.chance(10);
+        let busy_until = chance.between(300 * MILLISECOND, 1_200 * MILLISECOND);
+        let heal_at = if theme == Theme::QuorumLost { busy_until + HOUR } else { busy_until };
+        let faulty = if stormy { (nodes - 1) / 3 } else { 0 };
+        let cast = Cast::of(&mut chance, nodes, faulty);
+        let failures = match theme {
+            Theme::Calm => Failures::default(),
+            Theme::Storm => Failures::storm(&mut chance, &cast, heal_at),
+            Theme::QuorumLost => Failures::quorum_lost(&mut chance, nodes, busy_until, heal_at),
+        };
+        Self {
+            nodes,
+            theme,
+            real_signatures,
+            links: Links::of(&mut chance, nodes, stormy, heal_at),
+            sync_max: chance.between(MILLISECOND / 10, 6 * MILLISECOND),
+            submissions: load::submissions(&mut chance, &cast, busy_until, heal_at),
+            cast,
+            failures,
+            heal_at,
+        }
+    }
+}
+
+/// One of the seats.
+pub(crate) fn pick(chance: &mut Prng, seats: usize) -> Seat {
+    usize::try_from(chance.below(seats as u64)).unwrap_or(0)
+}
+
+/// A span of time within `0..end`, rarely longer than a third of it.
+fn span(chance: &mut Prng, end: u64) -> (u64, u64) {
+    let from = chance.below(end);
+    let longest = if chance.chance(200) { end } else { end / 3 };
+    (from, from.saturating_add(chance.between(1, longest)).min(end))
+}

@@ -1,0 +1,211 @@
+//! Driving the nodes that follow the rules: performing what their engines ask
+//! for, as a driver in production would.
+
+use std::rc::Rc;
+
+use dctrl_consensus::{Block, Certificate, Message, RefusalReason};
+
+use super::agenda::Happening;
+use super::network::Parcel;
+use super::{Waiting, World};
+use crate::app::Action;
+use crate::checks::Ordered;
+use crate::engine::{Effect, Seat, Stimulus, recorded_event};
+use crate::marks::Mark;
+use crate::scenario::MILLISECOND;
+
+impl World {
+    pub(super) fn start(&mut self, seat: Seat) {
+        self.nodes[seat].start(&self.setting);
+        self.drive(seat, Stimulus::Wake);
+    }
+
+    pub(super) fn submit(&mut self, seat: Seat, number: u32, attempt: u32) {
+        let action = Action { number, attempt };
+        let cast = &self.scenario.cast;
+        let honest = cast.honest(seat).then_some(seat);
+        self.order.submitted(action, honest, self.now);
+        if cast.sound(seat) && attempt == 0 {
+            self.waiting.push(Waiting { seat, number, attempt });
+        }
+        if honest.is_some() {
+            self.drive(seat, Stimulus::Submit(action.encode()));
+        } else {
+            self.act(seat, |actor, stage| actor.submit(action.encode(), stage));
+        }
+    }
+
+    pub(super) fn wake(&mut self, seat: Seat, incarnation: u64) {
+        if self.liars.contains_key(&seat) {
+            return self.act(seat, |actor, stage| actor.wake(stage));
+        }
+        let node = &self.nodes[seat];
+        let due = node.wake_at.is_some_and(|at| at <= self.now);
+        if due && node.incarnation == incarnation {
+            self.nodes[seat].wake_at = None;
+            self.drive(seat, Stimulus::Wake);
+        }
+    }
+
+    pub(super) fn synced(&mut self, seat: Seat, incarnation: u64, through: usize, record: u64) {
+        if self.nodes[seat].incarnation == incarnation {
+            self.nodes[seat].synced(through);
+            self.drive(seat, Stimulus::Persisted(record));
+        }
+    }
+
+    pub(super) fn deliver(&mut self, from: Seat, to: Seat, parcel: &Rc<Parcel>) {
+        let Some(message) = parcel.message.clone() else {
+            self.marks.hit(Mark::MalformedRefused);
+            return;
+        };
+        if self.liars.contains_key(&to) {
+            self.act(to, |actor, stage| actor.hear(from, message, stage));
+        } else {
+            self.drive(to, Stimulus::Hear { from, message });
+        }
+    }
+
+    /// Gives a node a stimulus, and does all that follows from it.
+    pub(super) fn drive(&mut self, seat: Seat, stimulus: Stimulus) {
+        let mut next = Some(stimulus);
+        while let Some(stimulus) = next {
+            let effects = self.nodes[seat].step(self.now, stimulus);
+            next = self.perform(seat, effects);
+        }
+    }
+
+    /// Performs what an engine wants, and returns its next stimulus if there
+    /// is one at once: a block that was executed.
+    pub(super) fn perform(&mut self, seat: Seat, effects: Vec<Effect>) -> Option<Stimulus> {
+        let before = self.nodes[seat].log_len();
+        let mut next = None;
+        for effect in effects {
+            match effect {
+                Effect::Record { number, bytes } => self.record(seat, number, &bytes),
+                Effect::Send { to, bytes } => {
+                    let parcel = self.pack(seat, &bytes);
+                    self.check_sent(seat, &parcel);
+                    match to {
+                        Some(to) => self.transmit(seat, to, &parcel),
+                        None => (0..self.scenario.nodes)
+                            .for_each(|to| self.transmit(seat, to, &parcel)),
+                    }
+                }
+                Effect::Execute(block) => next = Some(self.execute(seat, &block)),
+                Effect::Final(certificate) => self.certified(seat, &certificate),
+                Effect::ForkProven(liar) => self.fork_proven(seat, liar),
+                Effect::Diverged(index) => {
+                    self.violation(format!("honest node {seat} diverged at block {index}"));
+                }
+                Effect::Amnesia(seq) => self.forgotten(seat, seq),
+                Effect::Refused(reason) => self.refused(reason),
+                Effect::WakeAt(date) => self.plan_wake(seat, date),
+            }
+        }
+        if self.nodes[seat].log_len() > before {
+            self.plan_sync(seat);
+        }
+        next
+    }
+
+    fn record(&mut self, seat: Seat, number: u64, bytes: &[u8]) {
+        if number != self.nodes[seat].records + 1 {
+            self.violation(format!("node {seat} left a gap in its records at {number}"));
+        }
+        self.nodes[seat].record(number, bytes);
+        if let Some(event) = recorded_event(bytes, &self.setting.limits) {
+            let creator = event.header().creator.position();
+            if !self.scenario.cast.honest(creator) {
+                let round = self.highest_round();
+                self.forks.taken(creator, &event, round);
+            }
+        }
+    }
+
+    fn check_sent(&mut self, seat: Seat, parcel: &Parcel) {
+        let Some(message) = &parcel.message else {
+            return self.violation(format!("node {seat} sent what does not decode"));
+        };
+        if let Message::Events(events) = message {
+            for event in events {
+                if event.header().creator.position() == seat {
+                    let sent = self.forks.sent(seat, event);
+                    self.check(sent);
+                }
+            }
+        }
+    }
+
+    fn execute(&mut self, seat: Seat, block: &Block) -> Stimulus {
+        let node = &mut self.nodes[seat];
+        node.app.execute(&self.setting, block);
+        node.reached();
+        let state = node.app.state;
+        if let Some(header) = node.app.last_header.clone() {
+            let executed = Ordered { seat, now: self.now, block, header: &header };
+            let result = self.order.executed_block(&executed);
+            self.check(result);
+        }
+        self.note_digest(3, seat, state);
+        Stimulus::Executed { index: block.index, state }
+    }
+
+    fn certified(&mut self, seat: Seat, certificate: &Certificate) {
+        let index = certificate.header.index;
+        self.nodes[seat].final_index = index;
+        self.note_digest(4, seat, certificate.header.hash());
+        let result = self.finality.certified(&self.setting, seat, certificate);
+        self.check(result);
+        if self.order.hash(seat, index) != Some(certificate.header.hash()) {
+            self.violation(format!("block {index} is final at {seat}, which has another"));
+        }
+    }
+
+    fn fork_proven(&mut self, seat: Seat, liar: Seat) {
+        self.marks.hit(Mark::ForkProven);
+        if self.scenario.cast.honest(liar) {
+            self.violation(format!("node {seat} proved that honest node {liar} forked"));
+        }
+    }
+
+    fn forgotten(&mut self, seat: Seat, seq: u64) {
+        self.marks.hit(Mark::Forgotten);
+        if self.scenario.cast.sound(seat) {
+            self.violation(format!("sound node {seat} forgot its event {seq}"));
+        }
+    }
+
+    fn plan_wake(&mut self, seat: Seat, date: dctrl_consensus::Timestamp) {
+        let node = &mut self.nodes[seat];
+        node.wake_at = node.shows_at(date, self.now).map(|at| at.max(self.now + 1));
+        let incarnation = node.incarnation;
+        if let Some(at) = node.wake_at {
+            self.agenda.plan(at, Happening::Wake { seat, incarnation });
+        }
+    }
+
+    fn plan_sync(&mut self, seat: Seat) {
+        let took = self.chance.between(MILLISECOND / 20, self.scenario.sync_max);
+        let node = &self.nodes[seat];
+        let (incarnation, through, record) = (node.incarnation, node.log_len(), node.records);
+        let synced = Happening::Synced { seat, incarnation, through, record };
+        self.agenda.plan(self.now + took, synced);
+    }
+
+    fn refused(&mut self, reason: RefusalReason) {
+        let mark = match reason {
+            RefusalReason::OrphansFull => Mark::OrphansFull,
+            RefusalReason::BranchesFull => Mark::BranchesFull,
+            RefusalReason::ParentMismatch => Mark::ParentMismatch,
+            RefusalReason::NotLater => Mark::NotLater,
+            RefusalReason::OwnFork => Mark::OwnFork,
+            RefusalReason::KnownForker => Mark::KnownForker,
+            RefusalReason::LayerFull => Mark::LayerFull,
+            RefusalReason::ClockAhead => Mark::ClockAhead,
+            RefusalReason::SignedTwice => Mark::SignedTwice,
+            _ => return,
+        };
+        self.marks.hit(mark);
+    }
+}

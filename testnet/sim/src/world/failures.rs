@@ -1,0 +1,58 @@
+//! Processes fall and come back.
+
+use super::World;
+use crate::app::Action;
+use crate::disk::Fate;
+use crate::engine::{Seat, Stimulus};
+use crate::marks::Mark;
+
+impl World {
+    pub(super) fn crash(&mut self, seat: Seat, fate: Fate, for_good: bool) {
+        if self.nodes[seat].gone {
+            return;
+        }
+        self.nodes[seat].gone = for_good;
+        if for_good {
+            self.marks.hit(Mark::DownForGood);
+        }
+        // A disk can be exchanged while its process is down.
+        let exchanged = matches!(fate, Fate::Wiped | Fate::Older(_));
+        if self.nodes[seat].is_up() || exchanged {
+            self.marks.hit(Mark::Crash);
+            self.trace.note(&[5, self.now, seat as u64], &[]);
+            self.nodes[seat].crash(fate, &mut self.chance, &mut self.marks);
+        }
+    }
+
+    pub(super) fn restart(&mut self, seat: Seat) {
+        if self.nodes[seat].is_up() || self.nodes[seat].gone {
+            return;
+        }
+        self.trace.note(&[6, self.now, seat as u64], &[]);
+        let effects = match self.nodes[seat].restart(&self.setting, self.now) {
+            Ok(effects) => effects,
+            Err(error) => return self.violation(format!("node {seat} does not restart: {error}")),
+        };
+        self.order.restarted(seat, self.nodes[seat].app.index());
+        if let Some(next) = self.perform(seat, effects) {
+            self.drive(seat, next);
+        }
+        self.drive(seat, Stimulus::Wake);
+        self.submit_again(seat);
+    }
+
+    /// What was not in a synced event is lost; its users submit it again. Each
+    /// attempt is another transaction, so none may be ordered twice.
+    fn submit_again(&mut self, seat: Seat) {
+        let mut again = Vec::new();
+        for waiting in &mut self.waiting {
+            if waiting.seat == seat && self.order.block_of(waiting.number).is_none() {
+                waiting.attempt += 1;
+                again.push(Action { number: waiting.number, attempt: waiting.attempt });
+            }
+        }
+        for action in again {
+            self.submit(seat, action.number, action.attempt);
+        }
+    }
+}

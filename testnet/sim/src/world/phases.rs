@@ -1,0 +1,229 @@
+//! The phases of a run, and what must be true at the end of each.
+
+use dctrl_consensus::Summary;
+
+use super::World;
+use crate::checks::Bounds;
+use crate::engine::{Effect, Engine, Seat, Stimulus};
+use crate::marks::Mark;
+use crate::scenario::{SECOND, Theme};
+
+/// Steps of one run at most: the bound of the simulator's own loop.
+const STEPS_MAX: u64 = 3_000_000;
+/// How long sound nodes may take to come right after the healing.
+const PATIENCE: u64 = 60 * SECOND;
+/// Steps between two looks at all nodes.
+const LOOK_EVERY: u64 = 64;
+/// Rounds after the healing within which all must be ordered.
+const ROUNDS_TO_HEAL: u64 = 12;
+
+impl World {
+    pub(super) fn run_phases(&mut self) {
+        self.until_settled();
+        if self.violations.is_empty() {
+            self.check_settled();
+        }
+        if self.violations.is_empty() {
+            self.check_quiet();
+        }
+        if self.violations.is_empty() {
+            self.check_replay();
+        }
+    }
+
+    fn until_settled(&mut self) {
+        let patience = self.scenario.heal_at + PATIENCE;
+        let mut steps = 0;
+        while let Some((time, happening)) = self.agenda.pop() {
+            steps += 1;
+            self.now = time;
+            self.happen(happening);
+            let look = steps % LOOK_EVERY == 0;
+            if look {
+                self.check_bounds();
+            }
+            let healed = self.now >= self.scenario.heal_at;
+            if !self.violations.is_empty() || (healed && look && self.settled()) {
+                return;
+            }
+            if self.now > patience || steps > STEPS_MAX {
+                let after = self.now.saturating_sub(self.scenario.heal_at) / 1_000_000;
+                let progress = self.progress();
+                return self.violation(format!("not settled {after} ms after healing: {progress}"));
+            }
+        }
+    }
+
+    pub(super) fn heal(&mut self) {
+        if self.scenario.theme == Theme::QuorumLost {
+            let events = self.graph_events();
+            let result = self.bounds.still_lost(&events);
+            self.check(result);
+            self.marks.hit(Mark::Resumed);
+        }
+        self.healed_round = self.highest_round();
+        self.forks.healed(self.healed_round);
+    }
+
+    pub(super) fn quorum_lost(&mut self) {
+        self.marks.hit(Mark::QuorumLost);
+        let events = self.graph_events();
+        self.bounds.quorum_lost(events);
+    }
+
+    fn summary(&self, seat: Seat) -> Option<Summary> {
+        self.nodes[seat].engine().map(Engine::summary)
+    }
+
+    fn graph_events(&self) -> Vec<Option<usize>> {
+        let held = |seat| self.summary(seat).map(|summary| summary.events);
+        (0..self.scenario.nodes).map(held).collect()
+    }
+
+    pub(super) fn highest_round(&self) -> u64 {
+        let rounds = self.honest().filter_map(|seat| self.summary(seat));
+        rounds.map(|summary| summary.round).max().unwrap_or(0)
+    }
+
+    fn check_bounds(&mut self) {
+        let summaries: Vec<(Seat, Summary)> = self
+            .honest()
+            .filter_map(|seat| Some((seat, self.summary(seat)?)))
+            .collect();
+        let layer = summaries.iter().filter_map(|(_, summary)| summary.layer).max();
+        for (seat, summary) in &summaries {
+            if summary.orphan_events > 0 {
+                self.marks.hit(Mark::Orphans);
+            }
+            let limits = &self.setting.limits;
+            let result = Bounds::check(*seat, summary, limits, layer.unwrap_or(0));
+            self.check(result);
+        }
+    }
+
+    /// Whether all sound nodes have all that was submitted to them, and no
+    /// block waits for anything.
+    fn settled(&self) -> bool {
+        let all = self.order.len();
+        let at_rest = |seat| {
+            self.summary(seat).is_some_and(|summary| {
+                summary.executed == all
+                    && summary.final_index == all
+                    && summary.pool_transactions == 0
+            })
+        };
+        self.sound().all(at_rest)
+            && self.waiting.iter().all(|one| self.order.block_of(one.number).is_some())
+    }
+
+    fn check_settled(&mut self) {
+        let mut found = Vec::new();
+        for index in 1..=self.finality.last() {
+            for seat in self.sound() {
+                if self.order.hash(seat, index) != self.finality.header(index) {
+                    found.push(format!("block {index} was final, and {seat} has another"));
+                }
+            }
+        }
+        let latest = self.healed_round + ROUNDS_TO_HEAL;
+        for one in &self.waiting {
+            let block = self.order.block_of(one.number);
+            let round = block.and_then(|index| self.order.round(index)).unwrap_or(0);
+            if round > latest {
+                let after = round - self.healed_round;
+                found.push(format!("action {} came {after} rounds after healing", one.number));
+            }
+        }
+        for seat in self.sound() {
+            let Some(summary) = self.summary(seat) else { continue };
+            for liar in self.forks.due(summary.round) {
+                if !summary.forked.iter().any(|forked| forked.position() == liar) {
+                    found.push(format!("node {seat} has no evidence against forker {liar}"));
+                }
+            }
+        }
+        found.into_iter().for_each(|what| self.violation(what));
+    }
+
+    /// Once all is ordered, nobody makes another event.
+    fn check_quiet(&mut self) {
+        // What was under way may still arrive and be answered.
+        self.run_until(self.now + 4 * SECOND);
+        let before = self.own_events();
+        self.run_until(self.now + 6 * SECOND);
+        if self.own_events() != before {
+            self.violation("an idle federation makes events".to_owned());
+        }
+    }
+
+    fn run_until(&mut self, end: u64) {
+        while self.agenda.next_at().is_some_and(|time| time <= end) {
+            if let Some((time, happening)) = self.agenda.pop() {
+                self.now = time;
+                self.happen(happening);
+            }
+        }
+        self.now = end;
+    }
+
+    /// How many events each sound node has made.
+    fn own_events(&self) -> Vec<Option<u64>> {
+        let made = |seat: Seat| self.summary(seat).and_then(|summary| summary.known[seat]);
+        self.sound().map(made).collect()
+    }
+
+    /// Every log leads to the same blocks and states when it is read from the
+    /// beginning, as if nothing had ever been executed.
+    fn check_replay(&mut self) {
+        for seat in self.sound().collect::<Vec<_>>() {
+            if let Err(what) = self.replay(seat) {
+                self.violation(format!("replay of node {seat}: {what}"));
+            }
+        }
+    }
+
+    fn replay(&self, seat: Seat) -> Result<(), String> {
+        let node = &self.nodes[seat];
+        let records = node.recover().records;
+        let date = node.date(self.now);
+        let restored = Engine::restore(&self.setting, seat, records, None, date);
+        let (mut engine, mut effects) = restored.map_err(|error| error.to_string())?;
+        let mut app = crate::app::App::default();
+        while let Some(block) = next_block(&effects)? {
+            app.execute(&self.setting, block);
+            let (index, state) = (block.index, app.state);
+            effects = engine.step(date, Stimulus::Executed { index, state });
+        }
+        if app == node.app {
+            Ok(())
+        } else {
+            Err(format!("reached block {} and another state", app.index()))
+        }
+    }
+
+    fn progress(&self) -> String {
+        let missing = |seat: Seat| {
+            let unordered = |one: &&super::Waiting| {
+                one.seat == seat && self.order.block_of(one.number).is_none()
+            };
+            self.waiting.iter().filter(unordered).count()
+        };
+        let line = |seat: Seat| {
+            let (missing, summary) = (missing(seat), self.summary(seat));
+            format!("\n  {seat}: {missing} actions missing, {summary:?}")
+        };
+        self.sound().map(line).collect()
+    }
+}
+
+fn next_block(effects: &[Effect]) -> Result<Option<&dctrl_consensus::Block>, String> {
+    let mut next = None;
+    for effect in effects {
+        match effect {
+            Effect::Execute(block) => next = Some(block),
+            Effect::Diverged(index) => return Err(format!("diverged at block {index}")),
+            _ => {}
+        }
+    }
+    Ok(next)
+}
