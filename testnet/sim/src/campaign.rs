@@ -95,7 +95,9 @@ impl Campaign {
 fn run_and_repeat(seed: u64, nodes: usize) -> Report {
     let mut report = simulate(seed, nodes);
     if seed % REPEAT_EVERY == 0 && simulate(seed, nodes).digest != report.digest {
-        report.violations.push("the same seed happened another way".to_owned());
+        report
+            .violations
+            .push("the same seed happened another way".to_owned());
     }
     report
 }
@@ -125,7 +127,11 @@ impl Total {
     /// What was never met, where enough was run to expect it.
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
-        if self.runs < RUNS_FOR_COVERAGE { Vec::new() } else { self.marks.missing() }
+        if self.runs < RUNS_FOR_COVERAGE {
+            Vec::new()
+        } else {
+            self.marks.missing()
+        }
     }
 
     /// Whether nothing went wrong in any run.

@@ -54,7 +54,10 @@ mod tests {
     fn a_clock_comes_to_the_time_it_promised_or_never() {
         for clock in [
             Clock::Off(-7 * SECOND.cast_signed()),
-            Clock::SetBack { at: 5 * SECOND, by: 3 * SECOND },
+            Clock::SetBack {
+                at: 5 * SECOND,
+                by: 3 * SECOND,
+            },
             Clock::Frozen { at: 5 * SECOND },
         ] {
             let wanted = clock.read(SECOND).after(SECOND);

@@ -77,7 +77,11 @@ impl Disk {
         let whole = whole_frames(&self.bytes);
         if matches!(fate, Fate::Prefix | Fate::Subset) {
             assert!(whole >= self.synced, "synced frames survive a crash");
-            let torn = if fate == Fate::Prefix { Mark::TailTorn } else { Mark::TailHoled };
+            let torn = if fate == Fate::Prefix {
+                Mark::TailTorn
+            } else {
+                Mark::TailHoled
+            };
             if whole < self.bytes.len() {
                 marks.hit(torn);
             }

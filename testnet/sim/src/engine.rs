@@ -41,9 +41,15 @@ pub(crate) enum Stimulus {
 /// What a core wants done.
 #[derive(Debug)]
 pub(crate) enum Effect {
-    Record { number: u64, bytes: Vec<u8> },
+    Record {
+        number: u64,
+        bytes: Vec<u8>,
+    },
     /// To one seat, or to all others.
-    Send { to: Option<Seat>, bytes: Bytes },
+    Send {
+        to: Option<Seat>,
+        bytes: Bytes,
+    },
     Execute(Block),
     Final(Certificate),
     ForkProven(Seat),

@@ -34,19 +34,29 @@ fn main() -> anyhow::Result<()> {
     let campaign = Campaign {
         first: arguments.first,
         seeds: arguments.seeds,
-        nodes: arguments.nodes.iter().map(|nodes| usize::from(*nodes)).collect(),
+        nodes: arguments
+            .nodes
+            .iter()
+            .map(|nodes| usize::from(*nodes))
+            .collect(),
         threads,
     };
     let began = Instant::now();
     let total = campaign.run(|report| {
         for violation in &report.violations {
-            eprintln!("seed {} with {} nodes: {violation}", report.seed, report.nodes);
+            eprintln!(
+                "seed {} with {} nodes: {violation}",
+                report.seed, report.nodes
+            );
         }
         if !report.violations.is_empty() {
-            eprintln!("replay: {}", report.replay_command());
+            eprintln!("{}\nreplay: {}", report.cast, report.replay_command());
         } else if !arguments.json {
             let (seed, nodes) = (report.seed, report.nodes);
-            println!("seed {seed} with {nodes} nodes: {} blocks, {}", report.blocks, report.digest);
+            println!(
+                "seed {seed} with {nodes} nodes: {} blocks, {}",
+                report.blocks, report.digest
+            );
         }
     });
     let took = began.elapsed().as_secs_f64();

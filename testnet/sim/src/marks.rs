@@ -134,6 +134,10 @@ impl Marks {
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
         let unmet = |mark: &&Mark| self.count(**mark) == 0;
-        Mark::ALL.iter().filter(unmet).map(|mark| mark.name()).collect()
+        Mark::ALL
+            .iter()
+            .filter(unmet)
+            .map(|mark| mark.name())
+            .collect()
     }
 }

@@ -82,7 +82,9 @@ impl Node {
     pub(crate) fn step(&mut self, now: u64, stimulus: Stimulus) -> Vec<Effect> {
         let date = self.date(now);
         let engine = self.engine.as_mut();
-        engine.map(|engine| engine.step(date, stimulus)).unwrap_or_default()
+        engine
+            .map(|engine| engine.step(date, stimulus))
+            .unwrap_or_default()
     }
 
     pub(crate) fn record(&mut self, number: u64, bytes: &[u8]) {
@@ -94,7 +96,8 @@ impl Node {
     pub(crate) fn reached(&mut self) {
         let header = self.app.last_header.as_ref();
         let header = header.map(BlockHeader::encode).unwrap_or_default();
-        self.disk.append(&[&[REACHED], &self.app.state.0[..], &header].concat());
+        self.disk
+            .append(&[&[REACHED], &self.app.state.0[..], &header].concat());
     }
 
     /// The length of the log.

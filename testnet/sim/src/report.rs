@@ -11,6 +11,8 @@ pub struct Report {
     pub seed: u64,
     /// Nodes in the federation.
     pub nodes: usize,
+    /// Who sat where, for people.
+    pub cast: String,
     /// What went wrong; empty where nothing did.
     pub violations: Vec<String>,
     /// Virtual nanoseconds.
@@ -31,6 +33,9 @@ impl Report {
     /// The command that replays this run alone.
     #[must_use]
     pub fn replay_command(&self) -> String {
-        format!("cargo xtask sim --seeds 1 --first {} --nodes {}", self.seed, self.nodes)
+        format!(
+            "cargo xtask sim --seeds 1 --first {} --nodes {}",
+            self.seed, self.nodes
+        )
     }
 }

@@ -15,7 +15,9 @@ pub(crate) struct AncientEvent {
 
 impl AncientEvent {
     pub(crate) fn new(stage: &Stage<'_>) -> Self {
-        Self { crafter: Crafter::new(stage) }
+        Self {
+            crafter: Crafter::new(stage),
+        }
     }
 }
 

@@ -17,7 +17,9 @@ pub(crate) struct ForkBomber {
 
 impl ForkBomber {
     pub(crate) fn new(stage: &Stage<'_>) -> Self {
-        Self { crafter: Crafter::new(stage) }
+        Self {
+            crafter: Crafter::new(stage),
+        }
     }
 
     fn twin(&mut self, stage: &mut Stage<'_>) -> Event {
@@ -42,14 +44,16 @@ impl Actor for ForkBomber {
     fn wake(&mut self, stage: &mut Stage<'_>) {
         let mut last = None;
         for to in stage.others() {
-            let events: Vec<Event> =
-                (0..stage.chance.between(1, 4)).map(|_| self.twin(stage)).collect();
+            let events: Vec<Event> = (0..stage.chance.between(1, 4))
+                .map(|_| self.twin(stage))
+                .collect();
             stage.lied(Mark::ForkBomb);
             last = events.last().cloned();
             stage.tell(to, &Message::Events(events));
         }
         if stage.chance(500) {
-            last.into_iter().for_each(|event| self.crafter.append(event));
+            last.into_iter()
+                .for_each(|event| self.crafter.append(event));
         }
         self.crafter.next_turn(stage);
     }

@@ -26,14 +26,23 @@ pub(crate) struct Crafter {
 impl Crafter {
     pub(crate) fn new(stage: &Stage<'_>) -> Self {
         let heard = vec![Vec::new(); stage.setting.roster.len()];
-        Self { heard, ..Self::default() }
+        Self {
+            heard,
+            ..Self::default()
+        }
     }
 
     pub(crate) fn hear(&mut self, message: &Message) {
-        let Message::Events(events) = message else { return };
+        let Message::Events(events) = message else {
+            return;
+        };
         for event in events {
             let header = event.header();
-            let parent = ParentRef { creator: header.creator, seq: header.seq, id: event.id() };
+            let parent = ParentRef {
+                creator: header.creator,
+                seq: header.seq,
+                id: event.id(),
+            };
             if let Some(heard) = self.heard.get_mut(header.creator.position())
                 && heard.len() < HEARD_MAX
                 && !heard.contains(&parent)
@@ -74,7 +83,9 @@ impl Crafter {
     pub(crate) fn sign(&mut self, crafted: Crafted, stage: &Stage<'_>) -> Event {
         self.crafted += 1;
         let payload = format!("lie {} of {}", self.crafted, stage.me);
-        stage.setting.craft(stage.me, crafted, &[Bytes::from(payload)])
+        stage
+            .setting
+            .craft(stage.me, crafted, &[Bytes::from(payload)])
     }
 
     /// Goes on from this event.

@@ -52,7 +52,11 @@ impl Forker {
                 events.retain(|event| event.header().creator != index(stage.me));
             }
             Message::Known(known) => {
-                known.counts.get_mut(stage.me).into_iter().for_each(|count| *count = 0);
+                known
+                    .counts
+                    .get_mut(stage.me)
+                    .into_iter()
+                    .for_each(|count| *count = 0);
             }
             Message::Request(_) | Message::Signatures(_) | Message::Evidence(_) => {}
         }

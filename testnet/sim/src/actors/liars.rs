@@ -103,7 +103,10 @@ impl TimestampSkewer {
         let far = [9 * SECOND, 60 * SECOND, 20 * 365 * 86_400 * SECOND];
         let off = far[pick(stage.chance, far.len())].cast_signed();
         let off = if stage.chance(500) { off } else { -off };
-        Self { off, wavers: stage.chance(300) }
+        Self {
+            off,
+            wavers: stage.chance(300),
+        }
     }
 }
 
@@ -126,7 +129,10 @@ pub(crate) struct Censor {
 impl Censor {
     pub(crate) fn new(stage: &mut Stage<'_>) -> Self {
         let others: Vec<Seat> = stage.others().collect();
-        let victim = others.get(pick(stage.chance, others.len())).copied().unwrap_or(0);
+        let victim = others
+            .get(pick(stage.chance, others.len()))
+            .copied()
+            .unwrap_or(0);
         Self { victim }
     }
 }

@@ -11,7 +11,12 @@ use crate::engine::{Seat, Stimulus};
 /// What a liar changes about a node that follows the rules.
 pub(crate) trait Mask {
     /// What the core hears of a message; `None` for nothing.
-    fn incoming(&mut self, _from: Seat, message: Message, _stage: &mut Stage<'_>) -> Option<Message> {
+    fn incoming(
+        &mut self,
+        _from: Seat,
+        message: Message,
+        _stage: &mut Stage<'_>,
+    ) -> Option<Message> {
         Some(message)
     }
 

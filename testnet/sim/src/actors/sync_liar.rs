@@ -36,7 +36,11 @@ impl SyncLiar {
         let mut request = Request::default();
         for seat in 0..stage.setting.roster.len() {
             let first = stage.chance.below(50);
-            let end = if stage.chance(300) { u64::MAX } else { first + stage.chance.below(50) };
+            let end = if stage.chance(300) {
+                u64::MAX
+            } else {
+                first + stage.chance.below(50)
+            };
             request.ranges.push((index(seat), first, end));
         }
         request

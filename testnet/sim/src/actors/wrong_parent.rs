@@ -16,7 +16,9 @@ pub(crate) struct WrongParent {
 
 impl WrongParent {
     pub(crate) fn new(stage: &Stage<'_>) -> Self {
-        Self { crafter: Crafter::new(stage) }
+        Self {
+            crafter: Crafter::new(stage),
+        }
     }
 
     /// An event that no honest node may take into its graph.

@@ -29,16 +29,24 @@ impl Bounds {
         let in_layers = nodes * (layer + 2) * limits.layer_events_max as usize;
         let of_chains = usize::try_from(of_chains).unwrap_or(usize::MAX);
         let within = [
-            ("orphan events", summary.orphan_events, nodes * limits.orphan_events_max),
+            (
+                "orphan events",
+                summary.orphan_events,
+                nodes * limits.orphan_events_max,
+            ),
             ("pool bytes", summary.pool_bytes, limits.pool_bytes_max),
             ("events of chains", of_chains, in_layers),
-            ("events of branches", summary.events.saturating_sub(of_chains), branches),
+            (
+                "events of branches",
+                summary.events.saturating_sub(of_chains),
+                branches,
+            ),
         ];
         match within.iter().find(|(_, held, bound)| held > bound) {
             None => Ok(()),
-            Some((what, held, bound)) => {
-                Err(format!("node {seat} holds {held} {what}, and {bound} are allowed"))
-            }
+            Some((what, held, bound)) => Err(format!(
+                "node {seat} holds {held} {what}, and {bound} are allowed"
+            )),
         }
     }
 
@@ -54,7 +62,9 @@ impl Bounds {
             if let (Some(before), Some(after)) = (before, after)
                 && *after > before + bound
             {
-                return Err(format!("node {seat} grew from {before} to {after} without quorum"));
+                return Err(format!(
+                    "node {seat} grew from {before} to {after} without quorum"
+                ));
             }
         }
         Ok(())

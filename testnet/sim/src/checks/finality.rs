@@ -31,7 +31,9 @@ impl Finality {
     ) -> Result<(), String> {
         let (index, hash) = (certificate.header.index, certificate.header.hash());
         if !setting.proves(certificate) {
-            return Err(format!("the certificate of block {index} at {seat} proves nothing"));
+            return Err(format!(
+                "the certificate of block {index} at {seat} proves nothing"
+            ));
         }
         match self.header(index) {
             Some(before) if before != hash => {
@@ -42,7 +44,10 @@ impl Finality {
                 self.headers.push(hash);
                 Ok(())
             }
-            None => Err(format!("node {seat} has block {index} final behind {}", self.last())),
+            None => Err(format!(
+                "node {seat} has block {index} final behind {}",
+                self.last()
+            )),
         }
     }
 }

@@ -1,21 +1,25 @@
 //! Honest nodes never sign two events for one place, and whoever does is
 //! proven to soon.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dctrl_consensus::Digest;
 use dctrl_consensus::event::Event;
 
 use crate::engine::Seat;
 
-/// Rounds within which a fork that two honest nodes built on must be proven.
-const ROUNDS_TO_EVIDENCE: u64 = 2;
+/// Layers within which a fork that two nodes hold must be proven, counted on
+/// the own events of both: two rounds of two layers each, and one layer on
+/// either end.
+const LAYERS_TO_EVIDENCE: u64 = 6;
 
-/// A fork that honest nodes have taken into their graphs.
+/// A liar's event in the graph of a sound node, at a place in the liar's chain.
 #[derive(Debug, Clone, Copy)]
-struct Seen {
-    /// The highest round of any node when the second event was taken.
-    round: u64,
+struct Taken {
+    by: Seat,
+    id: Digest,
+    /// The layer of the taker's last own event when it was taken.
+    layer: u64,
 }
 
 /// What was signed, and what was seen of it.
@@ -23,9 +27,8 @@ struct Seen {
 pub(crate) struct Forks {
     /// Events of honest nodes: what each has ever sent.
     sent: BTreeMap<(Seat, u64), Digest>,
-    /// Events of liars in the graphs of honest nodes.
-    taken: BTreeMap<(Seat, u64), Digest>,
-    seen: BTreeMap<Seat, Seen>,
+    /// Events of liars by liar and sequence number.
+    taken: BTreeMap<(Seat, u64), Vec<Taken>>,
 }
 
 impl Forks {
@@ -40,26 +43,39 @@ impl Forks {
         }
     }
 
-    /// An honest node took a liar's event into its graph; rounds are at `round`.
-    pub(crate) fn taken(&mut self, liar: Seat, event: &Event, round: u64) {
-        let seq = event.header().seq;
-        let first = *self.taken.entry((liar, seq)).or_insert(event.id());
-        if first != event.id() {
-            self.seen.entry(liar).or_insert(Seen { round });
+    /// A sound node whose own events are at `layer` took a liar's event into
+    /// its graph.
+    pub(crate) fn taken(&mut self, by: Seat, event: &Event, layer: u64) {
+        let (liar, seq, id) = (
+            event.header().creator.position(),
+            event.header().seq,
+            event.id(),
+        );
+        let taken = self.taken.entry((liar, seq)).or_default();
+        if !taken.iter().any(|one| one.by == by && one.id == id) {
+            taken.push(Taken { by, id, layer });
         }
     }
 
-    /// The network was healed at a time when rounds were at `round`: only from
-    /// here on nodes can tell each other.
-    pub(crate) fn healed(&mut self, round: u64) {
-        for seen in self.seen.values_mut() {
-            seen.round = seen.round.max(round);
-        }
+    /// A node came back; what it holds is told anew.
+    pub(crate) fn restarted(&mut self, seat: Seat) {
+        self.taken
+            .values_mut()
+            .for_each(|taken| taken.retain(|one| one.by != seat));
     }
 
-    /// Whom a node that has come to this round must have proven to fork.
-    pub(crate) fn due(&self, round: u64) -> impl Iterator<Item = Seat> + '_ {
-        let due = move |seen: &Seen| round > seen.round + ROUNDS_TO_EVIDENCE;
-        self.seen.iter().filter(move |(_, seen)| due(seen)).map(|(liar, _)| *liar)
+    /// Who must have been proven to fork by now, where the nodes' own events
+    /// were at the layers `healed` when the network became whole, and are at
+    /// the layers `now`.
+    pub(crate) fn due(&self, healed: &[u64], now: &[u64]) -> BTreeSet<Seat> {
+        let due = |taken: &Vec<Taken>| {
+            let mut told = taken
+                .iter()
+                .filter(|one| now[one.by] > one.layer.max(healed[one.by]) + LAYERS_TO_EVIDENCE);
+            let first = told.next();
+            told.any(|one| Some(one.id) != first.map(|first| first.id))
+        };
+        let due = self.taken.iter().filter(|(_, taken)| due(taken));
+        due.map(|((liar, _), _)| *liar).collect()
     }
 }

@@ -46,7 +46,10 @@ pub(crate) struct Order {
 
 impl Order {
     pub(crate) fn new(seats: usize) -> Self {
-        Self { chains: vec![Vec::new(); seats], ..Self::default() }
+        Self {
+            chains: vec![Vec::new(); seats],
+            ..Self::default()
+        }
     }
 
     /// Blocks that some node executed.
@@ -65,7 +68,10 @@ impl Order {
 
     /// The block in which this action, in any attempt, was ordered.
     pub(crate) fn block_of(&self, number: u32) -> Option<u64> {
-        let attempts = Action { number, attempt: 0 }..=Action { number, attempt: u32::MAX };
+        let attempts = Action { number, attempt: 0 }..=Action {
+            number,
+            attempt: u32::MAX,
+        };
         self.blocks.range(attempts).next().map(|(_, index)| *index)
     }
 
@@ -99,7 +105,9 @@ impl Order {
         {
             if let Some(holder) = self.holder(place) {
                 let what = difference(&agreed.header, it.header);
-                return Err(format!("nodes {seat} and {holder} have another {what} in {index}"));
+                return Err(format!(
+                    "nodes {seat} and {holder} have another {what} in {index}"
+                ));
             }
             // All who executed it have lost it with their disks before anyone
             // could see that they had.
@@ -115,7 +123,9 @@ impl Order {
     /// A node that still holds the block that was agreed on at this place.
     fn holder(&self, place: usize) -> Option<Seat> {
         let hash = self.agreed.get(place)?.hash;
-        self.chains.iter().position(|chain| chain.get(place) == Some(&hash))
+        self.chains
+            .iter()
+            .position(|chain| chain.get(place) == Some(&hash))
     }
 
     fn forget_from(&mut self, place: usize) {
@@ -134,7 +144,9 @@ impl Order {
                 continue;
             };
             let Some(submitted) = self.submitted.get(&action) else {
-                return Err(format!("block {index} holds {action:?}, which nobody submitted"));
+                return Err(format!(
+                    "block {index} holds {action:?}, which nobody submitted"
+                ));
             };
             if submitted.seat != Some(transaction.creator.position()) {
                 continue;
@@ -142,11 +154,17 @@ impl Order {
             check_time(transaction.time, submitted.at, it.now)
                 .map_err(|error| format!("{action:?} in block {index}: {error}"))?;
             if let Some(before) = self.blocks.insert(action, index) {
-                return Err(format!("{action:?} is in block {before} and in block {index}"));
+                return Err(format!(
+                    "{action:?} is in block {before} and in block {index}"
+                ));
             }
             actions.push(action);
         }
-        self.agreed.push(Agreed { header: it.header.clone(), hash, actions });
+        self.agreed.push(Agreed {
+            header: it.header.clone(),
+            hash,
+            actions,
+        });
         Ok(())
     }
 }
@@ -154,13 +172,18 @@ impl Order {
 /// An action's time lies between the clocks of honest nodes when it was
 /// submitted and those when it was first executed.
 fn check_time(time: Timestamp, submitted_at: u64, now: u64) -> Result<(), String> {
-    let earliest = right(submitted_at).0.saturating_add_signed(-HONEST_OFFSET_MAX);
+    let earliest = right(submitted_at)
+        .0
+        .saturating_add_signed(-HONEST_OFFSET_MAX);
     let latest = right(now).0.saturating_add_signed(HONEST_OFFSET_MAX);
     if (earliest..=latest).contains(&time.0) {
         return Ok(());
     }
     let off = i128::from(time.0) - i128::from(right(submitted_at).0);
-    Err(format!("its time is {} ms from when it was submitted", off / 1_000_000))
+    Err(format!(
+        "its time is {} ms from when it was submitted",
+        off / 1_000_000
+    ))
 }
 
 fn difference(a: &BlockHeader, b: &BlockHeader) -> &'static str {

@@ -59,6 +59,12 @@ impl Cast {
         !matches!(self.parts[seat], Part::Liar(_))
     }
 
+    /// Whether no clock is wrong, and nobody lies about the time.
+    pub(crate) fn clocks_are_right(&self) -> bool {
+        let wrong = [Part::BadClock, Part::Liar(Lie::TimestampSkewer)];
+        !self.parts.iter().any(|part| wrong.contains(part))
+    }
+
     /// Whether the seat must come right in the end.
     pub(crate) fn sound(&self, seat: Seat) -> bool {
         self.parts[seat] == Part::Sound
@@ -66,13 +72,21 @@ impl Cast {
 }
 
 fn sound_clock(chance: &mut Prng) -> Clock {
-    let most = if chance.chance(500) { 0 } else { HONEST_OFFSET_MAX };
+    let most = if chance.chance(500) {
+        0
+    } else {
+        HONEST_OFFSET_MAX
+    };
     let off = chance.between(0, 2 * most.unsigned_abs());
     Clock::Off(off.cast_signed() - most)
 }
 
 fn bad_clock(chance: &mut Prng) -> Clock {
-    let far = if chance.chance(500) { 10 * YEAR } else { 60 * SECOND };
+    let far = if chance.chance(500) {
+        10 * YEAR
+    } else {
+        60 * SECOND
+    };
     let by = chance.between(5 * SECOND, far);
     let at = chance.between(50 * MILLISECOND, SECOND);
     match chance.below(4) {

@@ -44,7 +44,12 @@ impl Failures {
                         Fate::Older(chance.between(0, 990))
                     };
                     let back_at = Some(back_at);
-                    failures.crashes.push(Failure { seat, at, back_at, fate });
+                    failures.crashes.push(Failure {
+                        seat,
+                        at,
+                        back_at,
+                        fate,
+                    });
                 }
                 Part::Mortal => failures.fall(chance, seat, at, None),
                 Part::Sound | Part::BadClock | Part::Liar(_) => {}
@@ -73,7 +78,16 @@ impl Failures {
     }
 
     fn fall(&mut self, chance: &mut Prng, seat: Seat, at: u64, back_at: Option<u64>) {
-        let fate = if chance.chance(500) { Fate::Prefix } else { Fate::Subset };
-        self.crashes.push(Failure { seat, at, back_at, fate });
+        let fate = if chance.chance(500) {
+            Fate::Prefix
+        } else {
+            Fate::Subset
+        };
+        self.crashes.push(Failure {
+            seat,
+            at,
+            back_at,
+            fate,
+        });
     }
 }

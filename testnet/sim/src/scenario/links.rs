@@ -69,9 +69,16 @@ impl Cut {
 
 impl Links {
     pub(crate) fn of(chance: &mut Prng, nodes: usize, stormy: bool, end: u64) -> Self {
-        let longest = if chance.chance(250) { 40 * MILLISECOND } else { 5 * MILLISECOND };
+        let longest = if chance.chance(250) {
+            40 * MILLISECOND
+        } else {
+            5 * MILLISECOND
+        };
         let delay = |chance: &mut Prng| {
-            (chance.between(MILLISECOND / 10, longest), chance.below(longest))
+            (
+                chance.between(MILLISECOND / 10, longest),
+                chance.below(longest),
+            )
         };
         let delays = table(chance, nodes, delay);
         let worst_loss = rate(chance, stormy, 300);
@@ -81,8 +88,16 @@ impl Links {
             duplicate: rate(chance, stormy, 500),
             replay: rate(chance, stormy, 500),
             straggle: rate(chance, stormy, 50),
-            cuts: if stormy { cuts(chance, nodes, end) } else { Vec::new() },
-            clogs: if stormy { swizzle(chance, nodes, end) } else { Vec::new() },
+            cuts: if stormy {
+                cuts(chance, nodes, end)
+            } else {
+                Vec::new()
+            },
+            clogs: if stormy {
+                swizzle(chance, nodes, end)
+            } else {
+                Vec::new()
+            },
         }
     }
 
@@ -91,12 +106,19 @@ impl Links {
         let holds = |clog: &&Clog| {
             (clog.seat == from || clog.seat == to) && (clog.from..clog.until).contains(&now)
         };
-        self.clogs.iter().filter(holds).map(|clog| clog.until).max().unwrap_or(now)
+        self.clogs
+            .iter()
+            .filter(holds)
+            .map(|clog| clog.until)
+            .max()
+            .unwrap_or(now)
     }
 }
 
 fn table<T>(chance: &mut Prng, nodes: usize, one: impl Fn(&mut Prng) -> T) -> Vec<Vec<T>> {
-    (0..nodes).map(|_| (0..nodes).map(|_| one(chance)).collect()).collect()
+    (0..nodes)
+        .map(|_| (0..nodes).map(|_| one(chance)).collect())
+        .collect()
 }
 
 /// Often nothing, mostly little, sometimes the worst.
@@ -118,9 +140,16 @@ fn cuts(chance: &mut Prng, nodes: usize, end: u64) -> Vec<Cut> {
         let kind = match chance.below(3) {
             0 => CutKind::Whole,
             1 => CutKind::OneWay,
-            _ => CutKind::Flickering { period: chance.between(MILLISECOND, 60 * MILLISECOND) },
+            _ => CutKind::Flickering {
+                period: chance.between(MILLISECOND, 60 * MILLISECOND),
+            },
         };
-        cuts.push(Cut { side, from, until, kind });
+        cuts.push(Cut {
+            side,
+            from,
+            until,
+            kind,
+        });
     }
     cuts
 }
@@ -135,7 +164,11 @@ fn swizzle(chance: &mut Prng, nodes: usize, end: u64) -> Vec<Clog> {
     for seat in 0..nodes {
         if chance.chance(500) && clogs.len() < CUTS_MAX {
             let from = chance.between(begin, over);
-            clogs.push(Clog { seat, from, until: chance.between(from, over) });
+            clogs.push(Clog {
+                seat,
+                from,
+                until: chance.between(from, over),
+            });
         }
     }
     clogs

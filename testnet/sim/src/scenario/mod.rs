@@ -57,7 +57,11 @@ impl Scenario {
         let stormy = theme == Theme::Storm;
         let real_signatures = chance.chance(10);
         let busy_until = chance.between(300 * MILLISECOND, 1_200 * MILLISECOND);
-        let heal_at = if theme == Theme::QuorumLost { busy_until + HOUR } else { busy_until };
+        let heal_at = if theme == Theme::QuorumLost {
+            busy_until + HOUR
+        } else {
+            busy_until
+        };
         let faulty = if stormy { (nodes - 1) / 3 } else { 0 };
         let cast = Cast::of(&mut chance, nodes, faulty);
         let failures = match theme {
@@ -88,5 +92,8 @@ pub(crate) fn pick(chance: &mut Prng, seats: usize) -> Seat {
 fn span(chance: &mut Prng, end: u64) -> (u64, u64) {
     let from = chance.below(end);
     let longest = if chance.chance(200) { end } else { end / 3 };
-    (from, from.saturating_add(chance.between(1, longest)).min(end))
+    (
+        from,
+        from.saturating_add(chance.between(1, longest)).min(end),
+    )
 }

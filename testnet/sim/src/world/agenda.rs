@@ -11,15 +11,40 @@ use crate::engine::Seat;
 /// One thing that is to happen.
 #[derive(Debug)]
 pub(super) enum Happening {
-    Deliver { from: Seat, to: Seat, parcel: Rc<Parcel> },
+    Deliver {
+        from: Seat,
+        to: Seat,
+        parcel: Rc<Parcel>,
+    },
     /// Bytes of a liar leave it late.
-    Depart { from: Seat, to: Seat, parcel: Rc<Parcel> },
-    Wake { seat: Seat, incarnation: u64 },
+    Depart {
+        from: Seat,
+        to: Seat,
+        parcel: Rc<Parcel>,
+    },
+    Wake {
+        seat: Seat,
+        incarnation: u64,
+    },
     /// A sync of the log up to this length ends.
-    Synced { seat: Seat, incarnation: u64, through: usize, record: u64 },
-    Submit { seat: Seat, number: u32 },
-    Crash { seat: Seat, fate: Fate, for_good: bool },
-    Restart { seat: Seat },
+    Synced {
+        seat: Seat,
+        incarnation: u64,
+        through: usize,
+        record: u64,
+    },
+    Submit {
+        seat: Seat,
+        number: u32,
+    },
+    Crash {
+        seat: Seat,
+        fate: Fate,
+        for_good: bool,
+    },
+    Restart {
+        seat: Seat,
+    },
     QuorumLost,
     Heal,
 }
@@ -64,7 +89,11 @@ impl Agenda {
     pub(super) fn plan(&mut self, time: u64, happening: Happening) {
         self.planned += 1;
         let number = self.planned;
-        self.heap.push(Due { time, number, happening });
+        self.heap.push(Due {
+            time,
+            number,
+            happening,
+        });
     }
 
     /// When the next thing happens.

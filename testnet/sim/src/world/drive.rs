@@ -12,7 +12,7 @@ use crate::app::Action;
 use crate::checks::Ordered;
 use crate::engine::{Effect, Seat, Stimulus, recorded_event};
 use crate::marks::Mark;
-use crate::scenario::MILLISECOND;
+use crate::scenario::{MILLISECOND, Part};
 
 impl World {
     pub(super) fn start(&mut self, seat: Seat) {
@@ -26,7 +26,11 @@ impl World {
         let honest = cast.honest(seat).then_some(seat);
         self.order.submitted(action, honest, self.now);
         if cast.sound(seat) && attempt == 0 {
-            self.waiting.push(Waiting { seat, number, attempt });
+            self.waiting.push(Waiting {
+                seat,
+                number,
+                attempt,
+            });
         }
         if honest.is_some() {
             self.drive(seat, Stimulus::Submit(action.encode()));
@@ -88,8 +92,9 @@ impl World {
                     self.check_sent(seat, &parcel);
                     match to {
                         Some(to) => self.transmit(seat, to, &parcel),
-                        None => (0..self.scenario.nodes)
-                            .for_each(|to| self.transmit(seat, to, &parcel)),
+                        None => {
+                            (0..self.scenario.nodes).for_each(|to| self.transmit(seat, to, &parcel))
+                        }
                     }
                 }
                 Effect::Execute(block) => next = Some(self.execute(seat, &block)),
@@ -114,12 +119,20 @@ impl World {
             self.violation(format!("node {seat} left a gap in its records at {number}"));
         }
         self.nodes[seat].record(number, bytes);
-        if let Some(event) = recorded_event(bytes, &self.setting.limits) {
-            let creator = event.header().creator.position();
-            if !self.scenario.cast.honest(creator) {
-                let round = self.highest_round();
-                self.forks.taken(creator, &event, round);
-            }
+        self.note_taken(seat, bytes);
+    }
+
+    /// Where a sound node recorded an event of a liar, notes which one.
+    pub(super) fn note_taken(&mut self, seat: Seat, record: &[u8]) {
+        let cast = &self.scenario.cast;
+        if !cast.sound(seat) || self.liars.is_empty() {
+            return;
+        }
+        let event = recorded_event(record, &self.setting.limits);
+        let of_liar = event.filter(|event| !cast.honest(event.header().creator.position()));
+        if let Some(event) = of_liar {
+            let layer = self.layer(seat);
+            self.forks.taken(seat, &event, layer);
         }
     }
 
@@ -127,7 +140,9 @@ impl World {
         let Some(message) = &parcel.message else {
             return self.violation(format!("node {seat} sent what does not decode"));
         };
-        if let Message::Events(events) = message {
+        // A node whose disk was exchanged cannot know what it signed before:
+        // its operator must give it another key, so it is no business here.
+        if let (true, Message::Events(events)) = (self.remembers(seat), message) {
             for event in events {
                 if event.header().creator.position() == seat {
                     let sent = self.forks.sent(seat, event);
@@ -143,12 +158,20 @@ impl World {
         node.reached();
         let state = node.app.state;
         if let Some(header) = node.app.last_header.clone() {
-            let executed = Ordered { seat, now: self.now, block, header: &header };
+            let executed = Ordered {
+                seat,
+                now: self.now,
+                block,
+                header: &header,
+            };
             let result = self.order.executed_block(&executed);
             self.check(result);
         }
         self.note_digest(3, seat, state);
-        Stimulus::Executed { index: block.index, state }
+        Stimulus::Executed {
+            index: block.index,
+            state,
+        }
     }
 
     fn certified(&mut self, seat: Seat, certificate: &Certificate) {
@@ -158,15 +181,21 @@ impl World {
         let result = self.finality.certified(&self.setting, seat, certificate);
         self.check(result);
         if self.order.hash(seat, index) != Some(certificate.header.hash()) {
-            self.violation(format!("block {index} is final at {seat}, which has another"));
+            self.violation(format!(
+                "block {index} is final at {seat}, which has another"
+            ));
         }
     }
 
     fn fork_proven(&mut self, seat: Seat, liar: Seat) {
         self.marks.hit(Mark::ForkProven);
-        if self.scenario.cast.honest(liar) {
+        if self.scenario.cast.honest(liar) && self.remembers(liar) {
             self.violation(format!("node {seat} proved that honest node {liar} forked"));
         }
+    }
+
+    fn remembers(&self, seat: Seat) -> bool {
+        self.scenario.cast.parts[seat] != Part::BadDisk
     }
 
     fn forgotten(&mut self, seat: Seat, seq: u64) {
@@ -186,10 +215,17 @@ impl World {
     }
 
     fn plan_sync(&mut self, seat: Seat) {
-        let took = self.chance.between(MILLISECOND / 20, self.scenario.sync_max);
+        let took = self
+            .chance
+            .between(MILLISECOND / 20, self.scenario.sync_max);
         let node = &self.nodes[seat];
         let (incarnation, through, record) = (node.incarnation, node.log_len(), node.records);
-        let synced = Happening::Synced { seat, incarnation, through, record };
+        let synced = Happening::Synced {
+            seat,
+            incarnation,
+            through,
+            record,
+        };
         self.agenda.plan(self.now + took, synced);
     }
 

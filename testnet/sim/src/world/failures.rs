@@ -34,6 +34,10 @@ impl World {
             Err(error) => return self.violation(format!("node {seat} does not restart: {error}")),
         };
         self.order.restarted(seat, self.nodes[seat].app.index());
+        self.forks.restarted(seat);
+        for record in self.nodes[seat].recover().records {
+            self.note_taken(seat, &record);
+        }
         if let Some(next) = self.perform(seat, effects) {
             self.drive(seat, next);
         }
@@ -48,7 +52,10 @@ impl World {
         for waiting in &mut self.waiting {
             if waiting.seat == seat && self.order.block_of(waiting.number).is_none() {
                 waiting.attempt += 1;
-                again.push(Action { number: waiting.number, attempt: waiting.attempt });
+                again.push(Action {
+                    number: waiting.number,
+                    attempt: waiting.attempt,
+                });
             }
         }
         for action in again {

@@ -55,6 +55,8 @@ pub(crate) struct World {
     bounds: Bounds,
     /// The highest round of any honest node when the network was healed.
     healed_round: u64,
+    /// The layer of each node's last own event at that time.
+    healed_layers: Vec<u64>,
     marks: Marks,
     trace: Trace,
     violations: Vec<String>,
@@ -66,7 +68,9 @@ impl World {
         let setting = Setting::new(nodes, scenario.real_signatures);
         let clocks = scenario.cast.clocks.iter().enumerate();
         let mut world = Self {
-            nodes: clocks.map(|(seat, clock)| Node::new(seat, *clock)).collect(),
+            nodes: clocks
+                .map(|(seat, clock)| Node::new(seat, *clock))
+                .collect(),
             setting,
             chance: Prng::new(!seed),
             now: 0,
@@ -79,6 +83,7 @@ impl World {
             forks: Forks::default(),
             bounds: Bounds::default(),
             healed_round: 0,
+            healed_layers: vec![0; nodes],
             marks: Marks::default(),
             trace: Trace::default(),
             violations: Vec::new(),
@@ -92,20 +97,30 @@ impl World {
     fn plan(&mut self) {
         for (number, submission) in (0..).zip(self.scenario.submissions.clone()) {
             let seat = submission.seat;
-            self.agenda.plan(submission.at, Happening::Submit { seat, number });
+            self.agenda
+                .plan(submission.at, Happening::Submit { seat, number });
         }
         for failure in self.scenario.failures.crashes.clone() {
             let (seat, fate) = (failure.seat, failure.fate);
             let for_good = failure.back_at.is_none();
-            self.agenda.plan(failure.at, Happening::Crash { seat, fate, for_good });
+            self.agenda.plan(
+                failure.at,
+                Happening::Crash {
+                    seat,
+                    fate,
+                    for_good,
+                },
+            );
             if let Some(back_at) = failure.back_at {
-                self.agenda.plan(back_at.max(failure.at + 1), Happening::Restart { seat });
+                self.agenda
+                    .plan(back_at.max(failure.at + 1), Happening::Restart { seat });
             }
         }
         if let (Theme::QuorumLost, Some(first)) =
             (self.scenario.theme, self.scenario.failures.crashes.first())
         {
-            self.agenda.plan(first.at + crate::scenario::SECOND, Happening::QuorumLost);
+            self.agenda
+                .plan(first.at + crate::scenario::SECOND, Happening::QuorumLost);
         }
         self.agenda.plan(self.scenario.heal_at, Happening::Heal);
         self.mark_scenario();
@@ -143,6 +158,7 @@ impl World {
         Report {
             seed,
             nodes: self.scenario.nodes,
+            cast: format!("{:?} {:?}", self.scenario.theme, self.scenario.cast.parts),
             violations: self.violations,
             simulated_ns: self.now,
             submitted: self.scenario.submissions.len() as u64,
@@ -161,11 +177,20 @@ impl World {
             }
             Happening::Depart { from, to, parcel } => self.transmit(from, to, &parcel),
             Happening::Wake { seat, incarnation } => self.wake(seat, incarnation),
-            Happening::Synced { seat, incarnation, through, record } => {
+            Happening::Synced {
+                seat,
+                incarnation,
+                through,
+                record,
+            } => {
                 self.synced(seat, incarnation, through, record);
             }
             Happening::Submit { seat, number } => self.submit(seat, number, 0),
-            Happening::Crash { seat, fate, for_good } => self.crash(seat, fate, for_good),
+            Happening::Crash {
+                seat,
+                fate,
+                for_good,
+            } => self.crash(seat, fate, for_good),
             Happening::Restart { seat } => self.restart(seat),
             Happening::QuorumLost => self.quorum_lost(),
             Happening::Heal => self.heal(),

@@ -32,7 +32,10 @@ pub(super) struct Network {
 
 impl Network {
     pub(super) fn new(seats: usize) -> Self {
-        Self { parcels: 0, sent: vec![VecDeque::new(); seats] }
+        Self {
+            parcels: 0,
+            sent: vec![VecDeque::new(); seats],
+        }
     }
 
     fn remember(&mut self, from: Seat, parcel: &Rc<Parcel>) {
@@ -46,7 +49,10 @@ impl Network {
 
 impl Parcel {
     fn new(setting: &Setting, number: u64, bytes: &Bytes) -> Self {
-        Self { number, message: setting.decode(bytes) }
+        Self {
+            number,
+            message: setting.decode(bytes),
+        }
     }
 }
 
@@ -109,10 +115,12 @@ impl World {
             delay = delay * 10 + 20 * MILLISECOND;
         }
         let parcel = Rc::clone(parcel);
-        self.agenda.plan(begin + delay, Happening::Deliver { from, to, parcel });
+        self.agenda
+            .plan(begin + delay, Happening::Deliver { from, to, parcel });
     }
 
     pub(super) fn note_delivery(&mut self, from: Seat, to: Seat, parcel: &Parcel) {
-        self.trace.note(&[1, self.now, from as u64, to as u64, parcel.number], &[]);
+        self.trace
+            .note(&[1, self.now, from as u64, to as u64, parcel.number], &[]);
     }
 }

@@ -54,7 +54,13 @@ impl World {
                     }
                 }
                 Act::WakeAt(time) => {
-                    self.agenda.plan(time, Happening::Wake { seat: from, incarnation: 0 });
+                    self.agenda.plan(
+                        time,
+                        Happening::Wake {
+                            seat: from,
+                            incarnation: 0,
+                        },
+                    );
                 }
             }
         }
