@@ -70,16 +70,18 @@ impl Core {
                 .order
                 .payload()
                 .iter()
-                .any(|&slot| self.will_be_ordered(own, slot)),
+                .any(|&slot| self.will_be_ordered(own, tips, slot)),
             live_all_here: self.config.roster.indices().filter(waits_for).all(here),
         }
     }
 
     /// Whether honest nodes build on the event. One of a forker that nobody
-    /// names stays unordered for ever, and must keep nobody awake.
-    fn will_be_ordered(&self, own: Option<Slot>, slot: Slot) -> bool {
+    /// names stays unordered for ever, and must keep nobody awake; but where
+    /// one of the others named it, they cannot come to an end without us.
+    fn will_be_ordered(&self, own: Option<Slot>, tips: &[Slot], slot: Slot) -> bool {
+        let mut over = own.iter().chain(tips);
         !self.forkers.contains(self.dag.vertex(slot).creator())
-            || own.is_some_and(|own| self.dag.ancestor(own, slot))
+            || over.any(|&over| self.dag.ancestor(over, slot))
     }
 
     /// Which nodes have reached the layer.
