@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::marks::{Group, Marks};
 use crate::report::Report;
+use crate::rules::Rules;
 use crate::simulate;
 
 /// Runs below which nobody can expect that every mark was met.
@@ -27,6 +28,8 @@ pub struct Campaign {
     pub seeds: u64,
     /// Numbers of nodes, 1 to 16.
     pub nodes: Vec<usize>,
+    /// Rules that are fixed for all runs.
+    pub rules: Rules,
     /// Threads.
     pub threads: usize,
 }
@@ -78,7 +81,7 @@ impl Campaign {
                         }
                         let end = (begin + CHUNK).min(jobs.len());
                         let reports: Vec<_> = (begin..end)
-                            .map(|job| (job, run_and_repeat(jobs[job].0, jobs[job].1)))
+                            .map(|job| (job, self.run_and_repeat(jobs[job])))
                             .collect();
                         done.lock().expect("no thread panics").extend(reports);
                     }
@@ -89,17 +92,17 @@ impl Campaign {
         done.sort_by_key(|(job, _)| *job);
         done.into_iter().map(|(_, report)| report).collect()
     }
-}
 
-/// Runs one seed, and some of them twice.
-fn run_and_repeat(seed: u64, nodes: usize) -> Report {
-    let mut report = simulate(seed, nodes);
-    if seed % REPEAT_EVERY == 0 && simulate(seed, nodes).digest != report.digest {
+    /// Runs one seed, and some of them twice.
+    fn run_and_repeat(&self, (seed, nodes): (u64, usize)) -> Report {
+        let mut report = simulate(seed, nodes, self.rules);
+        let again = seed % REPEAT_EVERY == 0;
+        if again && simulate(seed, nodes, self.rules).digest != report.digest {
+            let what = "the same seed happened another way".to_owned();
+            report.violations.push(what);
+        }
         report
-            .violations
-            .push("the same seed happened another way".to_owned());
     }
-    report
 }
 
 impl Total {

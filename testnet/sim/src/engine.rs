@@ -10,7 +10,7 @@ use dctrl_consensus::event::{Event, EventHeader};
 use dctrl_consensus::message::{self, Message};
 use dctrl_consensus::{
     Block, BlockHeader, Certificate, ClusterId, Config, Core, Digest, Executed, Input, Limits,
-    NodeIndex, NullSigner, Output, Pace, Profile, Recipient, RefusalReason, RestoreError, Roster,
+    NodeIndex, NullSigner, Ordering, Output, Pace, Recipient, RefusalReason, RestoreError, Roster,
     RosterMember, Summary, Timestamp,
 };
 
@@ -22,6 +22,7 @@ pub(crate) type Seat = usize;
 pub(crate) struct Setting {
     pub(crate) cluster: ClusterId,
     pub(crate) roster: Roster,
+    pub(crate) ordering: Ordering,
     pub(crate) limits: Limits,
     pub(crate) pace: Pace,
     /// Whether signatures are made and verified as in production.
@@ -39,6 +40,10 @@ pub(crate) enum Stimulus {
 }
 
 /// What a core wants done.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "effects are few and performed at once"
+)]
 #[derive(Debug)]
 pub(crate) enum Effect {
     Record {
@@ -60,10 +65,11 @@ pub(crate) enum Effect {
 }
 
 impl Setting {
-    pub(crate) fn new(nodes: usize, real_signatures: bool) -> Self {
+    pub(crate) fn new(nodes: usize, ordering: Ordering, real_signatures: bool) -> Self {
         Self {
             cluster: ClusterId(dctrl_consensus::crypto::sha256(b"dctrl-sim\0", &[])),
             roster: roster(nodes),
+            ordering,
             limits: Limits::STANDARD,
             pace: Pace::default(),
             real_signatures,
@@ -79,7 +85,7 @@ impl Setting {
             coin_seed: [me.0.to_be_bytes()[1]; 32],
             limits: self.limits,
             pace: self.pace,
-            profile: Profile::Classic,
+            ordering: self.ordering,
         }
     }
 
@@ -106,7 +112,7 @@ impl Setting {
     pub(crate) fn craft(&self, seat: Seat, part: Crafted, payload: &[Bytes]) -> Event {
         let header = EventHeader {
             cluster: self.cluster,
-            epoch: self.roster.epoch,
+            epoch: self.roster.number,
             creator: index(seat),
             seq: part.seq,
             timestamp: part.timestamp,
@@ -121,7 +127,14 @@ impl Setting {
 
     /// The header to which a block led at a node.
     pub(crate) fn header(&self, block: &Block, previous: Digest, state: Digest) -> BlockHeader {
-        block.header(&self.cluster, &self.roster, previous, state, Digest::ZERO)
+        block.header(
+            &self.cluster,
+            &self.roster,
+            previous,
+            state,
+            Digest::ZERO,
+            Digest::ZERO,
+        )
     }
 
     /// Whether the certificate holds for whoever knows the roster alone.

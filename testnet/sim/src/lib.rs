@@ -24,6 +24,7 @@ mod marks;
 mod node;
 mod prng;
 mod report;
+mod rules;
 mod scenario;
 mod trace;
 mod world;
@@ -32,13 +33,14 @@ pub use campaign::{Campaign, RUNS_FOR_COVERAGE, Total};
 pub use marks::{Group, Mark, Marks};
 pub use prng::Prng;
 pub use report::Report;
+pub use rules::Rules;
 
-/// Runs one seed with this many nodes, 1 to 16.
+/// Runs one seed with this many nodes, 1 to 16, under these rules.
 ///
 /// # Panics
 /// Where `nodes` is outside that range.
 #[must_use]
-pub fn simulate(seed: u64, nodes: usize) -> Report {
+pub fn simulate(seed: u64, nodes: usize, rules: Rules) -> Report {
     assert!((1..=16).contains(&nodes), "1 to 16 nodes are simulated");
-    world::World::new(seed, nodes).run(seed)
+    world::World::new(seed, nodes, rules).run(seed, rules)
 }

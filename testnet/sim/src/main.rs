@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use clap::Parser;
-use dctrl_sim::{Campaign, RUNS_FOR_COVERAGE};
+use clap::{Parser, ValueEnum};
+use dctrl_consensus::{OrderRule, Profile};
+use dctrl_sim::{Campaign, RUNS_FOR_COVERAGE, Rules};
 
 /// Simulate federations under faults, one per seed and number of nodes.
 #[derive(Debug, Parser)]
@@ -18,6 +19,16 @@ struct Arguments {
     /// Numbers of nodes, separated by commas.
     #[arg(long, value_delimiter = ',', default_value = "4,7", value_parser = clap::value_parser!(u8).range(1..=16))]
     nodes: Vec<u8>,
+    /// Rounds or layers; each seed decides where it is not given.
+    #[arg(long, value_enum)]
+    profile: Option<ProfileName>,
+    /// The fair or the fast order; each seed decides where it is not given.
+    #[arg(long, value_enum)]
+    order: Option<OrderName>,
+    /// The unanimity shortcut of the layered profile; each seed decides where
+    /// it is not given.
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "on")]
+    shortcut: Option<Switch>,
     /// Threads; the result does not depend on it.
     #[arg(long)]
     threads: Option<usize>,
@@ -25,6 +36,40 @@ struct Arguments {
     /// failed.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ProfileName {
+    Classic,
+    Layered,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OrderName {
+    Received,
+    Direct,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+impl Arguments {
+    fn rules(&self) -> Rules {
+        Rules {
+            profile: self.profile.map(|name| match name {
+                ProfileName::Classic => Profile::Classic,
+                ProfileName::Layered => Profile::Layered,
+            }),
+            order: self.order.map(|name| match name {
+                OrderName::Received => OrderRule::Received,
+                OrderName::Direct => OrderRule::Direct,
+            }),
+            shortcut: self.shortcut.map(|switch| switch == Switch::On),
+        }
+    }
 }
 
 fn main() -> anyhow::Result<()> {
@@ -39,6 +84,7 @@ fn main() -> anyhow::Result<()> {
             .iter()
             .map(|nodes| usize::from(*nodes))
             .collect(),
+        rules: arguments.rules(),
         threads,
     };
     let began = Instant::now();
@@ -50,7 +96,7 @@ fn main() -> anyhow::Result<()> {
             );
         }
         if !report.violations.is_empty() {
-            eprintln!("{}\nreplay: {}", report.cast, report.replay_command());
+            eprintln!("{}\nreplay: {}", report.story, report.replay_command());
         } else if !arguments.json {
             let (seed, nodes) = (report.seed, report.nodes);
             println!(

@@ -3,6 +3,7 @@
 use dctrl_consensus::Digest;
 
 use crate::marks::Marks;
+use crate::rules::Rules;
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,8 +12,10 @@ pub struct Report {
     pub seed: u64,
     /// Nodes in the federation.
     pub nodes: usize,
-    /// Who sat where, for people.
-    pub cast: String,
+    /// The rules that were fixed for it.
+    pub rules: Rules,
+    /// What the run was about, for people.
+    pub story: String,
     /// What went wrong; empty where nothing did.
     pub violations: Vec<String>,
     /// Virtual nanoseconds.
@@ -33,9 +36,7 @@ impl Report {
     /// The command that replays this run alone.
     #[must_use]
     pub fn replay_command(&self) -> String {
-        format!(
-            "cargo xtask sim --seeds 1 --first {} --nodes {}",
-            self.seed, self.nodes
-        )
+        let (seed, nodes, rules) = (self.seed, self.nodes, self.rules.arguments());
+        format!("cargo xtask sim --seeds 1 --first {seed} --nodes {nodes}{rules}")
     }
 }

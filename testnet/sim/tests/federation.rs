@@ -1,6 +1,6 @@
 //! Claims about whole federations under faults.
 
-use dctrl_sim::{Campaign, Mark, simulate};
+use dctrl_sim::{Campaign, Mark, Rules, simulate};
 
 fn campaign(first: u64, seeds: u64, nodes: &[usize], threads: usize) -> dctrl_sim::Total {
     let nodes = nodes.to_vec();
@@ -8,6 +8,7 @@ fn campaign(first: u64, seeds: u64, nodes: &[usize], threads: usize) -> dctrl_si
         first,
         seeds,
         nodes,
+        rules: Rules::default(),
         threads,
     }
     .run(|report| {
@@ -52,9 +53,15 @@ fn federations_of_other_sizes_agree_too() {
 #[test]
 fn the_same_seed_happens_the_same_way_twice() {
     for seed in 0..4 {
-        assert_eq!(simulate(seed, 4), simulate(seed, 4));
+        assert_eq!(
+            simulate(seed, 4, Rules::default()),
+            simulate(seed, 4, Rules::default())
+        );
     }
-    assert_ne!(simulate(0, 4).digest, simulate(1, 4).digest);
+    assert_ne!(
+        simulate(0, 4, Rules::default()).digest,
+        simulate(1, 4, Rules::default()).digest
+    );
 }
 
 #[test]

@@ -61,7 +61,7 @@ impl Cut {
                 CutKind::Whole => on(from) != on(to),
                 CutKind::OneWay => on(from) && !on(to),
                 CutKind::Flickering { period } => {
-                    on(from) != on(to) && (now - self.from) / period % 2 == 0
+                    on(from) != on(to) && ((now - self.from) / period).is_multiple_of(2)
                 }
             }
     }

@@ -24,6 +24,7 @@ use crate::marks::{Mark, Marks};
 use crate::node::Node;
 use crate::prng::Prng;
 use crate::report::Report;
+use crate::rules::Rules;
 use crate::scenario::{Part, Scenario, Theme};
 use crate::trace::Trace;
 use agenda::{Agenda, Happening};
@@ -63,9 +64,9 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, nodes: usize) -> Self {
+    pub(crate) fn new(seed: u64, nodes: usize, rules: Rules) -> Self {
         let scenario = Scenario::of(seed, nodes);
-        let setting = Setting::new(nodes, scenario.real_signatures);
+        let setting = Setting::new(nodes, rules.of(seed), scenario.real_signatures);
         let clocks = scenario.cast.clocks.iter().enumerate();
         let mut world = Self {
             nodes: clocks
@@ -153,12 +154,13 @@ impl World {
     }
 
     /// Runs all phases and tells what was found.
-    pub(crate) fn run(mut self, seed: u64) -> Report {
+    pub(crate) fn run(mut self, seed: u64, rules: Rules) -> Report {
         self.run_phases();
         Report {
             seed,
             nodes: self.scenario.nodes,
-            cast: format!("{:?} {:?}", self.scenario.theme, self.scenario.cast.parts),
+            rules,
+            story: self.story(),
             violations: self.violations,
             simulated_ns: self.now,
             submitted: self.scenario.submissions.len() as u64,
@@ -167,6 +169,15 @@ impl World {
             marks: self.marks,
             digest: self.trace.finish(),
         }
+    }
+
+    /// What the run is about, for people.
+    fn story(&self) -> String {
+        let (theme, parts) = (self.scenario.theme, &self.scenario.cast.parts);
+        format!(
+            "{theme:?} under {:?} among {parts:?}",
+            self.setting.ordering
+        )
     }
 
     fn happen(&mut self, happening: Happening) {
