@@ -3,5 +3,7 @@
 mod claims;
 mod differential;
 mod drawing;
+mod pace;
 mod random;
 mod reference;
+mod world;

@@ -5,13 +5,18 @@
 //! makes about one event per layer, and only while transactions are on their
 //! way:
 //! - *advance*: a quorum has reached this node's layer; wait a little for the
-//!   live rest (each later start of a layer delays all), then go on;
-//! - *join* or *jump*: others are in a higher layer; follow at once;
+//!   live rest, then go on. An event that names all others of the layer before
+//!   is a yes for each of them, and lets nobody wait for a second vote;
+//! - *jump*: a quorum has reached a higher layer; go beyond it at once;
 //! - *wake*: nothing was on its way and the pool is no longer empty.
 //!
 //! Without a quorum none of these fires more than once per layer, so nothing
 //! grows. A silent node is waited for twice and then no more, until it has
 //! been in time for four layers.
+
+mod front;
+
+pub(crate) use front::Front;
 
 use crate::id::{NodeIndex, Timestamp};
 use crate::limits::Pace;
@@ -26,8 +31,6 @@ const TIMELY_MIN: u32 = 4;
 pub(crate) struct View {
     /// The layer of this node's last event.
     pub(crate) own_layer: Option<u64>,
-    /// The highest layer among the tips that would be parents.
-    pub(crate) highest_layer: u64,
     /// The layer that an event made now would have.
     pub(crate) next_layer: u64,
     /// Whether some transaction is waiting here.
@@ -65,6 +68,8 @@ pub(crate) struct Emit {
     last_arrival: Timestamp,
     /// A moving average of how long the last live peer takes, nanoseconds.
     spread: u64,
+    /// A moving average of how far it is off that, nanoseconds.
+    deviation: u64,
     peers: Vec<Peer>,
 }
 
@@ -75,6 +80,7 @@ impl Emit {
             created_at: None,
             last_arrival: Timestamp(0),
             spread: pace.hold_max / 4,
+            deviation: pace.hold_max / 8,
             peers: vec![
                 Peer {
                     live: true,
@@ -98,15 +104,11 @@ impl Emit {
             return Decision::Create;
         };
         let woken = view.pool && !view.unordered;
-        let due = if view.next_layer > own {
-            let advance = view.highest_layer == own;
-            if advance && !view.live_all_here && !woken {
-                created_at.after(self.hold().max(self.pace.min_event_interval))
-            } else {
-                created_at.after(self.pace.min_event_interval)
-            }
-        } else if woken {
-            created_at.after(self.pace.min_event_interval)
+        let earliest = created_at.after(self.pace.min_event_interval);
+        let due = if view.next_layer == own + 1 && !view.live_all_here && !woken {
+            created_at.after(self.hold()).max(earliest)
+        } else if view.next_layer > own || woken {
+            earliest
         } else {
             return Decision::Rest;
         };
@@ -138,7 +140,10 @@ impl Emit {
             } else {
                 self.hold() * 2
             };
-            self.spread = (self.spread * 7 + sample.min(self.pace.hold_max)) / 8;
+            let sample = sample.min(self.pace.hold_max);
+            let off = sample.abs_diff(self.spread);
+            self.deviation = (self.deviation * 7 + off) / 8;
+            self.spread = (self.spread * 7 + sample) / 8;
         }
         self.created_at = Some(now);
     }
@@ -148,9 +153,12 @@ impl Emit {
         self.created_at = Some(last_event);
     }
 
-    /// How long live peers are waited for after an own event.
+    /// How long live peers are waited for after an own event: so long that one
+    /// who is there as usual is hardly ever missed. That costs nothing while
+    /// all are, and a few such waits when one falls silent.
     fn hold(&self) -> u64 {
-        (self.spread / 4 * 5).clamp(self.pace.hold_min, self.pace.hold_max)
+        let usual = self.spread + self.spread / 8 + 4 * self.deviation;
+        usual.clamp(self.pace.hold_min, self.pace.hold_max)
     }
 }
 
