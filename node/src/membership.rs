@@ -146,12 +146,6 @@ fn roster_of(genesis: &Genesis) -> Result<Roster, MembershipError> {
     Ok(Roster::new(0, members)?)
 }
 
-/// A node's position in the genesis as the consensus core counts. A roster
-/// has far fewer members than the type can hold: [`Roster::new`] checks it.
-pub(crate) fn node_index(position: usize) -> NodeIndex {
-    NodeIndex(u16::try_from(position).unwrap_or(u16::MAX))
-}
-
 /// A node's CURVE key.
 pub(crate) fn curve_key(node: &Node) -> Result<[u8; 32], MembershipError> {
     <[u8; 32]>::try_from(node.curve_key.as_slice()).map_err(|_| MembershipError::KeyLength {

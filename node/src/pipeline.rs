@@ -28,9 +28,10 @@ use std::{
 
 use dctrl_api::Progress;
 use dctrl_consensus::{
-    Certificate, ClusterId, Core, Digest, Input, Limits, Output, Roster, Summary, Timestamp,
+    Certificate, ClusterId, Core, Digest, Input, Limits, Output, Recipient, Roster, Summary,
+    Timestamp,
 };
-use dctrl_net::gossip::Gossip;
+use dctrl_net::gossip::{Gossip, To};
 use dctrl_proto::v1::Receipt;
 use dctrl_store::{Batch, Store, StoreError};
 use thiserror::Error;
@@ -263,7 +264,11 @@ impl Pipeline {
                 self.pending.any = true;
                 self.pending.through = self.pending.through.max(Some(record.number));
             }
-            Output::Send { to, message } => self.gossip.send(to, message),
+            Output::Send { to, message } => {
+                if let Some(to) = address(to, &self.rules.roster) {
+                    self.gossip.send(to, message);
+                }
+            }
             Output::Execute(block) => {
                 // The block before must be readable first.
                 if self.pending.applied.is_some() {
@@ -347,4 +352,12 @@ impl Clock {
 pub(crate) fn channel() -> (PipelineHandle, Receiver<Command>) {
     let (sender, receiver) = sync_channel(COMMANDS_MAX);
     (PipelineHandle::new(sender), receiver)
+}
+
+/// A recipient as gossip names it.
+fn address(to: Recipient, roster: &Roster) -> Option<To> {
+    match to {
+        Recipient::All => Some(To::All),
+        Recipient::One(node) => roster.key(node).copied().map(To::One),
+    }
 }

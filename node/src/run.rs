@@ -9,12 +9,13 @@ use std::{
 
 use dctrl_access::{Identity, KeyFileError};
 use dctrl_api::{Api, ApiConfig, Gateway, NodeFacts, Progress, ServeError, TlsFiles};
-use dctrl_consensus::{Limits, Output, Summary};
+use dctrl_consensus::{Limits, Output, PublicKey, Summary};
 use dctrl_ledger::query;
 use dctrl_net::{
     NetError,
     bus::{Bus, BusConfig},
     gossip::{Gossip, GossipConfig, Peer},
+    limits::LEAVING_MS,
     zap::{AllowList, Zap},
 };
 use dctrl_store::{Options, Store};
@@ -222,7 +223,7 @@ impl Node {
             .enumerate()
             .map(|(index, node)| {
                 Ok(Peer {
-                    index: membership::node_index(index),
+                    key: self.membership.roster.members[index].key,
                     endpoint: node.gossip_endpoint.clone(),
                     curve_public: membership::curve_key(node)?,
                 })
@@ -230,13 +231,19 @@ impl Node {
             .collect::<Result<Vec<_>, MembershipError>>()?;
         let config = GossipConfig {
             zap: zap.clone(),
-            me: self.membership.me,
+            me: PublicKey(self.identity.public_key()),
             listen: self.config.gossip.listen.clone(),
             curve_secret: self.identity.curve_secret(),
             peers,
+            linger: Duration::from_millis(LEAVING_MS),
             frame_bytes_max: Limits::default().message_bytes_max,
         };
-        let deliver = Box::new(move |from, bytes| inbox.put(from, bytes));
+        let roster = self.membership.roster.clone();
+        let deliver = Box::new(move |from: PublicKey, bytes| {
+            if let Some(index) = roster.index_of(&from) {
+                inbox.put(index, bytes);
+            }
+        });
         Ok(Gossip::start(config, deliver)?)
     }
 

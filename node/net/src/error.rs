@@ -33,9 +33,9 @@ pub enum NetError {
     /// Another authenticator already serves this ZeroMQ context.
     #[error("another ZAP handler already serves this context: {0}")]
     ZapTaken(zmq::Error),
-    /// Two peers have the same index or the same CURVE key.
-    #[error("two gossip peers share the index or the CURVE key of node {0}")]
-    DuplicatePeer(dctrl_consensus::NodeIndex),
+    /// Two peers have the same key or the same CURVE key.
+    #[error("two gossip peers share the key or the CURVE key of node {0}")]
+    DuplicatePeer(dctrl_consensus::PublicKey),
     /// More peers or keys than this crate holds.
     #[error("{what}: more than {max}")]
     TooMany {

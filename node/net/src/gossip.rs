@@ -3,32 +3,36 @@
 //! A ROUTER listens, and one DEALER per peer sends, so each pair of nodes has
 //! a connection in each direction. The listener learns the sender from the
 //! CURVE key of the handshake; the dialler accepts only the holder of the
-//! peer's key. One thread owns all sockets.
+//! peer's key. One thread owns all sockets. Peers are named by the keys that
+//! sign for them, because positions change with the roster, and come and go
+//! while the others talk on.
 //!
 //! Delivery is not promised. What waits for a slow or absent peer waits in a
 //! bounded queue that drops the oldest first: consensus asks for what it
 //! lacks, and what is newest helps it most.
 
 mod outbox;
+mod peers;
 mod pump;
 mod stats;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use dctrl_consensus::{NodeIndex, Recipient};
+use dctrl_consensus::PublicKey;
 
-use self::outbox::Outbox;
+use self::peers::Peers;
 use self::pump::Pump;
+use self::stats::{Counters, count};
 pub use self::stats::{GossipStats, PeerStats};
 use crate::error::NetError;
 use crate::limits;
 pub use crate::monitor::ConnectionStats;
-use crate::socket::{self, Bounds, curve_public};
-use crate::wake;
+use crate::socket::{self, Bounds};
+use crate::wake::{self, Waker};
 use crate::zap::{Domain, Zap};
 
 /// What a node needs to gossip.
@@ -36,37 +40,58 @@ pub struct GossipConfig {
     /// Authenticator of the context. The peers' keys are added to its list.
     pub zap: Zap,
     /// This node.
-    pub me: NodeIndex,
+    pub me: PublicKey,
     /// Where to listen, such as `tcp://127.0.0.1:7001`; port `*` for any.
     pub listen: String,
     /// This node's CURVE secret key, raw.
     pub curve_secret: [u8; 32],
     /// The other nodes. A row for this node itself is left out.
     pub peers: Vec<Peer>,
+    /// How long a peer that [`Gossip::set_peers`] leaves out is still served,
+    /// such as [`limits::LEAVING_MS`].
+    pub linger: Duration,
     /// Longest message, bytes, such as [`limits::FRAME_BYTES_MAX`].
     pub frame_bytes_max: usize,
 }
 
 /// Another node of the roster.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Its position in the roster.
-    pub index: NodeIndex,
+    /// The key that signs its events, by which it is named here.
+    pub key: PublicKey,
     /// Where it listens.
     pub endpoint: String,
     /// Its CURVE public key, raw.
     pub curve_public: [u8; 32],
 }
 
+/// Who shall get a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    /// Every peer that was not removed.
+    All,
+    /// One peer, also one that was removed and is still served.
+    One(PublicKey),
+}
+
 /// Called on the gossip thread with the proven sender and the message. While
 /// it blocks, incoming and outgoing messages wait.
-pub type Deliver = Box<dyn Fn(NodeIndex, Vec<u8>) + Send>;
+pub type Deliver = Box<dyn Fn(PublicKey, Vec<u8>) + Send>;
 
 /// Running gossip. Dropping it stops it.
 pub struct Gossip {
-    shared: Arc<Outbox>,
+    shared: Arc<Shared>,
     endpoint: String,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What the callers of gossip and its thread share.
+struct Shared {
+    peers: Peers,
+    frame_bytes_max: usize,
+    counters: Counters,
+    waker: Waker,
+    stop: AtomicBool,
 }
 
 impl Gossip {
@@ -75,48 +100,28 @@ impl Gossip {
     /// # Errors
     /// Where the configuration contradicts itself or the port is taken.
     pub fn start(config: GossipConfig, deliver: Deliver) -> Result<Self, NetError> {
-        let me = config.me;
-        let peers: Vec<Peer> = config
-            .peers
-            .into_iter()
-            .filter(|peer| peer.index != me)
-            .collect();
-        check(&peers, &curve_public(&config.curve_secret))?;
         let bounds = Bounds {
             part_bytes_max: config.frame_bytes_max,
             send_queue: limits::GOSSIP_SOCKET_QUEUE,
             receive_queue: limits::GOSSIP_SOCKET_QUEUE,
         };
+        let (zap, secret) = (config.zap.clone(), config.curve_secret);
+        let peers = Peers::new(zap, config.me, secret, bounds, config.linger);
+        peers.set(config.peers, Instant::now())?;
         let context = config.zap.context();
-        let mut dealers = Vec::with_capacity(peers.len());
-        for peer in &peers {
-            config
-                .zap
-                .allowed()
-                .allow(Domain::Gossip, peer.curve_public)?;
-            let (secret, server) = (&config.curve_secret, &peer.curve_public);
-            dealers.push(socket::dial(
-                context,
-                secret,
-                server,
-                bounds,
-                &peer.endpoint,
-            )?);
-        }
         let (secret, listen) = (&config.curve_secret, &config.listen);
         let listener =
             socket::listen(context, zmq::ROUTER, Domain::Gossip, secret, bounds, listen)?;
         let endpoint = listener.endpoint.clone();
         let (waker, wake_end) = wake::pair()?;
-        let shared = Arc::new(Outbox::new(&peers, config.frame_bytes_max, waker));
-        let pump = Pump::new(
-            &peers,
-            config.zap,
-            listener,
-            dealers,
-            wake_end,
-            Arc::clone(&shared),
-        );
+        let shared = Arc::new(Shared {
+            peers,
+            frame_bytes_max: config.frame_bytes_max,
+            counters: Counters::default(),
+            waker,
+            stop: AtomicBool::new(false),
+        });
+        let pump = Pump::new(listener, wake_end, Arc::clone(&shared));
         let thread = thread::Builder::new()
             .name("gossip".into())
             .spawn(move || pump.run(&*deliver))?;
@@ -135,8 +140,22 @@ impl Gossip {
 
     /// Queues `message` for one peer or for all. Never blocks: where a queue
     /// is full its oldest message is dropped and counted.
-    pub fn send(&self, to: Recipient, message: Bytes) {
+    pub fn send(&self, to: To, message: Bytes) {
         self.shared.push(to, &message);
+    }
+
+    /// Makes `peers` the other nodes from now on. Those that stay as they are
+    /// notice nothing; new ones are dialled and let in; those that are left
+    /// out are served for the configured time, and then refused. A row for
+    /// this node itself is left out. Never blocks.
+    ///
+    /// # Errors
+    /// Where the rows contradict each other, are too many or cannot be
+    /// dialled; the peers then stay as they were.
+    pub fn set_peers(&self, peers: Vec<Peer>) -> Result<(), NetError> {
+        self.shared.peers.set(peers, Instant::now())?;
+        self.shared.waker.wake();
+        Ok(())
     }
 
     /// Counters since the start.
@@ -167,19 +186,35 @@ impl Drop for Gossip {
     }
 }
 
-fn check(peers: &[Peer], own_key: &[u8; 32]) -> Result<(), NetError> {
-    if peers.len() > limits::PEERS_MAX {
-        return Err(NetError::TooMany {
-            what: "gossip peers",
-            max: limits::PEERS_MAX,
-        });
-    }
-    let mut indexes = BTreeSet::new();
-    let mut keys = BTreeSet::from([own_key]);
-    for peer in peers {
-        if !indexes.insert(peer.index) || !keys.insert(&peer.curve_public) {
-            return Err(NetError::DuplicatePeer(peer.index));
+impl Shared {
+    fn push(&self, to: To, message: &Bytes) {
+        if message.is_empty() || message.len() > self.frame_bytes_max {
+            tracing::error!(
+                bytes = message.len(),
+                "a message of this node has no sendable size"
+            );
+            count(&self.counters.own_oversize);
+            return;
         }
+        for entry in self.peers.table().iter() {
+            let meant = match to {
+                To::All => entry.leaves_at.is_none(),
+                To::One(key) => key == entry.link.peer.key,
+            };
+            if meant {
+                entry.link.outbox.push(message.clone());
+            }
+        }
+        self.waker.wake();
     }
-    Ok(())
+
+    fn stats(&self) -> GossipStats {
+        let table = self.peers.table();
+        let rows = table.iter().map(|entry| {
+            let (link, leaving) = (&entry.link, entry.leaves_at.is_some());
+            let queued = link.outbox.len();
+            link.outbox.counters.read(link.peer.key, leaving, queued)
+        });
+        self.counters.read(rows.collect())
+    }
 }

@@ -64,8 +64,12 @@ pub const PEER_QUEUE_FRAMES_MAX: usize = 1_000;
 /// Gossip bytes that wait for one peer before the oldest is dropped.
 pub const PEER_QUEUE_BYTES_MAX: usize = 16 * FRAME_BYTES_MAX;
 
-/// Gossip peers of one node: more than any roster of consensus.
+/// Gossip peers of one node; as many more may be leaving.
 pub const PEERS_MAX: usize = 64;
+
+/// How long a node that was removed may fetch what it missed, milliseconds:
+/// the blocks up to its removal take seconds, and a restart a minute.
+pub const LEAVING_MS: u64 = 10 * 60 * 1000;
 
 /// Frames that wait to be published.
 pub const PUBLISH_QUEUE_FRAMES_MAX: usize = 4_096;

@@ -1,29 +1,16 @@
-//! Messages that wait to be sent, bounded per peer.
+//! Messages that wait to be sent to one peer, bounded.
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use dctrl_consensus::{NodeIndex, Recipient};
 
-use super::Peer;
-use super::stats::{Counters, GossipStats, PeerCounters, count};
+use super::stats::{PeerCounters, count};
 use crate::limits::{PEER_QUEUE_BYTES_MAX, PEER_QUEUE_FRAMES_MAX};
-use crate::wake::Waker;
-
-/// What the callers of gossip and its thread share.
-pub(super) struct Outbox {
-    pub(super) peers: Vec<PeerOutbox>,
-    pub(super) frame_bytes_max: usize,
-    pub(super) counters: Counters,
-    pub(super) waker: Waker,
-    pub(super) stop: AtomicBool,
-}
 
 /// One peer's queue and counters.
-pub(super) struct PeerOutbox {
-    index: NodeIndex,
+#[derive(Default)]
+pub(super) struct Outbox {
     queue: Mutex<Queue>,
     pub(super) counters: PeerCounters,
 }
@@ -35,55 +22,12 @@ struct Queue {
 }
 
 impl Outbox {
-    pub(super) fn new(peers: &[Peer], frame_bytes_max: usize, waker: Waker) -> Self {
-        let peers = peers
-            .iter()
-            .map(|peer| PeerOutbox {
-                index: peer.index,
-                queue: Mutex::default(),
-                counters: PeerCounters::default(),
-            })
-            .collect();
-        Self {
-            peers,
-            frame_bytes_max,
-            counters: Counters::default(),
-            waker,
-            stop: AtomicBool::new(false),
-        }
-    }
-
-    pub(super) fn push(&self, to: Recipient, message: &Bytes) {
-        if message.is_empty() || message.len() > self.frame_bytes_max {
-            tracing::error!(
-                bytes = message.len(),
-                "a message of this node has no sendable size"
-            );
-            count(&self.counters.own_oversize);
-            return;
-        }
-        for peer in &self.peers {
-            let meant = match to {
-                Recipient::All => true,
-                Recipient::One(index) => index == peer.index,
-            };
-            if meant {
-                peer.push(message.clone());
-            }
-        }
-        self.waker.wake();
-    }
-
-    pub(super) fn stats(&self) -> GossipStats {
-        let peers = self.peers.iter();
-        let peers = peers.map(|peer| peer.counters.read(peer.index, peer.lock().frames.len()));
-        self.counters.read(peers.collect())
-    }
-}
-
-impl PeerOutbox {
     pub(super) fn is_empty(&self) -> bool {
         self.lock().frames.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lock().frames.len()
     }
 
     /// The oldest message, which is then no longer in the queue.
@@ -102,7 +46,8 @@ impl PeerOutbox {
         self.trim(&mut queue);
     }
 
-    fn push(&self, frame: Bytes) {
+    /// Queues a message; where the queue is full the oldest is dropped.
+    pub(super) fn push(&self, frame: Bytes) {
         let mut queue = self.lock();
         queue.bytes += frame.len();
         queue.frames.push_back(frame);
@@ -130,12 +75,8 @@ mod tests {
 
     use super::*;
 
-    fn peer() -> PeerOutbox {
-        PeerOutbox {
-            index: NodeIndex(1),
-            queue: Mutex::default(),
-            counters: PeerCounters::default(),
-        }
+    fn peer() -> Outbox {
+        Outbox::default()
     }
 
     #[test]

@@ -2,14 +2,15 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dctrl_consensus::NodeIndex;
+use dctrl_consensus::PublicKey;
 
 use crate::monitor::{ConnectionCounters, ConnectionStats};
 
 /// What gossip did since it started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GossipStats {
-    /// One row per peer, in the order of the configuration.
+    /// One row per peer, in the order in which they were named; those that
+    /// leave come last.
     pub peers: Vec<PeerStats>,
     /// Messages of connections that no longer belong to a peer.
     pub unknown_sender: u64,
@@ -28,8 +29,10 @@ pub struct GossipStats {
 /// Traffic with one peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerStats {
-    /// Its position in the roster.
-    pub index: NodeIndex,
+    /// Who it is.
+    pub key: PublicKey,
+    /// It was removed, and is still served for a while.
+    pub leaving: bool,
     /// Messages that wait for it.
     pub queued: usize,
     /// Messages handed to an authenticated connection.
@@ -77,10 +80,11 @@ impl Counters {
 }
 
 impl PeerCounters {
-    pub(super) fn read(&self, index: NodeIndex, queued: usize) -> PeerStats {
+    pub(super) fn read(&self, key: PublicKey, leaving: bool, queued: usize) -> PeerStats {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         PeerStats {
-            index,
+            key,
+            leaving,
             queued,
             sent: of(&self.sent),
             dropped: of(&self.dropped),

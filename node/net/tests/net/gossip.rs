@@ -1,11 +1,12 @@
 //! Gossip between two nodes, and what strangers cannot do to it.
 
 use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
 
 use bytes::Bytes;
-use dctrl_consensus::{NodeIndex, Recipient};
+use dctrl_consensus::PublicKey;
 use dctrl_net::NetError;
-use dctrl_net::gossip::{Gossip, GossipConfig, GossipStats, Peer};
+use dctrl_net::gossip::{Gossip, GossipConfig, GossipStats, Peer, To};
 use dctrl_net::limits::{FRAME_BYTES_MAX, PEER_QUEUE_FRAMES_MAX};
 use dctrl_net::zap::{Domain, Zap};
 use zmq::Context;
@@ -14,35 +15,48 @@ use crate::support::{
     PATIENCE, client, eventually, free_endpoint, public, secret, throw_garbage, zap,
 };
 
-const A: NodeIndex = NodeIndex(0);
-const B: NodeIndex = NodeIndex(1);
+pub(crate) const A: PublicKey = PublicKey([0; 32]);
+pub(crate) const B: PublicKey = PublicKey([1; 32]);
+pub(crate) const C: PublicKey = PublicKey([2; 32]);
 
-struct Node {
-    gossip: Gossip,
+/// Long enough that nobody is refused within a test.
+const LINGER: Duration = Duration::from_secs(600);
+
+pub(crate) struct Node {
+    pub(crate) gossip: Gossip,
     zap: Zap,
-    inbox: Receiver<(NodeIndex, Vec<u8>)>,
+    pub(crate) inbox: Receiver<(PublicKey, Vec<u8>)>,
 }
 
-/// Node `me` of the two that listen at `endpoints`; its key is its position.
-fn config(me: NodeIndex, endpoints: &[String; 2]) -> GossipConfig {
-    let peers = [A, B].map(|index| Peer {
-        index,
-        endpoint: endpoints[index.position()].clone(),
-        curve_public: public(index.0 as u8),
-    });
+/// A node by its key, whose CURVE key has the same name.
+pub(crate) fn peer(key: PublicKey, endpoint: &str) -> Peer {
+    Peer {
+        key,
+        endpoint: endpoint.to_owned(),
+        curve_public: public(key.0[0]),
+    }
+}
+
+/// Node `me` of those that listen at `endpoints`; its key is its position.
+pub(crate) fn config(me: PublicKey, endpoints: &[String]) -> GossipConfig {
+    let peers = [A, B, C].into_iter().zip(endpoints);
     GossipConfig {
         zap: zap(&[]),
         me,
-        listen: endpoints[me.position()].clone(),
-        curve_secret: secret(me.0 as u8),
-        peers: peers.into(),
+        listen: endpoints[usize::from(me.0[0])].clone(),
+        curve_secret: secret(me.0[0]),
+        peers: peers.map(|(key, endpoint)| peer(key, endpoint)).collect(),
+        linger: LINGER,
         frame_bytes_max: FRAME_BYTES_MAX,
     }
 }
 
-fn start(me: NodeIndex, endpoints: &[String; 2]) -> Node {
+pub(crate) fn start(me: PublicKey, endpoints: &[String]) -> Node {
+    start_with(config(me, endpoints))
+}
+
+pub(crate) fn start_with(config: GossipConfig) -> Node {
     let (sender, inbox) = mpsc::channel();
-    let config = config(me, endpoints);
     let zap = config.zap.clone();
     let deliver = move |from, bytes| {
         let _ = sender.send((from, bytes));
@@ -58,22 +72,21 @@ fn failed_handshakes(node: &Node) -> u64 {
     seen.handshake_protocol + seen.handshake_other
 }
 
-fn endpoints() -> [String; 2] {
+pub(crate) fn endpoints() -> [String; 2] {
     [free_endpoint(), free_endpoint()]
 }
 
 impl Node {
-    fn send(&self, message: &'static [u8]) {
-        self.gossip
-            .send(Recipient::All, Bytes::from_static(message));
+    pub(crate) fn send(&self, message: &'static [u8]) {
+        self.gossip.send(To::All, Bytes::from_static(message));
     }
 
-    fn expect(&self, from: NodeIndex, message: &[u8]) {
+    pub(crate) fn expect(&self, from: PublicKey, message: &[u8]) {
         let (sender, bytes) = self.inbox.recv_timeout(PATIENCE).unwrap();
         assert_eq!((sender, &bytes[..]), (from, message));
     }
 
-    fn stats(&self) -> GossipStats {
+    pub(crate) fn stats(&self) -> GossipStats {
         self.gossip.stats()
     }
 }
@@ -84,11 +97,11 @@ fn two_nodes_exchange_messages_and_know_the_sender() {
     let (a, b) = (start(A, &endpoints), start(B, &endpoints));
     a.send(b"hello");
     b.expect(A, b"hello");
-    b.gossip.send(Recipient::One(A), Bytes::from_static(b"hi"));
+    b.gossip.send(To::One(A), Bytes::from_static(b"hi"));
     a.expect(B, b"hi");
     eventually("it is counted", || b.stats().peers[0].sent == 1);
     let row = b.stats().peers[0];
-    assert_eq!((row.index, row.received, row.dropped), (A, 1, 0));
+    assert_eq!((row.key, row.received, row.dropped), (A, 1, 0));
 }
 
 #[test]
@@ -105,8 +118,7 @@ fn a_message_for_an_absent_peer_arrives_when_it_comes() {
 fn a_queue_overflow_is_counted_and_send_never_blocks() {
     let a = start(A, &endpoints());
     for number in 0..PEER_QUEUE_FRAMES_MAX + 5 {
-        a.gossip
-            .send(Recipient::One(B), Bytes::from(number.to_string()));
+        a.gossip.send(To::One(B), Bytes::from(number.to_string()));
     }
     let row = a.stats().peers[0];
     assert_eq!(
@@ -119,7 +131,7 @@ fn a_queue_overflow_is_counted_and_send_never_blocks() {
 fn an_unknown_key_never_delivers() {
     let endpoints = endpoints();
     let (a, b) = (start(A, &endpoints), start(B, &endpoints));
-    let stranger = client(zmq::DEALER, 77, B.0 as u8);
+    let stranger = client(zmq::DEALER, 77, B.0[0]);
     stranger.connect(b.gossip.endpoint()).unwrap();
     stranger.send("let me in", 0).unwrap();
     eventually("the key is refused", || {
@@ -137,7 +149,7 @@ fn a_key_of_the_bus_is_unknown_to_gossip() {
     let endpoints = endpoints();
     let (a, b) = (start(A, &endpoints), start(B, &endpoints));
     b.zap.allowed().allow(Domain::Bus, public(78)).unwrap();
-    let subscriber = client(zmq::DEALER, 78, B.0 as u8);
+    let subscriber = client(zmq::DEALER, 78, B.0[0]);
     subscriber.connect(b.gossip.endpoint()).unwrap();
     subscriber.send("let me in", 0).unwrap();
     eventually("the key is refused", || {
@@ -182,7 +194,7 @@ fn a_revoked_peer_is_ignored_on_its_open_connection() {
     let (a, b) = (start(A, &endpoints), start(B, &endpoints));
     a.send(b"before");
     b.expect(A, b"before");
-    b.zap.allowed().revoke(Domain::Gossip, &public(A.0 as u8));
+    b.zap.allowed().revoke(Domain::Gossip, &public(A.0[0]));
     a.send(b"after");
     eventually("it is counted", || b.stats().unknown_sender == 1);
     assert!(b.inbox.try_recv().is_err());
@@ -192,7 +204,7 @@ fn a_revoked_peer_is_ignored_on_its_open_connection() {
 fn malformed_and_oversize_messages_are_counted_and_not_delivered() {
     let endpoints = endpoints();
     let b = start(B, &endpoints);
-    let a = client(zmq::DEALER, A.0 as u8, B.0 as u8);
+    let a = client(zmq::DEALER, A.0[0], B.0[0]);
     a.connect(b.gossip.endpoint()).unwrap();
     a.send_multipart(["two", "parts"], 0).unwrap();
     a.send_multipart(["three", "whole", "parts"], 0).unwrap();
@@ -216,8 +228,8 @@ fn malformed_and_oversize_messages_are_counted_and_not_delivered() {
 fn own_messages_over_the_limit_are_not_sent() {
     let a = start(A, &endpoints());
     a.gossip
-        .send(Recipient::All, Bytes::from(vec![0; FRAME_BYTES_MAX + 1]));
-    a.gossip.send(Recipient::All, Bytes::new());
+        .send(To::All, Bytes::from(vec![0; FRAME_BYTES_MAX + 1]));
+    a.gossip.send(To::All, Bytes::new());
     assert_eq!(a.stats().own_oversize, 2);
     assert_eq!(a.stats().peers[0].queued, 0);
 }
@@ -258,14 +270,11 @@ fn a_taken_port_and_a_doubled_peer_are_named_in_the_error() {
     assert!(text.contains(a.gossip.endpoint()), "{text}");
     let mut doubled = config(B, &endpoints);
     doubled.peers[1] = Peer {
-        index: NodeIndex(2),
+        key: C,
         ..doubled.peers[0].clone()
     };
     let error = Gossip::start(doubled, Box::new(|_, _| {})).err().unwrap();
-    assert!(
-        matches!(error, NetError::DuplicatePeer(NodeIndex(2))),
-        "{error}"
-    );
+    assert!(matches!(error, NetError::DuplicatePeer(C)), "{error}");
 }
 
 #[test]

@@ -7,4 +7,6 @@ mod door;
 #[cfg(test)]
 mod gossip;
 #[cfg(test)]
+mod peers;
+#[cfg(test)]
 mod support;
