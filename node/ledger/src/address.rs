@@ -81,13 +81,27 @@ pub(crate) fn descriptor(
     }
 }
 
-/// The wallet's address number `index`.
-pub(crate) fn derive(genesis: &Genesis, index: u32) -> Address {
-    let network = network(genesis).expect("a genesis was checked for its network");
-    descriptor(genesis)
-        .expect("a genesis was checked for its descriptor")
-        .at_derivation_index(index)
-        .expect("an index below 2^31 can be derived")
-        .address(network)
-        .expect("a wsh descriptor has an address")
+/// The federation's wallet, its descriptor read once.
+pub(crate) struct Wallet {
+    descriptor: Descriptor<DescriptorPublicKey>,
+    network: Network,
+}
+
+impl Wallet {
+    /// The wallet of a genesis that was checked.
+    pub(crate) fn of(genesis: &Genesis) -> Self {
+        Self {
+            descriptor: descriptor(genesis).expect("a genesis was checked for its descriptor"),
+            network: network(genesis).expect("a genesis was checked for its network"),
+        }
+    }
+
+    /// The address number `index`.
+    pub(crate) fn address(&self, index: u32) -> Address {
+        self.descriptor
+            .at_derivation_index(index)
+            .expect("an index below 2^31 can be derived")
+            .address(self.network)
+            .expect("a wsh descriptor has an address")
+    }
 }

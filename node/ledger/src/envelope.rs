@@ -3,11 +3,11 @@
 //! What fails here has no author that the federation could answer, so that
 //! nothing of it may be kept.
 
-use dctrl_proto::action::{ACTION_BYTES_MAX, REQUEST_ID_BYTES, action_id, signing_bytes};
+use dctrl_proto::action::{ACTION_BYTES_MAX, REQUEST_ID_BYTES, action_id};
 use dctrl_proto::v1::{ActionBody, Refusal, SignedAction};
-use ed25519_zebra::{Signature, VerificationKey};
 use prost::Message;
 
+use crate::Claim;
 use crate::refuse::{ensure, invalid, precond, unauth};
 
 /// An action may be signed at most so long before it expires: 24 h.
@@ -15,15 +15,45 @@ pub const EXPIRY_AHEAD_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 /// Longest name of an action, bytes.
 const NAME_BYTES_MAX: usize = 32;
 
-/// An action that is what it says: signed by `key`, for this federation.
+/// An action for this federation, signed by `key`.
 pub(crate) struct Envelope {
     pub(crate) id: [u8; 32],
     pub(crate) key: [u8; 32],
     pub(crate) body: ActionBody,
 }
 
-/// Checks sizes, cluster and signature, cheap checks first.
-pub(crate) fn verify(action: &SignedAction, cluster: &[u8]) -> Result<Envelope, Refusal> {
+/// An action for this federation that says that `key` signed it.
+pub(crate) struct Unverified<'a> {
+    envelope: Envelope,
+    signature: [u8; 64],
+    body: &'a [u8],
+}
+
+impl Unverified<'_> {
+    /// What is left to check.
+    pub(crate) fn claim(&self) -> Claim<'_> {
+        Claim {
+            key: &self.envelope.key,
+            signature: &self.signature,
+            body: self.body,
+        }
+    }
+
+    /// The action, once its claim has been judged.
+    pub(crate) fn judged(self, holds: bool) -> Result<Envelope, Refusal> {
+        ensure(holds, || {
+            let message = "The signature does not belong to this key and body.";
+            unauth("action.signature", message)
+        })?;
+        Ok(self.envelope)
+    }
+}
+
+/// Checks sizes and cluster: what is cheap.
+pub(crate) fn read<'a>(
+    action: &'a SignedAction,
+    cluster: &[u8],
+) -> Result<Unverified<'a>, Refusal> {
     let length = action.encoded_len();
     ensure(length <= ACTION_BYTES_MAX, || {
         let message = format!("An action has at most {ACTION_BYTES_MAX} bytes, not {length}.");
@@ -41,11 +71,15 @@ pub(crate) fn verify(action: &SignedAction, cluster: &[u8]) -> Result<Envelope, 
     ensure(body.name.len() <= NAME_BYTES_MAX, || {
         invalid("action.name", "name", "No action has so long a name.")
     })?;
-    genuine(&key, &signature, &action.body)?;
-    Ok(Envelope {
+    let envelope = Envelope {
         id: action_id(action),
         key,
         body,
+    };
+    Ok(Unverified {
+        envelope,
+        signature,
+        body: &action.body,
     })
 }
 
@@ -54,17 +88,6 @@ fn exactly<const N: usize>(field: &str, bytes: &[u8]) -> Result<[u8; N], Refusal
         let message = format!("Expected {N} bytes, not {}.", bytes.len());
         invalid("action.envelope", field, message)
     })
-}
-
-/// Verifies the signature by the rules of ZIP-215, under which all nodes
-/// accept exactly the same signatures.
-fn genuine(key: &[u8; 32], signature: &[u8; 64], body: &[u8]) -> Result<(), Refusal> {
-    VerificationKey::try_from(*key)
-        .and_then(|key| key.verify(&Signature::from(*signature), &signing_bytes(body)))
-        .map_err(|_| {
-            let message = "The signature does not belong to this key and body.";
-            unauth("action.signature", message)
-        })
 }
 
 /// Checks that the action is still good at `now_ms`, and not good for too long.

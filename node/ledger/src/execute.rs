@@ -5,11 +5,12 @@ use dctrl_proto::v1::{BlockApplied, Receipt, Refusal, SignedAction};
 use prost::Message;
 
 use crate::caller::Caller;
-use crate::envelope::{self, Envelope};
+use crate::envelope::{self, Envelope, Unverified};
 use crate::refuse::exists;
 use crate::scope::Scope;
 use crate::{
-    Admitted, Applied, BlockInput, StateRead, audit, digest, keys, registry, tables, vends,
+    Admitted, Applied, BlockInput, Claim, OneByOne, Signatures, StateRead, audit, digest, keys,
+    registry, tables, vends,
 };
 
 /// How one transaction of a block ended.
@@ -32,8 +33,23 @@ pub fn admit(
     now_ms: u64,
     action: &SignedAction,
 ) -> Result<Admitted, Refusal> {
+    admit_with(state, now_ms, action, &OneByOne)
+}
+
+/// [`admit`], where `signatures` says whether the signature holds.
+///
+/// # Errors
+/// The refusal that the action would end with.
+pub fn admit_with(
+    state: &dyn StateRead,
+    now_ms: u64,
+    action: &SignedAction,
+    signatures: &dyn Signatures,
+) -> Result<Admitted, Refusal> {
     let meta = tables::meta(state);
-    let envelope = envelope::verify(action, &meta.cluster)?;
+    let unverified = envelope::read(action, &meta.cluster)?;
+    let holds = signatures.hold(&[unverified.claim()]) == [true];
+    let envelope = unverified.judged(holds)?;
     let caller = Caller::identify(state, envelope.id, &envelope.key)?;
     let id = envelope.id;
     if let Some(receipt) = tables::receipt(state, &id) {
@@ -67,12 +83,26 @@ fn fresh(state: &dyn StateRead, envelope: &Envelope, now_ms: u64) -> Result<(), 
 /// the state that was right.
 #[must_use]
 pub fn apply(state: &dyn StateRead, block: &BlockInput<'_>) -> Applied {
+    apply_with(state, block, &OneByOne)
+}
+
+/// [`apply`], where `signatures` says which signatures hold: it is asked once,
+/// for all actions of the block.
+///
+/// # Panics
+/// As [`apply`].
+#[must_use]
+pub fn apply_with(
+    state: &dyn StateRead,
+    block: &BlockInput<'_>,
+    signatures: &dyn Signatures,
+) -> Applied {
     let mut scope = Scope::open(state, block.height, block.time_ms);
     vends::fire_due(&mut scope);
     let mut receipts = Vec::new();
     let mut refused = 0;
-    for bytes in block.transactions {
-        match transaction(&mut scope, bytes) {
+    for envelope in open(scope.cluster(), block.transactions, signatures) {
+        match envelope.map_or(Ended::Foreign, |envelope| transaction(&mut scope, envelope)) {
             Ended::Foreign => refused += 1,
             Ended::Before => {}
             Ended::Now(receipt) => {
@@ -99,13 +129,30 @@ pub fn apply(state: &dyn StateRead, block: &BlockInput<'_>) -> Applied {
     }
 }
 
-fn transaction(scope: &mut Scope<'_>, bytes: &[u8]) -> Ended {
-    let Ok(action) = SignedAction::decode(bytes) else {
-        return Ended::Foreign;
-    };
-    let Ok(envelope) = envelope::verify(&action, scope.cluster()) else {
-        return Ended::Foreign;
-    };
+/// Opens the envelopes of a block; `None` where one is not for this federation
+/// or not genuine.
+fn open(
+    cluster: &[u8],
+    transactions: &[&[u8]],
+    signatures: &dyn Signatures,
+) -> Vec<Option<Envelope>> {
+    let decode = |bytes: &&[u8]| SignedAction::decode(*bytes).ok();
+    let actions: Vec<Option<SignedAction>> = transactions.iter().map(decode).collect();
+    let unverified: Vec<Option<Unverified<'_>>> = actions
+        .iter()
+        .map(|action| envelope::read(action.as_ref()?, cluster).ok())
+        .collect();
+    let claims: Vec<Claim<'_>> = unverified.iter().flatten().map(Unverified::claim).collect();
+    let verdicts = signatures.hold(&claims);
+    assert_eq!(verdicts.len(), claims.len(), "each claim has a verdict");
+    let mut verdicts = verdicts.into_iter();
+    unverified
+        .into_iter()
+        .map(|unverified| unverified?.judged(verdicts.next()?).ok())
+        .collect()
+}
+
+fn transaction(scope: &mut Scope<'_>, envelope: Envelope) -> Ended {
     let Ok(caller) = Caller::identify(scope, envelope.id, &envelope.key) else {
         return Ended::Foreign;
     };

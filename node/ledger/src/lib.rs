@@ -4,7 +4,8 @@
 //! they mean. [`genesis`] makes the state before the first block, [`admit`]
 //! is the cheap guard a node asks before it spends consensus on an action,
 //! and [`apply`] carries out one block: the same state and the same block
-//! give the same changes, outputs, receipts and digest on every node.
+//! give the same changes, outputs, receipts and digest on every node. Both ask
+//! for the signatures' verdicts through [`Signatures`], a block's all at once.
 //!
 //! Money is in whole satoshi or minor units, time in milliseconds of
 //! consensus time since the Unix epoch.
@@ -32,6 +33,7 @@ mod refuse;
 pub mod registry;
 mod scope;
 mod sellable;
+mod signatures;
 mod state;
 mod stock;
 mod tables;
@@ -39,8 +41,9 @@ mod vends;
 mod votes;
 
 pub use envelope::EXPIRY_AHEAD_MS_MAX;
-pub use execute::{admit, apply};
+pub use execute::{admit, admit_with, apply, apply_with};
 pub use genesis::genesis;
+pub use signatures::{Claim, OneByOne, Signatures};
 pub use state::{ChangeSet, MemoryState, Overlay, StateRead};
 
 use dctrl_proto::v1::{Receipt, Refusal};

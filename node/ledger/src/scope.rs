@@ -1,11 +1,14 @@
 //! One block while it is applied: the state with changes on top, the block's
 //! height and time, and what the world will be told.
 
+use std::cell::OnceCell;
+
 use dctrl_proto::topic::TOPIC_BYTES_MAX;
 use dctrl_proto::v1::bus_body::Event;
 use dctrl_proto::v1::{BusBody, Genesis, LedgerMeta, Policy, TopicCursor};
 use prost::Message;
 
+use crate::address::Wallet;
 use crate::votes::Federation;
 use crate::{ChangeSet, Overlay, StateRead, keys, tables};
 
@@ -14,6 +17,8 @@ use crate::{ChangeSet, Overlay, StateRead, keys, tables};
 pub(crate) struct Scope<'s> {
     state: Overlay<'s>,
     genesis: Genesis,
+    /// Read when the block asks for its first address.
+    wallet: OnceCell<Wallet>,
     meta: LedgerMeta,
     height: u64,
     time_ms: u64,
@@ -62,6 +67,7 @@ impl<'s> Scope<'s> {
         Self {
             state: Overlay::new(state),
             genesis,
+            wallet: OnceCell::new(),
             meta,
             height,
             time_ms,
@@ -81,8 +87,8 @@ impl<'s> Scope<'s> {
         &self.state
     }
 
-    pub(crate) fn genesis(&self) -> &Genesis {
-        &self.genesis
+    pub(crate) fn wallet(&self) -> &Wallet {
+        self.wallet.get_or_init(|| Wallet::of(&self.genesis))
     }
 
     pub(crate) fn policy(&self) -> &Policy {

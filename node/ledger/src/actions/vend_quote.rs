@@ -11,7 +11,7 @@ use crate::caller::{Caller, Role};
 use crate::refuse::{denied, ensure, exhausted, not_found, precond, unavailable};
 use crate::registry::Action;
 use crate::scope::{Scope, View};
-use crate::{address, ids, keys, quotes, rates, sellable, stock, tables, vends};
+use crate::{ids, keys, quotes, rates, sellable, stock, tables, vends};
 
 /// Address indexes of a descriptor: unhardened steps are below 2^31 (BIP-32).
 const ADDRESS_INDEX_END: u32 = 1 << 31;
@@ -82,7 +82,7 @@ impl Action for VendQuote {
             price_sats: plan.price_sats,
             rate,
             address_index,
-            address: address::derive(scope.genesis(), address_index).to_string(),
+            address: scope.wallet().address(address_index).to_string(),
             expires_at_ms: scope.time_ms() + u64::from(scope.policy().quote_ms),
             ..Vend::default()
         };

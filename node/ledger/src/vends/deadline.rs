@@ -16,6 +16,10 @@ use crate::{StateRead, keys, tables};
 /// Deadlines that fire in one block; the rest fires in the next.
 const FIRED_PER_BLOCK_MAX: usize = 10_000;
 
+/// Deadlines read at once. What a block has changed is looked through for each
+/// reading, so that reading them one by one would cost the square.
+const PAGE: usize = 256;
+
 /// When `vend`, which has just come to its state, must be looked at again.
 fn due_ms(vend: &Vend, now_ms: u64) -> Option<u64> {
     match vend.state() {
@@ -59,21 +63,32 @@ pub(crate) fn next(state: &dyn StateRead) -> Option<u64> {
     first.first().map(|(key, _)| keys::parse_deadline(key).0)
 }
 
-/// Fires what is due, in order of time.
+/// Fires what is due, in order of time. What firing makes due is later than
+/// now, so that one pass over the index finds all.
 pub(crate) fn fire_due(scope: &mut Scope<'_>) {
-    for _ in 0..FIRED_PER_BLOCK_MAX {
-        let first = scope.scan(keys::DEADLINES, None, 1);
-        let Some((key, _)) = first.first() else {
+    let mut after: Option<Vec<u8>> = None;
+    let mut left = FIRED_PER_BLOCK_MAX;
+    while left > 0 {
+        let page = scope.scan(keys::DEADLINES, after.as_deref(), PAGE.min(left));
+        left -= page.len();
+        let Some((last, _)) = page.last() else {
             return;
         };
-        let (at_ms, vend_id) = keys::parse_deadline(key);
-        if at_ms > scope.time_ms() {
-            return;
+        after = Some(last.clone());
+        for (key, _) in page {
+            let (at_ms, vend_id) = keys::parse_deadline(&key);
+            if at_ms > scope.time_ms() {
+                return;
+            }
+            // One that fired before may have given this vend another deadline.
+            if scope.get(&key).is_none() {
+                continue;
+            }
+            let mut vend = tables::must(tables::vend(scope, vend_id));
+            scope.delete(key);
+            scope.delete(keys::deadline_of(&vend.id));
+            fire(scope, &mut vend);
         }
-        let mut vend = tables::must(tables::vend(scope, vend_id));
-        scope.delete(key.clone());
-        scope.delete(keys::deadline_of(&vend.id));
-        fire(scope, &mut vend);
     }
 }
 

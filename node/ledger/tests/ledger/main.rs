@@ -6,9 +6,11 @@
 mod address;
 mod catalogue;
 mod common;
+mod deadlines;
 mod envelope;
 mod genesis;
 mod machine;
 mod payments;
 mod replicas;
+mod signatures;
 mod told;
