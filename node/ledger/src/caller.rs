@@ -37,7 +37,7 @@ pub(crate) const MEMBER_ROLES: [(&str, Role); 5] = [
 /// Whose key it is. A key belongs to one principal at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Principal {
-    /// Position in the roster.
+    /// By its seat.
     Node(u32),
     Machine(String),
     Member(String),
@@ -46,7 +46,7 @@ pub(crate) enum Principal {
 impl Principal {
     pub(crate) fn encode(&self) -> String {
         match self {
-            Self::Node(index) => format!("node/{index}"),
+            Self::Node(seat) => format!("node/{seat}"),
             Self::Machine(id) => format!("machine/{id}"),
             Self::Member(id) => format!("member/{id}"),
         }
@@ -143,10 +143,10 @@ impl Caller {
         })
     }
 
-    /// Position in the roster, for actions that only nodes may sign.
+    /// The node's seat, for actions that only nodes may sign.
     pub(crate) fn node(&self) -> u32 {
         match self.principal {
-            Principal::Node(index) => index,
+            Principal::Node(seat) => seat,
             _ => unreachable!("the registry lets only nodes do this"),
         }
     }

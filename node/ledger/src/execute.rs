@@ -4,13 +4,13 @@ use dctrl_proto::v1::bus_body::Event;
 use dctrl_proto::v1::{BlockApplied, Receipt, Refusal, SignedAction};
 use prost::Message;
 
-use crate::caller::Caller;
+use crate::caller::{Caller, Principal};
 use crate::envelope::{self, Envelope, Unverified};
 use crate::refuse::exists;
 use crate::scope::Scope;
 use crate::{
     Admitted, Applied, BlockInput, Claim, OneByOne, Signatures, StateRead, audit, digest, keys,
-    registry, tables, vends,
+    registry, roster, tables, vends,
 };
 
 /// How one transaction of a block ended.
@@ -98,6 +98,7 @@ pub fn apply_with(
     signatures: &dyn Signatures,
 ) -> Applied {
     let mut scope = Scope::open(state, block.height, block.time_ms);
+    roster::realign(&mut scope);
     vends::fire_due(&mut scope);
     let mut receipts = Vec::new();
     let mut refused = 0;
@@ -111,6 +112,7 @@ pub fn apply_with(
             }
         }
     }
+    let next_roster = roster::settle(&mut scope);
     let applied = BlockApplied {
         actions: u32::try_from(block.transactions.len()).unwrap_or(u32::MAX),
         refused,
@@ -124,6 +126,7 @@ pub fn apply_with(
         changes,
         outputs,
         receipts,
+        next_roster,
         state_digest,
         next_deadline_ms,
     }
@@ -160,6 +163,9 @@ fn transaction(scope: &mut Scope<'_>, envelope: Envelope) -> Ended {
         return Ended::Before;
     }
     let result = run(scope, &envelope, &caller);
+    if let (Ok(_), Principal::Node(seat)) = (&result, &caller.principal) {
+        roster::heard(scope, *seat);
+    }
     let (subject, refusal) = match result {
         Ok(subject) => (subject, None),
         Err(refusal) => (String::new(), Some(refusal)),

@@ -8,7 +8,7 @@ use dctrl_proto::v1::{Genesis, LedgerMeta, Machine, Product, Refusal, Slot};
 
 use crate::caller::{Principal, hold_key};
 use crate::scope::Scope;
-use crate::{Applied, MemoryState, audit, digest, keys, stock};
+use crate::{Applied, MemoryState, audit, digest, keys, roster, stock};
 
 /// Checks `genesis` and makes the state at height 0. It has no outputs: no
 /// certificate covers what was agreed on before the first block.
@@ -18,16 +18,22 @@ use crate::{Applied, MemoryState, audit, digest, keys, stock};
 pub fn genesis(genesis: &Genesis) -> Result<Applied, Vec<Refusal>> {
     check::check(genesis)?;
     let nothing = MemoryState::default();
+    let roster = roster::first(&genesis.nodes, genesis.created_at_ms);
+    let seats: Vec<u32> = roster.nodes.iter().map(|node| node.seat).collect();
     let meta = LedgerMeta {
         cluster: cluster_id(genesis).to_vec(),
         next_journal_number: 1,
+        next_seat: u32::try_from(seats.len()).expect("a genesis was checked to have few nodes"),
+        seats,
         ..LedgerMeta::default()
     };
     let mut scope = Scope::new(&nothing, genesis.clone(), meta, 0, genesis.created_at_ms);
     scope.put(keys::GENESIS.to_vec(), genesis);
-    for (index, node) in (0..).zip(&genesis.nodes) {
-        hold_key(&mut scope, &Principal::Node(index), &[], &node.key);
+    for node in &roster.nodes {
+        let who = Principal::Node(node.seat);
+        hold_key(&mut scope, &who, &[], &roster::row(node).key);
     }
+    scope.put(keys::roster(roster.number), &roster);
     for member in &genesis.members {
         let who = Principal::Member(member.id.clone());
         hold_key(&mut scope, &who, &[], &member.key);
@@ -57,6 +63,7 @@ pub fn genesis(genesis: &Genesis) -> Result<Applied, Vec<Refusal>> {
         changes,
         outputs: Vec::new(),
         receipts: Vec::new(),
+        next_roster: None,
         state_digest,
         next_deadline_ms: None,
     })

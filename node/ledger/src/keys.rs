@@ -28,6 +28,12 @@ pub(crate) const RATES: &[u8] = b"rate/";
 pub(crate) const ACCOUNTS: &[u8] = b"account/";
 pub(crate) const JOURNAL: &[u8] = b"journal/";
 pub(crate) const DEADLINES: &[u8] = b"deadline/";
+pub(crate) const ROSTERS: &[u8] = b"roster/";
+pub(crate) const NODE_PROPOSALS: &[u8] = b"node-proposal/";
+pub(crate) const NODES_LEAVING: &[u8] = b"node-leaving/";
+pub(crate) const PRINCIPALS: &[u8] = b"principal/";
+pub(crate) const REPORTED: &[u8] = b"reported/";
+pub(crate) const SEEN: &[u8] = b"seen/";
 
 fn text(table: &[u8], row: &str) -> Vec<u8> {
     [table, row.as_bytes()].concat()
@@ -35,7 +41,7 @@ fn text(table: &[u8], row: &str) -> Vec<u8> {
 
 /// Who holds a key: node, machine or member.
 pub(crate) fn principal(key: &[u8]) -> Vec<u8> {
-    [b"principal/", key].concat()
+    [PRINCIPALS, key].concat()
 }
 
 pub(crate) fn member(id: &str) -> Vec<u8> {
@@ -91,15 +97,68 @@ pub(crate) fn confirming(of: &Outpoint) -> Vec<u8> {
 
 /// Payments that this node reported first and that too few others have seen.
 pub(crate) fn reported_by(node: u32) -> Vec<u8> {
-    [b"reported/".as_slice(), &node.to_be_bytes(), b"/"].concat()
+    [REPORTED, &node.to_be_bytes(), b"/"].concat()
 }
 
 pub(crate) fn reported(node: u32, of: &Outpoint) -> Vec<u8> {
     outpoint(&reported_by(node), of)
 }
 
+/// The node in a key of [`reported`].
+pub(crate) fn parse_reported(key: &[u8]) -> u32 {
+    seat_in(&key[REPORTED.len()..])
+}
+
+/// Payments in the mempool that are believed.
+pub(crate) fn seen(of: &Outpoint) -> Vec<u8> {
+    outpoint(SEEN, of)
+}
+
+/// The seat that the row part of a key begins with.
+fn seat_in(row: &[u8]) -> u32 {
+    let (seat, _) = row
+        .split_first_chunk()
+        .expect("the key of a node's row begins with its seat");
+    u32::from_be_bytes(*seat)
+}
+
+/// The roster with this number.
+pub(crate) fn roster(number: u64) -> Vec<u8> {
+    [ROSTERS, &number.to_be_bytes()].concat()
+}
+
+/// An open proposal.
+pub(crate) fn node_proposal(digest: &[u8]) -> Vec<u8> {
+    [NODE_PROPOSALS, digest].concat()
+}
+
+/// A node that leaves at the end of the block.
+pub(crate) fn node_leaving(seat: u32) -> Vec<u8> {
+    [NODES_LEAVING, &seat.to_be_bytes()].concat()
+}
+
+/// The seat in a key of [`node_leaving`].
+pub(crate) fn parse_node_leaving(key: &[u8]) -> u32 {
+    seat_in(&key[NODES_LEAVING.len()..])
+}
+
+/// When a node was heard of last.
+pub(crate) fn node_heard(seat: u32) -> Vec<u8> {
+    [b"node-heard/".as_slice(), &seat.to_be_bytes()].concat()
+}
+
+/// Digest of the proof for which a node's key is banned.
+pub(crate) fn node_banned(key: &[u8]) -> Vec<u8> {
+    [b"node-banned/", key].concat()
+}
+
 pub(crate) fn price_votes(currency: &str) -> Vec<u8> {
     text(PRICE_VOTES, currency)
+}
+
+/// The currency in a key of [`price_votes`].
+pub(crate) fn parse_price_votes(key: &[u8]) -> &str {
+    std::str::from_utf8(&key[PRICE_VOTES.len()..]).expect("a currency is text")
 }
 
 pub(crate) fn rate(currency: &str) -> Vec<u8> {
@@ -193,7 +252,10 @@ mod tests {
         assert!(deadline(255, "v1") < deadline(256, "v0"));
         assert!(journal(9) < journal(10));
         assert!(vend_newest(10) < vend_newest(9));
+        assert!(roster(255) < roster(256));
         assert_eq!(parse_deadline(&deadline(7, "vab")), (7, "vab"));
+        assert_eq!(parse_node_leaving(&node_leaving(300)), 300);
+        assert_eq!(parse_reported(&reported(300, &Outpoint::default())), 300);
     }
 
     #[test]

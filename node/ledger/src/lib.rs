@@ -26,11 +26,13 @@ mod genesis;
 mod ids;
 mod keys;
 mod payments;
+mod public_key;
 pub mod query;
 mod quotes;
 mod rates;
 mod refuse;
 pub mod registry;
+mod roster;
 mod scope;
 mod sellable;
 mod signatures;
@@ -46,7 +48,7 @@ pub use genesis::genesis;
 pub use signatures::{Claim, OneByOne, Signatures};
 pub use state::{ChangeSet, MemoryState, Overlay, StateRead};
 
-use dctrl_proto::v1::{Receipt, Refusal};
+use dctrl_proto::v1::{NodeRoster, Receipt, Refusal};
 
 /// What a block, or the genesis, made of the state.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +59,11 @@ pub struct Applied {
     pub outputs: Vec<Vec<u8>>,
     /// Receipts of actions that came to their end in this block, in order.
     pub receipts: Vec<Receipt>,
+    /// The nodes from the next block on, exactly where this block changes
+    /// them: the block is the last of its epoch. All changes of the block are
+    /// in it, remaining nodes keep their order, and its number is one more
+    /// than that of the roster before.
+    pub next_roster: Option<NodeRoster>,
     /// Digest of the state with the changes carried out.
     pub state_digest: [u8; 32],
     /// When consensus time alone changes something next.

@@ -9,7 +9,9 @@ mod booking;
 mod tip;
 
 use dctrl_proto::v1::bus_body::Event;
-use dctrl_proto::v1::{Payment, PaymentChanged, PaymentObserve, PaymentState, PaymentVote};
+use dctrl_proto::v1::{
+    Outpoint, Payment, PaymentChanged, PaymentObserve, PaymentState, PaymentVote,
+};
 
 pub(crate) use booking::is_gone;
 pub(crate) use tip::observe_tip;
@@ -52,8 +54,36 @@ pub(crate) fn observe(scope: &mut Scope<'_>, node: u32, view: PaymentObserve) {
     conclude(scope, payment);
 }
 
+/// Drops the votes of nodes that have gone, and counts anew what is not
+/// final. A payment that is final or gone keeps such votes until somebody
+/// speaks of it again; they do not count.
+pub(crate) fn realign(scope: &mut Scope<'_>) {
+    tip::realign(scope);
+    for (key, value) in tables::walk(scope, keys::REPORTED).collect::<Vec<_>>() {
+        let outpoint: Outpoint = tables::decode(&key, &value);
+        let payment = tables::payment(scope, &outpoint).expect("an indexed payment is there");
+        if !scope.federation().has(keys::parse_reported(&key)) {
+            scope.delete(key);
+            let mut votes = payment.votes.iter().map(|vote| vote.node);
+            if let Some(node) = votes.find(|node| scope.federation().has(*node)) {
+                scope.put(keys::reported(node, &outpoint), &outpoint);
+            }
+        }
+        conclude(scope, payment);
+    }
+    for table in [keys::SEEN, keys::CONFIRMING] {
+        for outpoint in tables::rows::<Outpoint>(scope, table).collect::<Vec<_>>() {
+            let payment = tables::payment(scope, &outpoint).expect("an indexed payment is there");
+            conclude(scope, payment);
+        }
+    }
+}
+
 /// Draws the conclusions of a payment's votes and of the chain's tip.
 fn conclude(scope: &mut Scope<'_>, mut payment: Payment) {
+    payment
+        .votes
+        .retain(|vote| scope.federation().has(vote.node));
     let before = payment.clone();
     belief::update(&mut payment, scope.federation(), tables::tip(scope).height);
     belief::clamp_final(&mut payment, scope.policy().final_depth);
@@ -140,16 +170,21 @@ fn attach(scope: &mut Scope<'_>, payment: &mut Payment) {
     forget_reports(scope, payment);
 }
 
-/// Payments whose confirmations still count are looked at with every tip.
+/// Payments whose confirmations still count are looked at with every tip,
+/// and they and those that are only seen when the nodes change.
 fn keep_index(scope: &mut Scope<'_>, payment: &Payment) {
     let outpoint = payment
         .outpoint
         .as_ref()
         .expect("a payment has its outpoint");
-    let key = keys::confirming(outpoint);
-    if payment.state() == PaymentState::Confirmed {
-        scope.put(key, outpoint);
-    } else {
-        scope.delete(key);
+    for (key, state) in [
+        (keys::seen(outpoint), PaymentState::Seen),
+        (keys::confirming(outpoint), PaymentState::Confirmed),
+    ] {
+        if payment.state() == state {
+            scope.put(key, outpoint);
+        } else {
+            scope.delete(key);
+        }
     }
 }

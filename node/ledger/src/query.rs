@@ -7,7 +7,7 @@ use dctrl_proto::v1::{
 use prost::Message;
 
 use crate::refuse::invalid;
-use crate::scope::View;
+use crate::scope::Scope;
 use crate::{StateRead, digest, keys, sellable, tables, vends};
 
 /// Rows of a page when nothing is asked for.
@@ -116,12 +116,8 @@ pub fn machines(
     let page = by_id(state, keys::MACHINES, limit, after, |one: &Machine| {
         one.id.clone()
     });
-    let genesis = tables::genesis(state);
-    let view = View {
-        state,
-        genesis: &genesis,
-        time_ms: now_ms.max(tables::meta(state).time_ms),
-    };
+    let scope = Scope::open(state, 0, now_ms);
+    let view = scope.view();
     let show = |machine: Machine| MachineView {
         slots: slots(state, &machine.id),
         not_sellable: match sellable::require(&view, &machine) {

@@ -5,7 +5,6 @@ use dctrl_proto::v1::bus_body::Event;
 use dctrl_proto::v1::{FiatPrice, PriceVotes, Rate, RateAgreed};
 
 use crate::scope::{Scope, View};
-use crate::votes::Federation;
 use crate::{keys, tables};
 
 /// Satoshi in one bitcoin.
@@ -23,10 +22,11 @@ pub(crate) fn fresh_median(view: &View<'_>, currency: &str) -> Option<u64> {
     let mut fresh: Vec<u64> = votes
         .votes
         .iter()
+        .filter(|vote| view.federation.has(vote.node))
         .filter(|vote| view.time_ms.saturating_sub(vote.at_ms) <= age_ms_max)
         .map(|vote| vote.minor_per_bitcoin)
         .collect();
-    if fresh.len() < Federation::of(view.genesis).quorum() {
+    if fresh.len() < view.federation.quorum() {
         return None;
     }
     fresh.sort_unstable();
@@ -55,6 +55,22 @@ pub(crate) fn agree(scope: &mut Scope<'_>, currency: &str) -> Option<Rate> {
     };
     scope.emit(&format!("price.{currency}"), Event::Rate(agreed));
     Some(rate)
+}
+
+/// Drops the observations of nodes that have gone, and agrees anew.
+pub(crate) fn realign(scope: &mut Scope<'_>) {
+    let stored: Vec<(Vec<u8>, Vec<u8>)> = tables::walk(scope, keys::PRICE_VOTES).collect();
+    for (key, value) in stored {
+        let mut votes: PriceVotes = tables::decode(&key, &value);
+        votes.votes.retain(|vote| scope.federation().has(vote.node));
+        let currency = keys::parse_price_votes(&key).to_owned();
+        if votes.votes.is_empty() {
+            scope.delete(key);
+        } else {
+            scope.put(key, &votes);
+        }
+        agree(scope, &currency);
+    }
 }
 
 /// A price in satoshi at a rate, with the spread, each rounded up; `None`

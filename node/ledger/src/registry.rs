@@ -3,8 +3,8 @@
 use dctrl_proto::action::Payload;
 use dctrl_proto::v1::{
     ChainObserve, MachineAccept, MachineHeartbeat, MachineReceipt, MachineReport, MachineReset,
-    MachineSet, MemberSet, PaymentObserve, PriceObserve, ProductSet, Refusal, SlotRestock, SlotSet,
-    TimeTick, VendQuote, VendResolve,
+    MachineSet, MemberSet, NodeApprove, NodeLeave, NodePropose, NodeWithdraw, PaymentObserve,
+    PriceObserve, ProductSet, Refusal, SlotRestock, SlotSet, TimeTick, VendQuote, VendResolve,
 };
 
 use crate::caller::Caller;
@@ -45,6 +45,7 @@ pub struct ActionKind {
 const OPERATOR: &[Role] = &[Role::Operator];
 const STAFF: &[Role] = &[Role::Operator, Role::Staff];
 const NODE: &[Role] = &[Role::Node];
+const FOUNDER: &[Role] = &[Role::Node, Role::Operator];
 const MACHINE: &[Role] = &[Role::Machine];
 const BUYER: &[Role] = &[Role::Member, Role::Machine, Role::Node];
 
@@ -59,6 +60,10 @@ pub static ACTIONS: &[ActionKind] = &[
     row::<MachineReset>("MachineReset", OPERATOR, "A machine that lost its journal starts a new incarnation."),
     row::<MachineSet>("MachineSet", OPERATOR, "Register a machine or change its site, keys or whether it sells."),
     row::<MemberSet>("MemberSet", OPERATOR, "Register a member or change name, key, roles or status."),
+    row::<NodeApprove>("NodeApprove", NODE, "A node approves a proposed change of the nodes."),
+    row::<NodeLeave>("NodeLeave", NODE, "A node leaves the federation by itself."),
+    row::<NodePropose>("NodePropose", FOUNDER, "Propose to add, remove, replace or update a node, or to let it start anew."),
+    row::<NodeWithdraw>("NodeWithdraw", FOUNDER, "Take back a proposal, or the own approval of another's."),
     row::<PaymentObserve>("PaymentObserve", NODE, "A node's present view of one payment to a federation address."),
     row::<PriceObserve>("PriceObserve", NODE, "A node's present view of the price of a bitcoin."),
     row::<ProductSet>("ProductSet", STAFF, "Add a product or change its name or price."),

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 
 use dctrl_proto::topic::TOPIC_BYTES_MAX;
 use dctrl_proto::v1::bus_body::Event;
-use dctrl_proto::v1::{BusBody, Genesis, LedgerMeta, Policy, TopicCursor};
+use dctrl_proto::v1::{BusBody, Genesis, LedgerMeta, NodeRoster, Policy, TopicCursor};
 use prost::Message;
 
 use crate::address::Wallet;
@@ -20,6 +20,7 @@ pub(crate) struct Scope<'s> {
     /// Read when the block asks for its first address.
     wallet: OnceCell<Wallet>,
     meta: LedgerMeta,
+    federation: Federation,
     height: u64,
     time_ms: u64,
     outputs: Vec<Vec<u8>>,
@@ -30,6 +31,10 @@ pub(crate) struct Scope<'s> {
 pub(crate) struct View<'v> {
     pub(crate) state: &'v dyn StateRead,
     pub(crate) genesis: &'v Genesis,
+    /// The present nodes.
+    pub(crate) federation: &'v Federation,
+    /// The seat of whoever joins next.
+    pub(crate) next_seat: u32,
     /// Consensus time.
     pub(crate) time_ms: u64,
 }
@@ -68,6 +73,7 @@ impl<'s> Scope<'s> {
             state: Overlay::new(state),
             genesis,
             wallet: OnceCell::new(),
+            federation: Federation::of(meta.seats.clone()),
             meta,
             height,
             time_ms,
@@ -79,6 +85,8 @@ impl<'s> Scope<'s> {
         View {
             state: &self.state,
             genesis: &self.genesis,
+            federation: &self.federation,
+            next_seat: self.meta.next_seat,
             time_ms: self.time_ms,
         }
     }
@@ -95,8 +103,32 @@ impl<'s> Scope<'s> {
         policy(&self.genesis)
     }
 
-    pub(crate) fn federation(&self) -> Federation {
-        Federation::of(&self.genesis)
+    pub(crate) fn federation(&self) -> &Federation {
+        &self.federation
+    }
+
+    /// Number of the roster that orders and signs this block.
+    pub(crate) fn roster_number(&self) -> u64 {
+        self.meta.roster_number
+    }
+
+    /// These nodes order and sign from the next block on.
+    pub(crate) fn sit(&mut self, roster: &NodeRoster, next_seat: u32) {
+        self.meta.roster_number = roster.number;
+        self.meta.seats = roster.nodes.iter().map(|node| node.seat).collect();
+        self.meta.next_seat = next_seat;
+        self.federation = Federation::of(self.meta.seats.clone());
+        self.put_meta();
+    }
+
+    /// Whether the stored votes are those of the present nodes.
+    pub(crate) fn votes_are_in_line(&self) -> bool {
+        self.meta.votes_roster_number == self.meta.roster_number
+    }
+
+    pub(crate) fn bring_votes_in_line(&mut self) {
+        self.meta.votes_roster_number = self.meta.roster_number;
+        self.put_meta();
     }
 
     pub(crate) fn cluster(&self) -> &[u8] {

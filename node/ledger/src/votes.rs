@@ -1,35 +1,42 @@
 //! How many nodes must say a thing before the federation believes it.
 
-use dctrl_proto::v1::Genesis;
-
-/// The number of nodes, and what follows from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The present nodes by their seats, and what follows from their number.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Federation {
-    nodes: usize,
+    seats: Vec<u32>,
 }
 
 impl Federation {
-    pub(crate) fn of(genesis: &Genesis) -> Self {
-        assert!(!genesis.nodes.is_empty(), "a genesis was checked for nodes");
-        Self {
-            nodes: genesis.nodes.len(),
-        }
+    pub(crate) fn of(seats: Vec<u32>) -> Self {
+        assert!(!seats.is_empty(), "a roster was checked for nodes");
+        Self { seats }
     }
 
-    /// Nodes that may lie: f.
-    fn faulty_max(self) -> usize {
-        (self.nodes - 1) / 3
+    /// Whether the node in this seat is of the present roster: only then its
+    /// votes count.
+    pub(crate) fn has(&self, seat: u32) -> bool {
+        self.seats.contains(&seat)
     }
 
     /// One honest node is among so many: f + 1.
-    pub(crate) fn one_honest(self) -> usize {
-        self.faulty_max() + 1
+    pub(crate) fn one_honest(&self) -> usize {
+        faulty_max(self.seats.len()) + 1
     }
 
-    /// Any two sets of so many share an honest node: 2f + 1 where n = 3f + 1.
-    pub(crate) fn quorum(self) -> usize {
-        2 * self.nodes / 3 + 1
+    /// Any two sets of so many share an honest node.
+    pub(crate) fn quorum(&self) -> usize {
+        quorum_of(self.seats.len())
     }
+}
+
+/// Of so many nodes, how many may lie: f.
+fn faulty_max(nodes: usize) -> usize {
+    (nodes - 1) / 3
+}
+
+/// The quorum of so many nodes: 2f + 1 where n = 3f + 1.
+pub(crate) fn quorum_of(nodes: usize) -> usize {
+    2 * nodes / 3 + 1
 }
 
 #[cfg(test)]
@@ -38,8 +45,10 @@ mod tests {
 
     #[test]
     fn thresholds_follow_the_number_of_nodes() {
-        let of = |nodes| Federation { nodes };
+        let of = |nodes| Federation::of((0..nodes).collect());
         assert_eq!((of(1).one_honest(), of(1).quorum()), (1, 1));
+        assert_eq!((of(2).one_honest(), of(2).quorum()), (1, 2));
+        assert_eq!((of(3).one_honest(), of(3).quorum()), (1, 3));
         assert_eq!((of(4).one_honest(), of(4).quorum()), (2, 3));
         assert_eq!((of(6).one_honest(), of(6).quorum()), (2, 5));
         assert_eq!((of(10).one_honest(), of(10).quorum()), (4, 7));

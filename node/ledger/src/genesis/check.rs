@@ -1,19 +1,14 @@
 //! What a genesis must be. Every problem is found, each with its field.
 
-use std::collections::BTreeMap;
-
 use dctrl_proto::v1::{Genesis, Node, Policy, Refusal, Slot};
 
 use crate::actions::{CAPACITY_MAX, check_machine, check_member, check_product};
-use crate::refuse::{ensure, invalid};
+use crate::refuse::invalid;
+use crate::roster::{self, NODES_MAX, Unique};
 use crate::{address, ids};
 
-/// Most nodes of a federation.
-const NODES_MAX: usize = 100;
 /// Most members, machines, products or slots that a genesis may bring.
 const ROWS_MAX: usize = 10_000;
-/// Longest endpoint, bytes.
-const ENDPOINT_BYTES_MAX: usize = 128;
 
 /// The problems found so far.
 #[derive(Default)]
@@ -26,24 +21,6 @@ impl Problems {
 
     fn add(&mut self, rule: &str, field: impl Into<String>, message: impl Into<String>) {
         self.0.push(invalid(rule, field, message));
-    }
-}
-
-/// First use of values that must not stand twice.
-#[derive(Default)]
-struct Unique<'g>(BTreeMap<&'g [u8], String>);
-
-impl<'g> Unique<'g> {
-    fn claim(&mut self, problems: &mut Problems, rule: &str, value: &'g [u8], field: String) {
-        match self.0.get(value) {
-            Some(first) => {
-                let message = format!("The same stands at {first}.");
-                problems.add(rule, field, message);
-            }
-            None => {
-                self.0.insert(value, field);
-            }
-        }
     }
 }
 
@@ -97,36 +74,18 @@ fn nodes(nodes: &[Node], problems: &mut Problems) {
     let mut endpoints = Unique::default();
     for (index, node) in nodes.iter().enumerate() {
         let at = format!("nodes[{index}]");
-        problems.take(ids::id(&format!("{at}.name"), &node.name));
-        problems.take(ids::bytes32(&format!("{at}.key"), &node.key));
-        problems.take(ids::bytes32(&format!("{at}.curve_key"), &node.curve_key));
+        problems.0.extend(roster::check_node(&at, node));
         let field = format!("{at}.name");
-        names.claim(problems, "genesis.duplicate", node.name.as_bytes(), field);
+        problems.take(names.claim("genesis.duplicate", node.name.as_bytes(), field));
         for (field, endpoint) in [
             ("gossip_endpoint", &node.gossip_endpoint),
             ("bus_endpoint", &node.bus_endpoint),
             ("door_endpoint", &node.door_endpoint),
         ] {
             let field = format!("{at}.{field}");
-            problems.take(check_endpoint(&field, endpoint));
-            let bytes = endpoint.as_bytes();
-            endpoints.claim(problems, "genesis.duplicate", bytes, field);
+            problems.take(endpoints.claim("genesis.duplicate", endpoint.as_bytes(), field));
         }
     }
-}
-
-/// `tcp://host:port`, as ZeroMQ takes it to connect.
-fn check_endpoint(field: &str, endpoint: &str) -> Result<(), Refusal> {
-    let address = endpoint.strip_prefix("tcp://").unwrap_or_default();
-    let fits = endpoint.len() <= ENDPOINT_BYTES_MAX
-        && address.rsplit_once(':').is_some_and(|(host, port)| {
-            let named = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic());
-            named && host != "*" && port.parse::<u16>().is_ok_and(|port| port > 0)
-        });
-    ensure(fits, || {
-        let message = format!("{endpoint:?} is not of the form tcp://host:port.");
-        invalid("genesis.endpoint", field, message)
-    })
 }
 
 fn people_and_machines(genesis: &Genesis, problems: &mut Problems) {
@@ -134,23 +93,13 @@ fn people_and_machines(genesis: &Genesis, problems: &mut Problems) {
     for (index, member) in genesis.members.iter().enumerate() {
         let at = format!("members[{index}]");
         problems.take(check_member(&at, member));
-        members.claim(
-            problems,
-            "genesis.duplicate",
-            member.id.as_bytes(),
-            at + ".id",
-        );
+        problems.take(members.claim("genesis.duplicate", member.id.as_bytes(), at + ".id"));
     }
     let mut machines = Unique::default();
     for (index, machine) in genesis.machines.iter().enumerate() {
         let at = format!("machines[{index}]");
         problems.take(check_machine(&at, machine));
-        machines.claim(
-            problems,
-            "genesis.duplicate",
-            machine.id.as_bytes(),
-            at + ".id",
-        );
+        problems.take(machines.claim("genesis.duplicate", machine.id.as_bytes(), at + ".id"));
     }
 }
 
@@ -159,12 +108,7 @@ fn goods(genesis: &Genesis, problems: &mut Problems) {
     for (index, product) in genesis.products.iter().enumerate() {
         let at = format!("products[{index}]");
         problems.take(check_product(&at, product));
-        products.claim(
-            problems,
-            "genesis.duplicate",
-            product.id.as_bytes(),
-            at + ".id",
-        );
+        problems.take(products.claim("genesis.duplicate", product.id.as_bytes(), at + ".id"));
     }
     for (index, slot) in genesis.slots.iter().enumerate() {
         let at = format!("slots[{index}]");
@@ -203,29 +147,19 @@ fn keys(genesis: &Genesis, problems: &mut Problems) {
     let mut curve_keys = Unique::default();
     for (index, node) in genesis.nodes.iter().enumerate() {
         let at = format!("nodes[{index}]");
-        keys.claim(
-            problems,
-            "genesis.duplicate",
-            &node.key,
-            format!("{at}.key"),
-        );
+        problems.take(keys.claim("genesis.duplicate", &node.key, format!("{at}.key")));
         let field = format!("{at}.curve_key");
-        curve_keys.claim(problems, "genesis.duplicate", &node.curve_key, field);
+        problems.take(curve_keys.claim("genesis.duplicate", &node.curve_key, field));
     }
     for (index, machine) in genesis.machines.iter().enumerate() {
         let at = format!("machines[{index}]");
-        keys.claim(
-            problems,
-            "genesis.duplicate",
-            &machine.key,
-            format!("{at}.key"),
-        );
+        problems.take(keys.claim("genesis.duplicate", &machine.key, format!("{at}.key")));
         let field = format!("{at}.curve_key");
-        curve_keys.claim(problems, "genesis.duplicate", &machine.curve_key, field);
+        problems.take(curve_keys.claim("genesis.duplicate", &machine.curve_key, field));
     }
     for (index, member) in genesis.members.iter().enumerate() {
         let field = format!("members[{index}].key");
-        keys.claim(problems, "genesis.duplicate", &member.key, field);
+        problems.take(keys.claim("genesis.duplicate", &member.key, field));
     }
 }
 

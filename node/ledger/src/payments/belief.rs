@@ -9,7 +9,7 @@ use crate::votes::Federation;
 
 /// Brings address, amount, state, block and confirmations in line with the
 /// votes and the height of the agreed tip.
-pub(super) fn update(payment: &mut Payment, federation: Federation, tip_height: u32) {
+pub(super) fn update(payment: &mut Payment, federation: &Federation, tip_height: u32) {
     let enough = federation.one_honest();
     if payment.state() == Reported {
         let Some((address_index, amount_sats)) = agreed_output(&payment.votes, enough) else {
@@ -125,13 +125,9 @@ fn agreed_block(payment: &Payment, enough: usize) -> Option<(u32, Vec<u8>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dctrl_proto::v1::{Genesis, Node};
 
     fn four() -> Federation {
-        Federation::of(&Genesis {
-            nodes: vec![Node::default(); 4],
-            ..Genesis::default()
-        })
+        Federation::of((0..4).collect())
     }
 
     /// Votes as drawn: one character per node. `m` mempool, `a` absent,
@@ -167,7 +163,7 @@ mod tests {
         payment.set_state(Reported);
         for drawing in drawings {
             payment.votes = votes(drawing);
-            update(&mut payment, four(), 9);
+            update(&mut payment, &four(), 9);
         }
         payment
     }

@@ -16,6 +16,17 @@ pub(crate) fn observe_tip(scope: &mut Scope<'_>, vote: ChainVote) {
     tip.votes.retain(|before| before.node != vote.node);
     tip.votes.push(vote);
     tip.votes.sort_by_key(|vote| vote.node);
+    conclude_tip(scope, tip);
+}
+
+/// Drops the votes of nodes that have gone, and agrees anew.
+pub(super) fn realign(scope: &mut Scope<'_>) {
+    let mut tip = tables::tip(scope);
+    tip.votes.retain(|vote| scope.federation().has(vote.node));
+    conclude_tip(scope, tip);
+}
+
+fn conclude_tip(scope: &mut Scope<'_>, mut tip: ChainTip) {
     let before = (tip.height, tip.hash.clone());
     if let Some((height, hash)) = agree(&tip.votes, scope.federation()) {
         (tip.height, tip.hash) = (height, hash);
@@ -28,7 +39,7 @@ pub(crate) fn observe_tip(scope: &mut Scope<'_>, vote: ChainVote) {
 
 /// The height that a quorum of nodes has reached, and the hash that most of
 /// those at exactly that height name.
-fn agree(votes: &[ChainVote], federation: Federation) -> Option<(u32, Vec<u8>)> {
+fn agree(votes: &[ChainVote], federation: &Federation) -> Option<(u32, Vec<u8>)> {
     let mut heights: Vec<u32> = votes.iter().map(|vote| vote.height).collect();
     heights.sort_unstable_by(|a, b| b.cmp(a));
     let height = *heights.get(federation.quorum() - 1)?;
@@ -57,13 +68,9 @@ fn tell(scope: &mut Scope<'_>, tip: &ChainTip) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dctrl_proto::v1::{Genesis, Node};
 
     fn agreed(heights: &[u32]) -> Option<u32> {
-        let federation = Federation::of(&Genesis {
-            nodes: vec![Node::default(); 4],
-            ..Genesis::default()
-        });
+        let federation = Federation::of((0..4).collect());
         let votes: Vec<_> = (0..)
             .zip(heights)
             .map(|(node, height)| ChainVote {
@@ -72,7 +79,7 @@ mod tests {
                 hash: vec![1; 32],
             })
             .collect();
-        agree(&votes, federation).map(|(height, _)| height)
+        agree(&votes, &federation).map(|(height, _)| height)
     }
 
     #[test]

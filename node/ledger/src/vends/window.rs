@@ -16,10 +16,6 @@ const CLOCK_DRIFT_PPM_MAX: u64 = 500;
 /// Time for a receipt to come through, on top of the drift.
 const RECEIPT_WAIT_MS: u64 = 5000;
 
-/// Epoch of the roster that signs orders; the roster of the genesis is the
-/// only one so far.
-const ROSTER_EPOCH: u64 = 0;
-
 /// When an order without receipt counts as uncertain: the machine's clock may
 /// be slow, so that it could still start to fire a little after the expiry.
 pub(crate) fn order_timeout_ms(vend: &Vend) -> u64 {
@@ -98,7 +94,7 @@ fn dispatch(scope: &mut Scope<'_>, vend: &mut Vend) {
     let order = Order {
         domain: ORDER_DOMAIN.to_owned(),
         cluster: scope.cluster().to_vec(),
-        roster_epoch: ROSTER_EPOCH,
+        roster_epoch: scope.roster_number(),
         machine_id: machine.id.clone(),
         incarnation: machine.incarnation,
         sequence: machine.last_sequence,
