@@ -3,7 +3,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use dctrl_ledger::query;
-use dctrl_proto::v1::{Balances, MachineList, MemberList, PaymentList, ProductList, VendList};
+use dctrl_proto::v1::{
+    Balances, MachineList, MemberList, NodeList, PaymentList, ProductList, RosterList, VendList,
+};
 use dctrl_store::Snapshot;
 
 use crate::{page::Page, read::ReadError, refusal};
@@ -13,6 +15,24 @@ pub(crate) fn members(snapshot: &Snapshot<'_>, page: &Page) -> Result<MemberList
     Ok(MemberList {
         height: snapshot.height()?,
         members: found.rows,
+        next: found.next,
+    })
+}
+
+pub(crate) fn nodes(snapshot: &Snapshot<'_>) -> Result<NodeList, ReadError> {
+    Ok(NodeList {
+        height: snapshot.height()?,
+        roster: Some(query::roster(snapshot)),
+        quorum: u32::try_from(query::quorum(snapshot)).unwrap_or(u32::MAX),
+        proposals: query::proposals(snapshot),
+    })
+}
+
+pub(crate) fn rosters(snapshot: &Snapshot<'_>, page: &Page) -> Result<RosterList, ReadError> {
+    let found = query::rosters(snapshot, page.limit, &page.after)?;
+    Ok(RosterList {
+        height: snapshot.height()?,
+        rosters: found.rows,
         next: found.next,
     })
 }

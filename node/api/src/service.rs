@@ -8,9 +8,9 @@ use dctrl_proto::{
     v1::{
         Balances, BlockReply, BusFrame, FollowRequest, GenesisReply, GetActionRequest,
         GetBalancesRequest, GetBlockRequest, GetGenesisRequest, GetRosterChain, GetStatusRequest,
-        GetVendRequest, ListRequest, MachineList, MemberList, PaymentList, ProductList,
-        RosterChain, Stage, Status as NodeStatus, SubmitReply, SubmitRequest, VendList, VendReply,
-        dctrl_server::Dctrl,
+        GetVendRequest, ListNodesRequest, ListRequest, MachineList, MemberList, NodeList,
+        PaymentList, ProductList, RosterChain, RosterList, Stage, Status as NodeStatus,
+        SubmitReply, SubmitRequest, VendList, VendReply, dctrl_server::Dctrl,
     },
 };
 use dctrl_store::Snapshot;
@@ -149,6 +149,14 @@ impl Dctrl for Service {
 
     async fn list_members(&self, request: Request<ListRequest>) -> Answer<MemberList> {
         self.list(request, lists::members).await
+    }
+
+    async fn list_nodes(&self, _: Request<ListNodesRequest>) -> Answer<NodeList> {
+        self.read(lists::nodes).await
+    }
+
+    async fn list_rosters(&self, request: Request<ListRequest>) -> Answer<RosterList> {
+        self.list(request, lists::rosters).await
     }
 
     async fn list_products(&self, request: Request<ListRequest>) -> Answer<ProductList> {

@@ -1,10 +1,14 @@
 //! Typed reads for people and programs. Lists come in pages.
 
+mod nodes;
+
 use dctrl_proto::v1::{
     Account, ChainTip, Genesis, JournalEntry, LedgerMeta, Machine, MachineView, Member, Outpoint,
     Payment, Product, Rate, Receipt, Refusal, Slot, Vend,
 };
 use prost::Message;
+
+pub use nodes::{ROSTERS_PAGE_MAX, proposals, quorum, roster, rosters};
 
 use crate::refuse::invalid;
 use crate::scope::Scope;

@@ -38,7 +38,6 @@ pub(crate) use settle::{leave, settle, staying};
 use dctrl_proto::v1::{Node, NodeRoster, Refusal, RosterNode};
 
 use crate::refuse::not_found;
-use crate::scope::Scope;
 use crate::{StateRead, keys, tables};
 
 /// Most nodes of a federation: the consensus keeps sets of nodes in 128 bits.
@@ -88,10 +87,4 @@ pub(crate) fn position(nodes: &[RosterNode], key: &[u8]) -> Result<usize, Refusa
         );
         not_found("node.key", message)
     })
-}
-
-/// The present node in this seat.
-pub(crate) fn in_seat(scope: &Scope<'_>, seat: u32) -> Option<RosterNode> {
-    let mut nodes = present(scope).nodes.into_iter();
-    nodes.find(|node| node.seat == seat)
 }

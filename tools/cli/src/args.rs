@@ -9,7 +9,7 @@ use dctrl_proto::v1::ListRequest;
 use crate::{
     commands::{
         balance::BalanceArgs, block::BlockArgs, chain::ChainCommand, events::EventsArgs,
-        key::KeyCommand, machines::MachinesCommand, members::MembersCommand,
+        key::KeyCommand, machines::MachinesCommand, members::MembersCommand, nodes::NodesCommand,
         payments::PaymentsCommand, products::ProductsCommand, slots::SlotsCommand,
         vend::VendCommand, vends::VendsCommand,
     },
@@ -54,6 +54,9 @@ pub enum Command {
     /// Members and their roles
     #[command(subcommand)]
     Members(MembersCommand),
+    /// Who the nodes are, and how that changes
+    #[command(subcommand)]
+    Nodes(NodesCommand),
     /// The catalogue
     #[command(subcommand)]
     Products(ProductsCommand),

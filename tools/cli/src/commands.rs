@@ -8,6 +8,7 @@ pub mod events;
 pub mod key;
 pub mod machines;
 pub mod members;
+pub mod nodes;
 pub mod payments;
 pub mod products;
 pub mod slots;

@@ -37,8 +37,8 @@ use output::Output;
 /// Why it did not do what it was asked.
 pub async fn run(cli: Cli) -> Result<(), Failure> {
     use commands::{
-        actions, balance, block, chain, events, key, machines, members, payments, products, slots,
-        status, vend, vends,
+        actions, balance, block, chain, events, key, machines, members, nodes, payments, products,
+        slots, status, vend, vends,
     };
     let global = cli.global;
     let asked = match cli.command {
@@ -56,6 +56,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
     match asked {
         Command::Status => status::run(context).await,
         Command::Members(command) => members::run(context, command).await,
+        Command::Nodes(command) => nodes::run(context, command).await,
         Command::Products(command) => products::run(context, command).await,
         Command::Machines(command) => machines::run(context, command).await,
         Command::Slots(command) => slots::run(context, command).await,

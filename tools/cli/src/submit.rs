@@ -42,6 +42,22 @@ pub struct SubmitArgs {
     request_id: Option<RequestId>,
 }
 
+impl SubmitArgs {
+    /// These arguments with a request id that stays, and when it was made:
+    /// for payloads that name a time, which a repeated request must not change.
+    #[must_use]
+    pub fn pinned(self) -> (Self, u64) {
+        let request = self
+            .request_id
+            .unwrap_or_else(|| RequestId::fresh(now_ms()));
+        let pinned = Self {
+            request_id: Some(request),
+            ..self
+        };
+        (pinned, request.made_at_ms())
+    }
+}
+
 /// A stage of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Wait {
@@ -76,9 +92,13 @@ impl RequestId {
 
     /// When an action with this id becomes void, milliseconds since 1970.
     fn expires_at_ms(self) -> u64 {
+        self.made_at_ms() + VALID_MS
+    }
+
+    fn made_at_ms(self) -> u64 {
         let mut time = [0; 8];
         time[8 - TIME_BYTES..].copy_from_slice(&self.0[..TIME_BYTES]);
-        u64::from_be_bytes(time) + VALID_MS
+        u64::from_be_bytes(time)
     }
 }
 

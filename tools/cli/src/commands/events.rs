@@ -6,6 +6,7 @@ use clap::Args;
 use dctrl_proto::v1::{BusBody, GetStatusRequest, bus_body::Event};
 
 use crate::{
+    commands::nodes,
     context::Context,
     failure::Failure,
     follow::{Wanted, follow},
@@ -133,6 +134,8 @@ fn what(body: &BusBody) -> String {
         Event::Member(one) => one.member.as_ref().map_or_else(String::new, |member| {
             format!("{} {}", member.id, member.roles.join(","))
         }),
+        Event::Roster(one) => nodes::roster_event(one),
+        Event::Proposal(one) => nodes::proposal_event(one),
         Event::Product(one) => one.product.as_ref().map_or_else(String::new, |product| {
             format!(
                 "{} {}",

@@ -212,6 +212,8 @@ pub(crate) struct Script {
     pub(crate) steps: Vec<Vec<u8>>,
     /// Instead of any answer to Submit.
     pub(crate) refusal: Option<Refusal>,
+    /// The present nodes, and proposals.
+    pub(crate) nodes: NodeList,
     /// Every action that was handed in.
     pub(crate) submitted: Arc<Mutex<Vec<SignedAction>>>,
 }
@@ -337,6 +339,12 @@ impl dctrl_server::Dctrl for Script {
         unscripted()
     }
     async fn list_members(&self, _: Request<ListRequest>) -> Answer<MemberList> {
+        unscripted()
+    }
+    async fn list_nodes(&self, _: Request<ListNodesRequest>) -> Answer<NodeList> {
+        Ok(Response::new(self.nodes.clone()))
+    }
+    async fn list_rosters(&self, _: Request<ListRequest>) -> Answer<RosterList> {
         unscripted()
     }
     async fn list_products(&self, _: Request<ListRequest>) -> Answer<ProductList> {
