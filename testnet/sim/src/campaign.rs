@@ -1,5 +1,6 @@
 //! Many runs on all cores, with one result however many cores there are.
 
+use std::panic::catch_unwind;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -95,8 +96,10 @@ impl Campaign {
 
     /// Runs one seed, and some of them twice.
     fn run_and_repeat(&self, (seed, nodes): (u64, usize)) -> Report {
-        let mut report = simulate(seed, nodes, self.rules);
-        let again = seed % REPEAT_EVERY == 0;
+        let run = || simulate(seed, nodes, self.rules);
+        let mut report = catch_unwind(run)
+            .unwrap_or_else(|panic| Report::of_panic(seed, nodes, self.rules, &*panic));
+        let again = seed % REPEAT_EVERY == 0 && report.violations.is_empty();
         if again && simulate(seed, nodes, self.rules).digest != report.digest {
             let what = "the same seed happened another way".to_owned();
             report.violations.push(what);

@@ -20,13 +20,17 @@ mod checks;
 mod clock;
 mod disk;
 mod engine;
+mod lab;
+pub mod latency;
 mod marks;
 mod node;
 mod prng;
+mod puppet;
 mod report;
 mod rules;
 mod scenario;
 mod trace;
+pub mod twins;
 mod world;
 
 pub use campaign::{Campaign, RUNS_FOR_COVERAGE, Total};

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use dctrl_consensus::{OrderRule, Profile};
-use dctrl_sim::{Campaign, RUNS_FOR_COVERAGE, Rules};
+use dctrl_sim::twins::{self, Twins};
+use dctrl_sim::{Campaign, RUNS_FOR_COVERAGE, Report, Rules, latency};
 
 /// Simulate federations under faults, one per seed and number of nodes.
 #[derive(Debug, Parser)]
@@ -32,6 +33,19 @@ struct Arguments {
     /// Threads; the result does not depend on it.
     #[arg(long)]
     threads: Option<usize>,
+    /// Twins: one of four nodes runs twice, and the network is cut in all ways.
+    #[arg(long, conflicts_with = "latency")]
+    twins: bool,
+    /// Rounds of the twins campaign.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=4))]
+    rounds: u32,
+    /// Groups into which the twins campaign cuts the network at most.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=5))]
+    groups: u8,
+    /// Measure message delays from creation to execution, for links of several
+    /// kinds, and how many actions a core simulates in a second.
+    #[arg(long)]
+    latency: bool,
     /// Print one JSON object as the last line, and of the runs only those that
     /// failed.
     #[arg(long)]
@@ -57,6 +71,15 @@ enum Switch {
 }
 
 impl Arguments {
+    fn numbers_of_nodes(&self) -> Vec<usize> {
+        self.nodes.iter().map(|nodes| usize::from(*nodes)).collect()
+    }
+
+    fn threads(&self) -> usize {
+        let available = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.unwrap_or_else(available)
+    }
+
     fn rules(&self) -> Rules {
         Rules {
             profile: self.profile.map(|name| match name {
@@ -74,39 +97,31 @@ impl Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let available = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = arguments.threads.unwrap_or(available);
+    if arguments.twins {
+        run_twins(&arguments)
+    } else if arguments.latency {
+        run_latency(&arguments);
+        Ok(())
+    } else {
+        run_campaign(&arguments)
+    }
+}
+
+fn run_campaign(arguments: &Arguments) -> anyhow::Result<()> {
     let campaign = Campaign {
         first: arguments.first,
         seeds: arguments.seeds,
-        nodes: arguments
-            .nodes
-            .iter()
-            .map(|nodes| usize::from(*nodes))
-            .collect(),
+        nodes: arguments.numbers_of_nodes(),
         rules: arguments.rules(),
-        threads,
+        threads: arguments.threads(),
     };
     let began = Instant::now();
-    let total = campaign.run(|report| {
-        for violation in &report.violations {
-            eprintln!(
-                "seed {} with {} nodes: {violation}",
-                report.seed, report.nodes
-            );
-        }
-        if !report.violations.is_empty() {
-            eprintln!("{}\nreplay: {}", report.story, report.replay_command());
-        } else if !arguments.json {
-            let (seed, nodes) = (report.seed, report.nodes);
-            println!(
-                "seed {seed} with {nodes} nodes: {} blocks, {}",
-                report.blocks, report.digest
-            );
-        }
-    });
-    let took = began.elapsed().as_secs_f64();
-    eprintln!("{took:.1} s on {threads} threads");
+    let total = campaign.run(|report| tell(report, arguments.json));
+    eprintln!(
+        "{:.1} s on {} threads",
+        began.elapsed().as_secs_f64(),
+        campaign.threads
+    );
     let missing = total.missing();
     println!("{}", total.json());
     anyhow::ensure!(total.is_clean(), "violations were found");
@@ -116,4 +131,80 @@ fn main() -> anyhow::Result<()> {
         missing.join(", ")
     );
     Ok(())
+}
+
+fn tell(report: &Report, failures_only: bool) {
+    let (seed, nodes) = (report.seed, report.nodes);
+    for violation in &report.violations {
+        eprintln!("seed {seed} with {nodes} nodes: {violation}");
+    }
+    if !report.violations.is_empty() {
+        eprintln!("{}\nreplay: {}", report.story, report.replay_command());
+    } else if !failures_only {
+        println!(
+            "seed {seed} with {nodes} nodes: {} blocks, {}",
+            report.blocks, report.digest
+        );
+    }
+}
+
+fn run_twins(arguments: &Arguments) -> anyhow::Result<()> {
+    let rules = arguments.rules();
+    let given = rules != Rules::default();
+    let rules = if given {
+        vec![rules.of(0)]
+    } else {
+        twins::standard_rules()
+    };
+    let mut violations = 0;
+    for ordering in rules {
+        let twins = Twins {
+            rounds: arguments.rounds,
+            groups: arguments.groups,
+            ordering,
+            threads: arguments.threads(),
+        };
+        let (sum, failed) = twins.run();
+        failed.iter().for_each(|what| eprintln!("{what}"));
+        violations += failed.len();
+        println!("{sum}");
+    }
+    anyhow::ensure!(violations == 0, "violations were found");
+    Ok(())
+}
+
+fn run_latency(arguments: &Arguments) {
+    let rows = latency::table(&arguments.numbers_of_nodes(), arguments.threads());
+    if !arguments.json {
+        println!("nodes profile order    shortcut links      down loss   mean    p50    p99 md");
+    }
+    let rows: Vec<_> = rows.iter().map(latency::Row::json).collect();
+    for row in rows.iter().filter(|_| !arguments.json) {
+        let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+        println!(
+            "{:5} {:7} {:8} {:8} {:10} {:4} {:3.1}% {:6.2} {:6.2} {:6.2}",
+            row["nodes"].as_u64().unwrap_or_default(),
+            text("profile"),
+            text("order"),
+            row["shortcut"],
+            text("links"),
+            row["down"].as_u64().unwrap_or_default(),
+            row["loss_per_mille"].as_f64().unwrap_or_default() / 10.0,
+            row["mean_md"].as_f64().unwrap_or_default(),
+            row["p50_md"].as_f64().unwrap_or_default(),
+            row["p99_md"].as_f64().unwrap_or_default(),
+        );
+    }
+    let speed: serde_json::Map<String, serde_json::Value> = arguments
+        .numbers_of_nodes()
+        .into_iter()
+        .map(|nodes| {
+            let speed = latency::actions_per_core_second(nodes, Rules::default().of(0));
+            (nodes.to_string(), speed.into())
+        })
+        .collect();
+    println!(
+        "{}",
+        serde_json::json!({ "rows": rows, "actions_per_core_s": speed })
+    );
 }

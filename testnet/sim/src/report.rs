@@ -1,5 +1,7 @@
 //! What one run found.
 
+use std::any::Any;
+
 use dctrl_consensus::Digest;
 
 use crate::marks::Marks;
@@ -33,6 +35,26 @@ pub struct Report {
 }
 
 impl Report {
+    /// A run that ended in a panic, which is a violation as any other.
+    #[must_use]
+    pub fn of_panic(seed: u64, nodes: usize, rules: Rules, panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Self {
+            seed,
+            nodes,
+            rules,
+            story: String::new(),
+            violations: vec![format!("a panic: {}", text.unwrap_or("without a word"))],
+            simulated_ns: 0,
+            submitted: 0,
+            actions: 0,
+            blocks: 0,
+            marks: Marks::default(),
+            digest: Digest::ZERO,
+        }
+    }
+
     /// The command that replays this run alone.
     #[must_use]
     pub fn replay_command(&self) -> String {

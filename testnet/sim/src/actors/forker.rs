@@ -4,11 +4,11 @@
 use bytes::Bytes;
 use dctrl_consensus::Message;
 
-use super::puppet::Puppet;
 use super::{Actor, Stage};
 use crate::clock;
 use crate::engine::{Seat, Stimulus, index};
 use crate::marks::Mark;
+use crate::puppet::Puppet;
 
 /// A key in use twice.
 pub(crate) struct Forker {
@@ -33,6 +33,7 @@ impl Forker {
 
     fn step(&mut self, copy: usize, stimulus: Stimulus, stage: &mut Stage<'_>) {
         let now = clock::right(stage.now);
+        self.copies[copy].executed.clear();
         for (to, bytes) in self.copies[copy].step(stage.setting, now, stimulus) {
             let to: Vec<Seat> = to.map_or_else(|| stage.others().collect(), |one| vec![one]);
             for to in to.into_iter().filter(|to| self.audience[*to][copy]) {
@@ -44,24 +45,22 @@ impl Forker {
             stage.wake_at(stage.now + wake_at.since(now));
         }
     }
+}
 
-    /// The copies do not care whether their key is in use.
-    fn blinded(mut message: Message, stage: &Stage<'_>) -> Message {
-        match &mut message {
-            Message::Events(events) => {
-                events.retain(|event| event.header().creator != index(stage.me));
-            }
-            Message::Known(known) => {
-                known
-                    .counts
-                    .get_mut(stage.me)
-                    .into_iter()
-                    .for_each(|count| *count = 0);
-            }
-            Message::Request(_) | Message::Signatures(_) | Message::Evidence(_) => {}
+/// What a copy of a key that is in use twice is shown of a message: nothing
+/// that tells of the other copy.
+pub(crate) fn blinded(mut message: Message, me: Seat) -> Message {
+    match &mut message {
+        Message::Events(events) => {
+            events.retain(|event| event.header().creator != index(me));
         }
-        message
+        Message::Known(known) => {
+            let own = known.counts.get_mut(me);
+            own.into_iter().for_each(|count| *count = 0);
+        }
+        Message::Request(_) | Message::Signatures(_) | Message::Evidence(_) => {}
     }
+    message
 }
 
 impl Actor for Forker {
@@ -72,7 +71,7 @@ impl Actor for Forker {
     }
 
     fn hear(&mut self, from: Seat, message: Message, stage: &mut Stage<'_>) {
-        let message = Self::blinded(message, stage);
+        let message = blinded(message, stage.me);
         for copy in 0..2 {
             if self.audience[from][copy] {
                 let message = message.clone();

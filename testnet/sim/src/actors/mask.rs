@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use dctrl_consensus::Message;
 
-use super::puppet::Puppet;
 use super::{Actor, Stage};
 use crate::clock::{self, Clock};
 use crate::engine::{Seat, Stimulus};
+use crate::puppet::Puppet;
 
 /// What a liar changes about a node that follows the rules.
 pub(crate) trait Mask {
@@ -45,6 +45,7 @@ impl<M: Mask> Masked<M> {
 
     fn step(&mut self, stimulus: Stimulus, stage: &mut Stage<'_>) {
         let now = self.mask.clock(stage).read(stage.now);
+        self.puppet.executed.clear();
         for (to, bytes) in self.puppet.step(stage.setting, now, stimulus) {
             let Some(message) = stage.setting.decode(&bytes) else {
                 continue;

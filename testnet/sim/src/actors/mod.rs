@@ -11,11 +11,11 @@ mod crafter;
 mod forker;
 mod liars;
 mod mask;
-mod puppet;
 mod stage;
 mod sync_liar;
 mod wrong_parent;
 
+pub(crate) use forker::blinded;
 pub(crate) use stage::{Act, Stage};
 
 use bytes::Bytes;

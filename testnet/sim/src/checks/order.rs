@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use dctrl_consensus::{Block, BlockHeader, Digest, Timestamp};
+use dctrl_consensus::{Block, BlockHeader, Digest, OrderRule, Ordering, Profile, Timestamp};
 
 use crate::app::Action;
 use crate::clock::{HONEST_OFFSET_MAX, right};
@@ -34,8 +34,9 @@ pub(crate) struct Ordered<'a> {
 }
 
 /// The order that all honest nodes must arrive at.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Order {
+    rules: Ordering,
     agreed: Vec<Agreed>,
     /// By seat, the hashes of the headers executed and not lost again.
     chains: Vec<Vec<Digest>>,
@@ -45,10 +46,13 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    pub(crate) fn new(seats: usize) -> Self {
+    pub(crate) fn new(seats: usize, rules: Ordering) -> Self {
         Self {
+            rules,
+            agreed: Vec::new(),
             chains: vec![Vec::new(); seats],
-            ..Self::default()
+            submitted: BTreeMap::new(),
+            blocks: BTreeMap::new(),
         }
     }
 
@@ -128,6 +132,19 @@ impl Order {
             .position(|chain| chain.get(place) == Some(&hash))
     }
 
+    /// The time of the world before which an action cannot be dated. The median
+    /// of the published rules lies among honest times. Where few judges are
+    /// left, the layered profile rather dates back, down to the block before;
+    /// and the direct order believes an event's own time down to there. So the
+    /// first block of the direct order is as old as its creator says.
+    fn earliest(&self, index: u64, submitted_at: u64) -> Option<u64> {
+        match (self.rules.profile, self.rules.order) {
+            (Profile::Classic, OrderRule::Received) => Some(submitted_at),
+            (_, OrderRule::Direct) if index == 1 => None,
+            _ => Some(0),
+        }
+    }
+
     fn forget_from(&mut self, place: usize) {
         for agreed in self.agreed.drain(place..) {
             for action in agreed.actions {
@@ -151,7 +168,8 @@ impl Order {
             if submitted.seat != Some(transaction.creator.position()) {
                 continue;
             }
-            check_time(transaction.time, submitted.at, it.now)
+            let earliest = self.earliest(index, submitted.at);
+            check_time(transaction.time, earliest, it.now)
                 .map_err(|error| format!("{action:?} in block {index}: {error}"))?;
             if let Some(before) = self.blocks.insert(action, index) {
                 return Err(format!(
@@ -169,21 +187,17 @@ impl Order {
     }
 }
 
-/// An action's time lies between the clocks of honest nodes when it was
-/// submitted and those when it was first executed.
-fn check_time(time: Timestamp, submitted_at: u64, now: u64) -> Result<(), String> {
-    let earliest = right(submitted_at)
-        .0
-        .saturating_add_signed(-HONEST_OFFSET_MAX);
-    let latest = right(now).0.saturating_add_signed(HONEST_OFFSET_MAX);
-    if (earliest..=latest).contains(&time.0) {
+/// No time is later than honest clocks are when the action is first executed,
+/// and none is earlier than `earliest`, a time of the world, where there is one.
+fn check_time(time: Timestamp, earliest: Option<u64>, now: u64) -> Result<(), String> {
+    let low = earliest.map_or(0, |earliest| right(earliest).0);
+    let low = low.saturating_add_signed(-HONEST_OFFSET_MAX);
+    let high = right(now).0.saturating_add_signed(HONEST_OFFSET_MAX);
+    if (low..=high).contains(&time.0) {
         return Ok(());
     }
-    let off = i128::from(time.0) - i128::from(right(submitted_at).0);
-    Err(format!(
-        "its time is {} ms from when it was submitted",
-        off / 1_000_000
-    ))
+    let off = i128::from(time.0) - i128::from(right(now).0);
+    Err(format!("its time is {} ms from now", off / 1_000_000))
 }
 
 fn difference(a: &BlockHeader, b: &BlockHeader) -> &'static str {

@@ -79,7 +79,7 @@ impl World {
             network: Network::new(nodes),
             liars: BTreeMap::new(),
             waiting: Vec::new(),
-            order: Order::new(nodes),
+            order: Order::new(nodes, rules.of(seed)),
             finality: Finality::default(),
             forks: Forks::default(),
             bounds: Bounds::default(),

@@ -1,6 +1,6 @@
 //! The phases of a run, and what must be true at the end of each.
 
-use dctrl_consensus::Summary;
+use dctrl_consensus::{Profile, Summary};
 
 use super::World;
 use crate::checks::Bounds;
@@ -14,8 +14,11 @@ const STEPS_MAX: u64 = 3_000_000;
 const PATIENCE: u64 = 60 * SECOND;
 /// Steps between two looks at all nodes.
 const LOOK_EVERY: u64 = 64;
-/// Rounds after the healing within which all must be ordered.
+/// Rounds after the healing within which all must be ordered: it includes the
+/// time in which those that fell behind fetch what they lack.
 const ROUNDS_TO_HEAL: u64 = 12;
+/// The same in layers, of which two make a round.
+const LAYERS_TO_HEAL: u64 = 2 * ROUNDS_TO_HEAL;
 
 impl World {
     pub(super) fn run_phases(&mut self) {
@@ -143,7 +146,11 @@ impl World {
                 }
             }
         }
-        let latest = self.healed_round + ROUNDS_TO_HEAL;
+        let latest = self.healed_round
+            + match self.setting.ordering.profile {
+                Profile::Classic => ROUNDS_TO_HEAL,
+                Profile::Layered => LAYERS_TO_HEAL,
+            };
         for one in &self.waiting {
             let block = self.order.block_of(one.number);
             let round = block.and_then(|index| self.order.round(index)).unwrap_or(0);

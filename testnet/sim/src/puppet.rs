@@ -1,9 +1,10 @@
-//! A real core in a liar's hands: its disk never fails and answers at once.
+//! A real core whose disk never fails and answers at once: in a liar's hands,
+//! or in an experiment.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use dctrl_consensus::Timestamp;
+use dctrl_consensus::{Block, Summary, Timestamp};
 
 use crate::app::App;
 use crate::engine::{Effect, Engine, Seat, Setting, Stimulus};
@@ -11,8 +12,10 @@ use crate::engine::{Effect, Engine, Seat, Setting, Stimulus};
 /// A core with all that it needs to run.
 pub(crate) struct Puppet {
     engine: Engine,
-    app: App,
+    pub(crate) app: App,
     pub(crate) wake_at: Option<Timestamp>,
+    /// Blocks executed since someone took them from here.
+    pub(crate) executed: Vec<Block>,
 }
 
 impl Puppet {
@@ -21,7 +24,12 @@ impl Puppet {
             engine: Engine::new(setting, seat),
             app: App::default(),
             wake_at: None,
+            executed: Vec::new(),
         }
+    }
+
+    pub(crate) fn summary(&self) -> Summary {
+        self.engine.summary()
     }
 
     /// Performs all that follows from the stimulus, and returns what the core
@@ -49,6 +57,7 @@ impl Puppet {
                             index: block.index,
                             state: self.app.state,
                         });
+                        self.executed.push(block);
                     }
                     Effect::WakeAt(time) => self.wake_at = Some(time),
                     Effect::Final(_)
