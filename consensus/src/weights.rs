@@ -14,17 +14,15 @@ pub(crate) struct Weights {
     unequal: Box<[u32]>,
     members: usize,
     total: u32,
+    quorum: u32,
+    fault_bound: u32,
 }
 
 impl Weights {
     /// `members` nodes of weight 1.
     pub(crate) fn equal(members: usize) -> Self {
-        let total = u32::try_from(members).unwrap_or(u32::MAX);
-        Self {
-            unequal: Box::default(),
-            members,
-            total,
-        }
+        let total = u32::try_from(members).unwrap_or(u32::MAX / 4);
+        Self::new(Box::default(), members, total)
     }
 
     /// These weights by node; a node of weight 0 has no voice. `None` where the
@@ -32,16 +30,32 @@ impl Weights {
     pub(crate) fn of(weights: &[u32]) -> Option<Self> {
         let sum = |total: u32, &weight: &u32| total.checked_add(weight);
         let total = weights.iter().try_fold(0, sum)?;
+        if total == 0 || total >= u32::MAX / 4 {
+            return None;
+        }
         let equal = weights.iter().all(|&weight| weight == 1);
-        (total > 0 && total < u32::MAX / 4).then(|| Self {
-            unequal: if equal {
-                Box::default()
-            } else {
-                weights.into()
-            },
-            members: weights.len(),
+        let unequal = if equal { &[] } else { weights };
+        Some(Self::new(unequal.into(), weights.len(), total))
+    }
+
+    fn new(unequal: Box<[u32]>, members: usize, total: u32) -> Self {
+        Self {
+            unequal,
+            members,
             total,
-        })
+            quorum: 2 * total / 3 + 1,
+            fault_bound: total.saturating_sub(1) / 3,
+        }
+    }
+
+    /// Equal nodes with wrong thresholds: what tests must find fault with.
+    #[cfg(test)]
+    pub(crate) fn planted(members: usize, quorum: u32, fault_bound: u32) -> Self {
+        Self {
+            quorum,
+            fault_bound,
+            ..Self::equal(members)
+        }
     }
 
     /// How many nodes there are, those of weight 0 too.
@@ -56,12 +70,12 @@ impl Weights {
 
     /// The least weight that is more than two thirds of W.
     pub(crate) fn quorum(&self) -> u32 {
-        2 * self.total / 3 + 1
+        self.quorum
     }
 
     /// The most weight that may lie: the largest below a third of W.
     pub(crate) fn fault_bound(&self) -> u32 {
-        (self.total - 1) / 3
+        self.fault_bound
     }
 
     /// One node's weight; 0 for a stranger.

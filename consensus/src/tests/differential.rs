@@ -195,3 +195,57 @@ fn the_order_of_insertion_changes_nothing() {
         }
     }
 }
+
+/// Seeds whose graphs are split badly enough to come to a coin step.
+const COIN_SEEDS: [u64; 10] = [9, 16, 23, 29, 34, 55, 61, 131, 221, 307];
+
+#[test]
+fn coins_are_tossed_as_defined() {
+    let mut met = [Met::default(), Met::default()];
+    for seed in COIN_SEEDS {
+        let drawing = graph(seed, shape(4, 120, usize::from(seed % 2 == 0)));
+        for (profile, met) in PROFILES.into_iter().zip(&mut met) {
+            let ordering = Ordering {
+                coin_frequency: 3,
+                ..rules(profile, OrderRule::Received)
+            };
+            let what = format!("seed {seed} {profile:?}");
+            met.add(&compare(&[1; 4], ordering, &drawing, &what));
+        }
+    }
+    assert!(met.iter().all(|met| met.tosses >= 10), "{met:?}");
+}
+
+#[test]
+fn the_shortcut_hastens_decisions_and_changes_none() {
+    let mut ahead = 0;
+    for seed in 0..60 {
+        let members = 4 + usize::try_from(seed % 4).unwrap();
+        let drawing = graph(seed, shape(members, 100, usize::from(seed % 3 == 0)));
+        let plain = rules(Profile::Layered, OrderRule::Received);
+        let short = Ordering {
+            unanimity: true,
+            ..plain
+        };
+        let what = format!("{members} nodes, seed {seed}");
+        if seed < 12 {
+            compare(&vec![1; members], short, &drawing, &what);
+        }
+        let slow = Run::of(members, &plain, &drawing);
+        let mut fast = Run::new(&vec![1; members], &short);
+        let order = shuffled(&drawing.events, &mut Chance(seed));
+        order.iter().for_each(|event| fast.insert(event).unwrap());
+        assert!(fast.judges.starts_with(&slow.judges), "{what}");
+        assert!(fast.blocks.starts_with(&slow.blocks), "{what}");
+        ahead += fast.judges.len() - slow.judges.len();
+    }
+    assert!(ahead > 10, "the shortcut was {ahead} layers ahead");
+}
+
+#[test]
+#[ignore = "minutes; for changes to the election"]
+fn many_more_graphs_are_decided_as_defined() {
+    for (members, forkers) in [(4, 0), (4, 1), (5, 1), (7, 2)] {
+        campaign(1000..1600, shape(members, 60, forkers));
+    }
+}

@@ -6,4 +6,5 @@ mod drawing;
 mod pace;
 mod random;
 mod reference;
+mod twins;
 mod world;
