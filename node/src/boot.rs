@@ -2,15 +2,15 @@
 
 use dctrl_access::Identity;
 use dctrl_consensus::{
-    BlockHeader, Config as CoreConfig, Core, Digest, Ed25519Signer, Executed, Limits, Ordering,
-    Output, Pace, RestoreError, Timestamp,
+    BlockHeader, Config as CoreConfig, Core, Digest, Executed, Limits, Ordering, Pace,
+    RestoreError, Signer, Timestamp,
 };
 use dctrl_ledger::{genesis, query};
 use dctrl_proto::v1::Refusal;
 use dctrl_store::{Store, StoreError};
 use thiserror::Error;
 
-use crate::{admission::wall_clock_ms, membership::Membership};
+use crate::{admission::wall_clock_ms, membership::Membership, pipeline::Restored};
 
 /// Why the node's data cannot be used.
 #[derive(Debug, Error)]
@@ -74,16 +74,28 @@ pub(crate) fn prepare_store(store: &Store, membership: &Membership) -> Result<()
     Ok(())
 }
 
-/// Replays the consensus log. Beside the core: the hash of the last header,
-/// and the outputs, which are what was not done before the last stop.
+/// What the core of this member is told.
+pub(crate) fn core_config(membership: &Membership, identity: &Identity) -> CoreConfig {
+    CoreConfig {
+        cluster: membership.cluster_id(),
+        roster: membership.roster.clone(),
+        me: membership.me,
+        coin_seed: coin_seed(identity),
+        limits: Limits::default(),
+        pace: Pace::default(),
+        ordering: Ordering::default(),
+    }
+}
+
+/// Replays the consensus log.
 ///
 /// # Errors
 /// A log or header that does not fit.
 pub(crate) fn restore_core(
     store: &Store,
-    membership: &Membership,
-    identity: &Identity,
-) -> Result<(Core, Digest, Vec<Output>), BootError> {
+    config: CoreConfig,
+    signer: Box<dyn Signer>,
+) -> Result<Restored, BootError> {
     let height = store.snapshot().height()?;
     let last_header = last_header(store, height)?;
     let previous = last_header.as_ref().map_or(Digest::ZERO, BlockHeader::hash);
@@ -100,23 +112,17 @@ pub(crate) fn restore_core(
             None
         }
     });
-    let config = CoreConfig {
-        cluster: membership.cluster_id(),
-        roster: membership.roster.clone(),
-        me: membership.me,
-        coin_seed: coin_seed(identity),
-        limits: Limits::default(),
-        pace: Pace::default(),
-        ordering: Ordering::default(),
-    };
-    let signer = Box::new(Ed25519Signer::from_seed(&identity.seed()));
     let now = Timestamp::from_millis(wall_clock_ms());
     let restored = Core::restore(config, signer, records, executed, now);
     if let Some(error) = unread {
         return Err(error.into());
     }
     let (core, outputs) = restored?;
-    Ok((core, previous, outputs))
+    Ok(Restored {
+        core,
+        previous,
+        outputs,
+    })
 }
 
 fn last_header(store: &Store, height: u64) -> Result<Option<BlockHeader>, BootError> {

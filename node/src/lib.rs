@@ -5,7 +5,8 @@
 //! stops intake first: API, effects, then the pipeline, which finishes what is
 //! queued, and the network last. Every room is its own crate; this one only
 //! hands them channels, and [`pipeline`] is the only place where
-//! consensus and ledger meet.
+//! consensus and ledger meet. [`opaque`] runs the same engine without a
+//! ledger, to measure it.
 //!
 //! Deliberately absent: business, wire formats, and any second way in.
 
@@ -15,15 +16,18 @@ mod checker;
 pub mod config;
 mod door;
 mod effects;
+mod engine;
 mod inbox;
 mod live;
 mod machines;
 pub mod membership;
+pub mod opaque;
 pub mod pipeline;
 mod run;
 mod signals;
 
 pub use effects::{EffectKind, run_effect};
+pub use engine::EngineError;
 pub use run::{RunError, check, run};
 
 /// Ends at SIGTERM or Ctrl-C; a second one ends the process at once.

@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context;
-use clap::{Parser, Subcommand, ValueEnum};
-use dctrl_node::{config, run, run_effect, shutdown};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use dctrl_node::{config, opaque::OpaqueConfig, run, run_effect, shutdown};
 use tracing_subscriber::EnvFilter;
 
 /// One node of a DCTRL federation.
@@ -47,6 +47,9 @@ enum Command {
         /// The log's folder.
         dir: PathBuf,
     },
+    /// Order opaque bytes, for `cargo xtask bench consensus`.
+    #[command(hide = true)]
+    Opaque(Opaque),
     /// Serve a simulated bitcoin chain for demonstrations and tests.
     SimChain {
         /// Address of its gRPC service.
@@ -56,6 +59,28 @@ enum Command {
         #[arg(long)]
         block_every_ms: Option<u64>,
     },
+}
+
+#[derive(Debug, Args)]
+struct Opaque {
+    /// This node's place, from 0.
+    #[arg(long)]
+    index: u16,
+    /// How many nodes there are.
+    #[arg(long)]
+    nodes: u16,
+    /// Port of node 0; the others follow, ten apart.
+    #[arg(long)]
+    base_port: u16,
+    /// The data folder.
+    #[arg(long)]
+    data: PathBuf,
+    /// From which all keys are derived.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Do not wait for the disk.
+    #[arg(long)]
+    no_sync: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -123,6 +148,17 @@ async fn perform(command: Command) -> anyhow::Result<()> {
             if verified.torn_tail {
                 println!("the last line has no end, as a power cut leaves it");
             }
+        }
+        Command::Opaque(opaque) => {
+            let config = OpaqueConfig {
+                index: opaque.index,
+                nodes: opaque.nodes,
+                base_port: opaque.base_port,
+                data: opaque.data,
+                seed: opaque.seed,
+                sync: !opaque.no_sync,
+            };
+            dctrl_node::opaque::run(config, shutdown()).await?;
         }
         Command::SimChain {
             listen,

@@ -1,55 +1,70 @@
 //! The one owner of consensus and storage.
 //!
-//! A single thread takes commands, steps the consensus core, applies ordered
-//! blocks to the ledger, and writes everything that follows in one synced
-//! batch. Only after that batch is durable may the world know: own events and
-//! block signatures are released, receipts are visible, certified frames go to
-//! the bus (laws 1 and 2 of the architecture).
+//! A single thread takes commands, steps the consensus core, executes ordered
+//! blocks, and collects everything that follows in one batch. The keeper's
+//! thread syncs it while the next one fills: one sync serves everything that
+//! waits, and nothing waits for a disk but what must. Only after its batch is
+//! durable may the world know of something: own events and block signatures
+//! are released, receipts are visible, certified frames go to the bus (laws 1
+//! and 2 of the architecture).
 //!
-//! This is the only place where consensus (bytes, no business) and the ledger
-//! (business, no network) meet.
+//! What the ordered bytes mean is the business of an [`Application`].
+//! `execute` is the only place where consensus (bytes, no business) and the
+//! ledger (business, no network) meet.
 //!
 //! Deliberately absent: signature checks of peers' messages (done before, by
 //! the checker), and any decision about business.
 
+mod ahead;
+mod application;
 mod command;
 mod execute;
+mod gate;
+mod keeper;
+mod payload;
 mod places;
 mod publish;
 
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         mpsc::{Receiver, RecvTimeoutError, sync_channel},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use dctrl_api::Progress;
 use dctrl_consensus::{
-    Certificate, ClusterId, Core, Digest, Input, Limits, Output, Recipient, Roster, Summary,
-    Timestamp,
+    Block, Certificate, ClusterId, Core, Digest, Input, Limits, Output, Recipient, Roster, Summary,
+    Timestamp, merkle,
 };
+use dctrl_ledger::ChangeSet;
 use dctrl_net::gossip::{Gossip, To};
-use dctrl_proto::v1::Receipt;
 use dctrl_store::{Batch, Store, StoreError};
 use thiserror::Error;
-use tokio::sync::watch;
 
-use crate::machines::Machines;
-
+use self::{ahead::Ahead, gate::Gate};
 pub use command::{COMMANDS_MAX, PipelineHandle};
-pub(crate) use command::{Closed, Command};
+pub(crate) use application::{Application, Execution};
+pub(crate) use command::Command;
+pub(crate) use execute::LedgerApplication;
+pub(crate) use keeper::Keeper;
 pub(crate) use publish::Publisher;
 
-/// Commands taken before outputs are written: bounds how long the first of
-/// them waits for the shared sync.
-const COMMANDS_PER_BATCH_MAX: usize = 512;
+/// Commands taken before outputs are performed: bounds how long the first of
+/// them waits.
+const COMMANDS_PER_TURN_MAX: usize = 512;
 
-/// Bytes of commands taken before outputs are written: what they bring is one
-/// batch, and a batch of the store is bounded.
-const BYTES_PER_BATCH_MAX: usize = 16 << 20;
+/// Bytes of commands taken before outputs are performed.
+const BYTES_PER_TURN_MAX: usize = 4 << 20;
+
+/// Bytes that may come together while a batch is made durable; with more the
+/// pipeline waits for the disk. Twice this is in memory at most.
+const BYTES_FILLING_MAX: usize = 16 << 20;
+
+/// Batches that a stop waits for: what is in flight, what has come together
+/// since, and what follows from both.
+const FINISHING_BATCHES: usize = 4;
 
 /// Longest sleep without a command or a timer.
 const IDLE_WAIT: Duration = Duration::from_secs(60);
@@ -77,27 +92,30 @@ pub enum PipelineError {
 
 /// What the pipeline shows of itself.
 pub(crate) struct Views {
-    pub(crate) progress: watch::Sender<Progress>,
     pub(crate) summary: Arc<Mutex<Summary>>,
-    pub(crate) next_deadline: Box<dyn Fn(Option<u64>) + Send>,
-    pub(crate) machines: Machines,
-    pub(crate) closed: Closed,
+    pub(crate) gate: Arc<Gate>,
 }
 
 /// The pipeline's parts, owned by its thread.
-pub(crate) struct Pipeline {
+pub(crate) struct Pipeline<A: Application> {
     core: Core,
     store: Store,
+    keeper: Keeper,
     gossip: Gossip,
-    publisher: Publisher,
+    application: A,
     views: Views,
     rules: Rules,
     /// Hash of the header before the next block's.
     previous: Digest,
     clock: Clock,
     wake_at: Option<Timestamp>,
+    /// Actions and bytes that entered the pool since that was last shown.
+    submitted: (usize, usize),
+    /// What fills while the one before is made durable.
     batch: Batch,
-    pending: Pending,
+    filling: Pending<A::Notice>,
+    /// What the keeper makes durable now.
+    in_flight: Option<Pending<A::Notice>>,
 }
 
 /// What a block's header names beside the block.
@@ -106,49 +124,72 @@ pub(crate) struct Rules {
     pub(crate) roster: Roster,
 }
 
-/// What waits for the present batch to be durable.
-#[derive(Default)]
-struct Pending {
+/// What a restored node goes on from.
+pub(crate) struct Restored {
+    pub(crate) core: Core,
+    /// Hash of the last header.
+    pub(crate) previous: Digest,
+    /// What was not done before the last stop.
+    pub(crate) outputs: Vec<Output>,
+}
+
+/// What waits for a batch to be durable.
+struct Pending<N> {
     /// Something is in the batch.
     any: bool,
+    /// Bytes of records and blocks in it.
+    bytes: usize,
     /// Highest consensus record in it.
     through: Option<u64>,
-    /// Height of the block in it.
-    applied: Option<Applied>,
-    /// Certificates in it.
-    certified: Vec<u64>,
+    /// Blocks in it, in order.
+    executed: Vec<(u64, N)>,
+    /// Changes of the state in it.
+    changes: ChangeSet,
+    /// The last certificate in it.
+    certified: Option<u64>,
 }
 
-struct Applied {
-    height: u64,
-    next_deadline_ms: Option<u64>,
-    receipts: Vec<Receipt>,
+impl<N> Default for Pending<N> {
+    fn default() -> Self {
+        Self {
+            any: false,
+            bytes: 0,
+            through: None,
+            executed: Vec::new(),
+            changes: ChangeSet::new(),
+            certified: None,
+        }
+    }
 }
 
-impl Pipeline {
+impl<A: Application> Pipeline<A> {
     pub(crate) fn new(
-        core: Core,
+        restored: Restored,
         store: Store,
+        keeper: Keeper,
         gossip: Gossip,
-        publisher: Publisher,
+        application: A,
         views: Views,
         rules: Rules,
-        previous: Digest,
-    ) -> Self {
+    ) -> (Self, Vec<Output>) {
         let batch = store.begin();
-        Self {
-            core,
+        let pipeline = Self {
+            core: restored.core,
             store,
+            keeper,
             gossip,
-            publisher,
+            application,
             views,
             rules,
-            previous,
+            previous: restored.previous,
             clock: Clock::default(),
             wake_at: None,
+            submitted: (0, 0),
             batch,
-            pending: Pending::default(),
-        }
+            filling: Pending::default(),
+            in_flight: None,
+        };
+        (pipeline, restored.outputs)
     }
 
     /// Works until told to stop.
@@ -178,8 +219,8 @@ impl Pipeline {
                 }
                 Err(RecvTimeoutError::Disconnected) => stop = true,
             }
-            for _ in 1..COMMANDS_PER_BATCH_MAX {
-                if bytes > BYTES_PER_BATCH_MAX {
+            for _ in 1..COMMANDS_PER_TURN_MAX {
+                if bytes > BYTES_PER_TURN_MAX {
                     break;
                 }
                 let Ok(command) = commands.try_recv() else {
@@ -190,6 +231,7 @@ impl Pipeline {
             }
             self.settle(outputs)?;
             if stop {
+                self.finish()?;
                 return Ok(self.gossip);
             }
         }
@@ -198,7 +240,11 @@ impl Pipeline {
     /// Steps the core for one command; true when it asks to stop.
     fn take(&mut self, command: Command, outputs: &mut Vec<Output>) -> bool {
         match command {
-            Command::Submit(bytes) => outputs.extend(self.step(Input::Submit(bytes))),
+            Command::Submit(bytes) => {
+                self.submitted.0 += 1;
+                self.submitted.1 += bytes.len();
+                outputs.extend(self.step(Input::Submit(bytes)));
+            }
             Command::Receive {
                 from,
                 message,
@@ -208,6 +254,7 @@ impl Pipeline {
                 outputs.extend(self.step(Input::Receive { from, message }));
                 drop(place);
             }
+            Command::Look => {}
             Command::Stop => return true,
         }
         false
@@ -224,33 +271,68 @@ impl Pipeline {
         })
     }
 
-    /// Performs outputs, and those that follow from them, until none is left
-    /// and everything is durable.
+    /// Performs outputs and those that follow from them, and keeps the keeper
+    /// busy. Waits for the disk only when too much has come together.
     fn settle(&mut self, outputs: Vec<Output>) -> Result<(), PipelineError> {
         let mut queue = VecDeque::from(outputs);
         loop {
             while let Some(output) = queue.pop_front() {
                 self.perform(output, &mut queue)?;
             }
-            if !self.pending.any {
-                break;
+            if self.in_flight.is_some() {
+                let kept = if self.filling.bytes > BYTES_FILLING_MAX {
+                    Some(self.keeper.wait())
+                } else {
+                    self.keeper.ended()
+                };
+                if let Some(kept) = kept {
+                    kept?;
+                    self.kept(&mut queue)?;
+                    continue;
+                }
             }
-            self.commit(&mut queue)?;
+            break;
         }
-        *self
-            .views
-            .summary
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = self.core.summary();
-        // Told before the next user asks, so that none is promised what
-        // consensus would drop.
-        let closed = self.core.admits(Limits::default().transaction_bytes_max);
-        *self
-            .views
-            .closed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = closed.err();
+        self.keep();
+        self.show();
         Ok(())
+    }
+
+    /// Hands the batch to the keeper where there is something in it and the
+    /// keeper is free.
+    fn keep(&mut self) {
+        if self.in_flight.is_none() && self.filling.any {
+            let batch = std::mem::replace(&mut self.batch, self.store.begin());
+            self.keeper.keep(batch);
+            self.in_flight = Some(std::mem::take(&mut self.filling));
+        }
+    }
+
+    /// Waits until everything that has been performed is durable.
+    fn finish(&mut self) -> Result<(), PipelineError> {
+        for _ in 0..FINISHING_BATCHES {
+            if self.in_flight.is_some() {
+                self.keeper.wait()?;
+                let mut queue = VecDeque::new();
+                self.kept(&mut queue)?;
+                self.settle(queue.into())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows how things stand, before the next user asks.
+    fn show(&mut self) {
+        let summary = self.core.summary();
+        let (actions, bytes) = std::mem::take(&mut self.submitted);
+        let gate = &self.views.gate;
+        gate.pool_holds(summary.pool_transactions, summary.pool_bytes);
+        gate.leave(actions, bytes);
+        gate.close(self.core.admits(1).err());
+        let mut shown = self.views.summary.lock();
+        if let Ok(shown) = shown.as_deref_mut() {
+            *shown = summary;
+        }
     }
 
     fn perform(
@@ -261,21 +343,16 @@ impl Pipeline {
         match output {
             Output::Persist(record) => {
                 self.batch.record(record.number, &record.bytes);
-                self.pending.any = true;
-                self.pending.through = self.pending.through.max(Some(record.number));
+                self.filling.any = true;
+                self.filling.bytes += record.bytes.len();
+                self.filling.through = self.filling.through.max(Some(record.number));
             }
             Output::Send { to, message } => {
                 if let Some(to) = address(to, &self.rules.roster) {
                     self.gossip.send(to, message);
                 }
             }
-            Output::Execute(block) => {
-                // The block before must be readable first.
-                if self.pending.applied.is_some() {
-                    self.commit(queue)?;
-                }
-                self.execute(&block, queue)?;
-            }
+            Output::Execute(block) => self.execute(&block, queue),
             Output::Final(certificate) => self.keep_certificate(&certificate),
             Output::WakeAt(at) => self.wake_at = Some(at),
             Output::Evidence(proof) => {
@@ -296,35 +373,72 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Executes `block` and puts what follows into the batch: state, outputs,
+    /// block and header.
+    fn execute(&mut self, block: &Block, queue: &mut VecDeque<Output>) {
+        let none = ChangeSet::new();
+        let older = self.in_flight.as_ref().map_or(&none, |it| &it.changes);
+        let snapshot = self.store.snapshot();
+        let state = Ahead::new(&snapshot, older, &self.filling.changes);
+        let done = self.application.execute(block, &state);
+        drop(snapshot);
+        let outputs_root = merkle::root(&done.outputs);
+        let header = block.header(
+            &self.rules.cluster,
+            &self.rules.roster,
+            self.previous,
+            done.state_digest,
+            outputs_root,
+            Digest::ZERO,
+        );
+        self.previous = header.hash();
+        let payload = payload::encode(&block.transactions);
+        self.batch
+            .block(block.index, &payload, &header.encode())
+            .state(&done.changes)
+            .outputs(block.index, &done.outputs)
+            .executed(block.index);
+        self.filling.any = true;
+        self.filling.bytes += payload.len();
+        self.filling.changes.extend(done.changes);
+        self.filling.executed.push((block.index, done.notice));
+        tracing::debug!(
+            height = block.index,
+            actions = block.transactions.len(),
+            state = %done.state_digest,
+            "executed a block"
+        );
+        // The header and this node's signature enter the same batch.
+        let follows = self.step(Input::Executed {
+            index: block.index,
+            state_digest: done.state_digest,
+            outputs_root,
+        });
+        queue.extend(follows);
+    }
+
     fn keep_certificate(&mut self, certificate: &Certificate) {
         let height = certificate.header.index;
         self.batch.certificate(height, &certificate.encode());
-        self.pending.any = true;
-        self.pending.certified.push(height);
+        self.filling.any = true;
+        self.filling.certified = self.filling.certified.max(Some(height));
     }
 
-    /// Makes the batch durable, then lets the world know.
-    fn commit(&mut self, queue: &mut VecDeque<Output>) -> Result<(), PipelineError> {
-        let batch = std::mem::replace(&mut self.batch, self.store.begin());
-        let done = std::mem::take(&mut self.pending);
-        self.store.commit(batch)?;
-        if let Some(applied) = done.applied {
-            self.views
-                .progress
-                .send_modify(|progress| progress.applied_height = applied.height);
-            (self.views.next_deadline)(applied.next_deadline_ms);
-            self.views
-                .machines
-                .after_block(&applied.receipts, &self.store.snapshot());
-        }
+    /// The batch in flight is durable: lets the world know.
+    fn kept(&mut self, queue: &mut VecDeque<Output>) -> Result<(), PipelineError> {
+        let Some(done) = self.in_flight.take() else {
+            return Ok(());
+        };
+        // The disk is idle now, and what follows takes a while.
+        self.keep();
         if let Some(through) = done.through {
             queue.extend(self.step(Input::Persisted { through }));
         }
-        if !done.certified.is_empty() {
-            let final_height = self.publisher.publish_final(&self.store)?;
-            self.views
-                .progress
-                .send_modify(|progress| progress.final_height = final_height);
+        for (height, notice) in done.executed {
+            self.application.durable(height, notice);
+        }
+        if let Some(height) = done.certified {
+            self.application.certified(height)?;
         }
         Ok(())
     }
@@ -349,9 +463,9 @@ impl Clock {
 }
 
 /// A channel to a pipeline that does not run yet.
-pub(crate) fn channel() -> (PipelineHandle, Receiver<Command>) {
+pub(crate) fn channel(limits: &Limits) -> (PipelineHandle, Receiver<Command>) {
     let (sender, receiver) = sync_channel(COMMANDS_MAX);
-    (PipelineHandle::new(sender), receiver)
+    (PipelineHandle::new(sender, limits), receiver)
 }
 
 /// A recipient as gossip names it.

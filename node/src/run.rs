@@ -2,20 +2,18 @@
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex, mpsc::Receiver},
-    thread::{self, JoinHandle},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use dctrl_access::{Identity, KeyFileError};
 use dctrl_api::{Api, ApiConfig, Gateway, NodeFacts, Progress, ServeError, TlsFiles};
-use dctrl_consensus::{Limits, Output, PublicKey, Summary};
+use dctrl_consensus::{Ed25519Signer, PublicKey, Summary};
 use dctrl_ledger::query;
 use dctrl_net::{
     NetError,
     bus::{Bus, BusConfig},
-    gossip::{Gossip, GossipConfig, Peer},
-    limits::LEAVING_MS,
+    gossip::Peer,
     zap::{AllowList, Zap},
 };
 use dctrl_store::{Options, Store};
@@ -25,15 +23,14 @@ use tokio::sync::{oneshot, watch};
 use crate::{
     admission::Admission,
     boot::{self, BootError},
-    checker::{self, Checker},
     config::Config,
     door::Door,
     effects::{self, Effects, EffectsError},
-    inbox::{self, Inbox},
+    engine::{Engine, EngineError, Idle, Network},
     live::LiveViews,
     machines::Machines,
     membership::{self, Membership, MembershipError},
-    pipeline::{self, Command, Pipeline, PipelineError, PipelineHandle, Publisher, Rules, Views},
+    pipeline::{LedgerApplication, Publisher},
 };
 
 /// How often the bus repeats the last final height, so that a subscriber that
@@ -52,6 +49,9 @@ pub enum RunError {
     /// The data folder.
     #[error(transparent)]
     Boot(#[from] BootError),
+    /// Consensus, gossip or storage.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// A ZeroMQ endpoint.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -61,12 +61,6 @@ pub enum RunError {
     /// A notifier.
     #[error(transparent)]
     Effects(#[from] EffectsError),
-    /// The system gave no thread.
-    #[error("cannot start a thread: {0}")]
-    Thread(#[from] std::io::Error),
-    /// The pipeline stopped the node.
-    #[error(transparent)]
-    Pipeline(#[from] PipelineError),
     /// A thread panicked, which is a bug.
     #[error("a thread ended without a reason, see the log: {0}")]
     Panicked(String),
@@ -121,10 +115,7 @@ struct Rooms {
     api: ApiConfig,
     effects: Effects,
     bus: Arc<Bus>,
-    pipeline: PipelineHandle,
-    pipeline_thread: PipelineThread,
-    pipeline_ended: oneshot::Receiver<()>,
-    checker: Checker,
+    engine: Engine,
 }
 
 /// A node at work.
@@ -150,12 +141,12 @@ impl Node {
     }
 
     fn start(self) -> Result<Rooms, RunError> {
-        let (core, previous, restored) =
-            boot::restore_core(&self.store, &self.membership, &self.identity)?;
+        let config = boot::core_config(&self.membership, &self.identity);
+        let signer = Box::new(Ed25519Signer::from_seed(&self.identity.seed()));
+        let engine = Idle::restore(self.store.clone(), config, signer)?;
         let (progress_sender, progress) = watch::channel(self.progress()?);
-        let summary = Arc::new(Mutex::new(core.summary()));
-        let (handle, commands) = pipeline::channel();
-        let admission = Admission::new(self.store.clone(), handle.clone());
+        let summary = engine.summary();
+        let admission = Admission::new(self.store.clone(), engine.handle());
 
         let context = zmq::Context::new();
         let zap = Zap::start(&context, AllowList::new())?;
@@ -165,41 +156,25 @@ impl Node {
             &self.membership,
             &self.store.snapshot(),
         )?;
-        let (inbox, received) = inbox::new(self.membership.roster.len());
-        let gossip = self.start_gossip(&zap, inbox)?;
+        let network = self.network(&zap)?;
         let bus = Arc::new(self.start_bus(&zap, admission.clone())?);
-        let threads = self.config.check.threads;
-        let to_pipeline = handle.clone();
-        let checker = checker::start(&received, &self.check_rules(), threads, {
-            move |from, message, bytes| to_pipeline.receive(from, message, bytes)
-        })?;
         let effects = effects::start(&self.config, &self.membership, &self.identity, &context)?;
-        let views = Views {
+        let ledger = LedgerApplication {
+            store: self.store.clone(),
+            publisher: Publisher::new(bus.clone(), progress.borrow().final_height),
             progress: progress_sender,
-            summary: summary.clone(),
             next_deadline: effects.deadline_setter(),
             machines,
-            closed: handle.closed(),
         };
-        (views.next_deadline)(query::next_deadline_ms(&self.store.snapshot()));
-        let publisher = Publisher::new(bus.clone(), progress.borrow().final_height);
-        let rules = Rules {
-            cluster: self.membership.cluster_id(),
-            roster: self.membership.roster.clone(),
-        };
-        let store = self.store.clone();
-        let pipeline = Pipeline::new(core, store, gossip, publisher, views, rules, previous);
-        let (pipeline_thread, pipeline_ended) = spawn_pipeline(pipeline, commands, restored)?;
+        (ledger.next_deadline)(query::next_deadline_ms(&self.store.snapshot()));
+        let engine = engine.start(network, ledger)?;
 
         Ok(Rooms {
             gateway: self.gateway(admission, progress, summary, &effects),
             api: self.api_config(),
             effects,
             bus,
-            pipeline: handle,
-            pipeline_thread,
-            pipeline_ended,
-            checker,
+            engine,
         })
     }
 
@@ -211,13 +186,7 @@ impl Node {
         })
     }
 
-    fn check_rules(&self) -> checker::Rules {
-        let membership = &self.membership;
-        let roster = membership.roster.clone();
-        checker::Rules::new(membership.cluster_id(), roster, Limits::default())
-    }
-
-    fn start_gossip(&self, zap: &Zap, inbox: Inbox) -> Result<Gossip, RunError> {
+    fn network(&self, zap: &Zap) -> Result<Network, RunError> {
         let nodes = self.membership.genesis.nodes.iter();
         let peers = nodes
             .enumerate()
@@ -229,22 +198,14 @@ impl Node {
                 })
             })
             .collect::<Result<Vec<_>, MembershipError>>()?;
-        let config = GossipConfig {
+        Ok(Network {
             zap: zap.clone(),
             me: PublicKey(self.identity.public_key()),
             listen: self.config.gossip.listen.clone(),
             curve_secret: self.identity.curve_secret(),
             peers,
-            linger: Duration::from_millis(LEAVING_MS),
-            frame_bytes_max: Limits::default().message_bytes_max,
-        };
-        let roster = self.membership.roster.clone();
-        let deliver = Box::new(move |from: PublicKey, bytes| {
-            if let Some(index) = roster.index_of(&from) {
-                inbox.put(index, bytes);
-            }
-        });
-        Ok(Gossip::start(config, deliver)?)
+            check_threads: self.config.check.threads,
+        })
     }
 
     fn start_bus(&self, zap: &Zap, admission: Admission) -> Result<Bus, RunError> {
@@ -297,25 +258,6 @@ impl Node {
     }
 }
 
-type PipelineThread = JoinHandle<Result<Gossip, PipelineError>>;
-
-/// The pipeline on a thread of its own, and a notice of its end.
-fn spawn_pipeline(
-    pipeline: Pipeline,
-    commands: Receiver<Command>,
-    restored: Vec<Output>,
-) -> std::io::Result<(PipelineThread, oneshot::Receiver<()>)> {
-    let (ended_sender, ended) = oneshot::channel::<()>();
-    let thread = thread::Builder::new()
-        .name("pipeline".to_owned())
-        .spawn(move || {
-            // Dropped when the thread ends, for whatever reason.
-            let _ended = ended_sender;
-            pipeline.run(&commands, restored)
-        })?;
-    Ok((thread, ended))
-}
-
 async fn repeat_tip_hint(bus: Arc<Bus>, progress: watch::Receiver<Progress>) {
     let mut every = tokio::time::interval(TIP_HINT_EVERY);
     loop {
@@ -346,21 +288,9 @@ impl Rooms {
     /// and the network last.
     fn stop(self) -> Result<(), RunError> {
         self.effects.stop();
-        self.pipeline.stop();
-        let ended = self.pipeline_thread.join();
+        let ended = self.engine.stop();
         drop(self.bus);
-        let ended = match ended {
-            Ok(Ok(gossip)) => {
-                gossip.stop();
-                Ok(())
-            }
-            Ok(Err(error)) => Err(RunError::from(error)),
-            Err(_) => Err(RunError::Panicked("pipeline".into())),
-        };
-        if self.checker.join().is_err() {
-            tracing::error!("a thread of the checker panicked");
-        }
-        ended
+        Ok(ended?)
     }
 }
 
@@ -370,7 +300,7 @@ impl Started {
     async fn wait(mut self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
         tokio::select! {
             () = stop => tracing::info!("stopping"),
-            _ = &mut self.rooms.pipeline_ended => {
+            () = self.rooms.engine.ended() => {
                 tracing::error!("the pipeline has ended; stopping");
             }
         }

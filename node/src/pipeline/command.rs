@@ -1,15 +1,18 @@
 //! What other threads may ask of the pipeline.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc,
     mpsc::{SyncSender, TrySendError},
 };
 
 use bytes::Bytes;
-use dctrl_consensus::{NodeIndex, RefusalReason, message::VerifiedMessage};
+use dctrl_consensus::{Limits, NodeIndex, RefusalReason, message::VerifiedMessage};
 use dctrl_proto::v1::{Refusal, RefusalCode};
 
-use super::places::{Place, Places};
+use super::{
+    gate::Gate,
+    places::{Place, Places},
+};
 
 /// Commands that may wait for the pipeline. Peers' messages take a part of it
 /// only, bounded in bytes, so that users are never crowded out.
@@ -27,6 +30,8 @@ pub(crate) enum Command {
         /// Given back when the message was taken.
         place: Place,
     },
+    /// A batch has become durable.
+    Look,
     /// Finish what is in the queue and end.
     Stop,
 }
@@ -37,7 +42,7 @@ impl Command {
         match self {
             Self::Submit(bytes) => bytes.len(),
             Self::Receive { place, .. } => place.bytes(),
-            Self::Stop => 0,
+            Self::Look | Self::Stop => 0,
         }
     }
 }
@@ -47,25 +52,27 @@ impl Command {
 pub struct PipelineHandle {
     sender: SyncSender<Command>,
     places: Places,
-    /// Why consensus takes no action now, where it does not.
-    closed: Closed,
+    /// Whether consensus takes actions now.
+    gate: Arc<Gate>,
 }
 
-/// Shared by the pipeline, which knows, and the handles, which tell.
-pub(crate) type Closed = Arc<Mutex<Option<RefusalReason>>>;
-
 impl PipelineHandle {
-    pub(crate) fn new(sender: SyncSender<Command>) -> Self {
+    pub(crate) fn new(sender: SyncSender<Command>, limits: &Limits) -> Self {
         Self {
             sender,
             places: Places::default(),
-            closed: Closed::default(),
+            gate: Arc::new(Gate::new(limits)),
         }
     }
 
     /// Where the pipeline says whether it takes actions.
-    pub(crate) fn closed(&self) -> Closed {
-        Arc::clone(&self.closed)
+    pub(crate) fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate)
+    }
+
+    /// Makes the pipeline look around. Where its queue is full, it is awake.
+    pub(super) fn wake(&self) {
+        let _ = self.sender.try_send(Command::Look);
     }
 
     /// Hands in an admitted action.
@@ -74,17 +81,17 @@ impl PipelineHandle {
     /// EXHAUSTED when the queue or the pool of consensus is full, UNAVAILABLE
     /// when the node stops or makes no events any more.
     pub fn submit(&self, action: Bytes) -> Result<(), Refusal> {
-        let closed = *self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        match closed {
-            None => {}
-            Some(RefusalReason::Stopped) => {
+        let bytes = action.len();
+        match self.gate.enter(bytes) {
+            Ok(()) => {}
+            Err(RefusalReason::Stopped) => {
                 return Err(Refusal::rule(
                     RefusalCode::Unavailable,
                     "node.stopped",
                     "the node only follows and proposes nothing; ask another one",
                 ));
             }
-            Some(_) => {
+            Err(_) => {
                 return Err(Refusal::rule(
                     RefusalCode::Exhausted,
                     "node.pool",
@@ -94,6 +101,7 @@ impl PipelineHandle {
         }
         self.sender
             .try_send(Command::Submit(action))
+            .inspect_err(|_| self.gate.leave(1, bytes))
             .map_err(|error| match error {
                 TrySendError::Full(_) => Refusal::rule(
                     RefusalCode::Exhausted,
@@ -138,9 +146,9 @@ mod tests {
     #[test]
     fn what_consensus_would_drop_is_refused_with_the_reason() {
         let (sender, commands) = sync_channel(4);
-        let handle = PipelineHandle::new(sender);
+        let handle = PipelineHandle::new(sender, &Limits::default());
         let code = |reason| {
-            *handle.closed().lock().expect("nobody panicked") = reason;
+            handle.gate().close(reason);
             let refused = handle.submit(Bytes::from_static(b"pay"));
             refused.err().map(|refusal| refusal.code())
         };

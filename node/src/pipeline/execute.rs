@@ -1,22 +1,34 @@
 //! Where consensus and ledger meet: an ordered block becomes state.
 
-use std::collections::VecDeque;
+use dctrl_api::Progress;
+use dctrl_consensus::{Block, Digest};
+use dctrl_ledger::{BlockInput, StateRead, apply};
+use dctrl_proto::v1::Receipt;
+use dctrl_store::Store;
+use tokio::sync::watch;
 
-use dctrl_consensus::{Block, Digest, Input, Output, merkle};
-use dctrl_ledger::{BlockInput, apply};
-use dctrl_proto::v1::BlockPayload;
-use prost::Message;
+use super::{PipelineError, Publisher, application::{Application, Execution}};
+use crate::machines::Machines;
 
-use super::{Applied, Pipeline, PipelineError};
+/// The federation's ledger as an application of the engine.
+pub(crate) struct LedgerApplication {
+    pub(crate) store: Store,
+    pub(crate) publisher: Publisher,
+    pub(crate) progress: watch::Sender<Progress>,
+    pub(crate) next_deadline: Box<dyn Fn(Option<u64>) + Send>,
+    pub(crate) machines: Machines,
+}
 
-impl Pipeline {
-    /// Applies `block` to the latest durable state and puts what follows into
-    /// the batch: state, outputs, receipts (which are state), block and header.
-    pub(super) fn execute(
-        &mut self,
-        block: &Block,
-        queue: &mut VecDeque<Output>,
-    ) -> Result<(), PipelineError> {
+/// What effects and machines are told about a block.
+pub(crate) struct Notice {
+    next_deadline_ms: Option<u64>,
+    receipts: Vec<Receipt>,
+}
+
+impl Application for LedgerApplication {
+    type Notice = Notice;
+
+    fn execute(&mut self, block: &Block, state: &dyn StateRead) -> Execution<Notice> {
         let transactions: Vec<&[u8]> = block
             .transactions
             .iter()
@@ -27,48 +39,30 @@ impl Pipeline {
             time_ms: block.time.as_millis(),
             transactions: &transactions,
         };
-        let applied = apply(&self.store.snapshot(), &input);
-        let state_digest = Digest(applied.state_digest);
-        let outputs_root = merkle::root(&applied.outputs);
+        let applied = apply(state, &input);
+        Execution {
+            changes: applied.changes,
+            outputs: applied.outputs,
+            state_digest: Digest(applied.state_digest),
+            notice: Notice {
+                next_deadline_ms: applied.next_deadline_ms,
+                receipts: applied.receipts,
+            },
+        }
+    }
 
-        let header = block.header(
-            &self.rules.cluster,
-            &self.rules.roster,
-            self.previous,
-            state_digest,
-            outputs_root,
-            Digest::ZERO,
-        );
-        self.previous = header.hash();
+    fn durable(&mut self, height: u64, notice: Notice) {
+        self.progress
+            .send_modify(|progress| progress.applied_height = height);
+        (self.next_deadline)(notice.next_deadline_ms);
+        self.machines
+            .after_block(&notice.receipts, &self.store.snapshot());
+    }
 
-        let payload = BlockPayload {
-            transactions: transactions.iter().map(|bytes| bytes.to_vec()).collect(),
-        };
-        self.batch
-            .block(block.index, &payload.encode_to_vec(), &header.encode())
-            .state(&applied.changes)
-            .outputs(block.index, &applied.outputs)
-            .executed(block.index);
-        self.pending.any = true;
-        self.pending.applied = Some(Applied {
-            height: block.index,
-            next_deadline_ms: applied.next_deadline_ms,
-            receipts: applied.receipts,
-        });
-        tracing::debug!(
-            height = block.index,
-            actions = transactions.len(),
-            state = %state_digest,
-            "applied a block"
-        );
-
-        // The header and this node's signature enter the same batch.
-        let follows = self.step(Input::Executed {
-            index: block.index,
-            state_digest,
-            outputs_root,
-        });
-        queue.extend(follows);
+    fn certified(&mut self, _height: u64) -> Result<(), PipelineError> {
+        let final_height = self.publisher.publish_final(&self.store)?;
+        self.progress
+            .send_modify(|progress| progress.final_height = final_height);
         Ok(())
     }
 }

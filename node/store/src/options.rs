@@ -15,6 +15,9 @@ pub struct Options {
     /// Changes kept in memory before they are flushed, bytes, for all column
     /// families together.
     pub write_buffer_bytes: usize,
+    /// Whether a commit returns only when it is on disk. Without it a crash of
+    /// the machine loses what was promised: for measurements only.
+    pub sync: bool,
 }
 
 impl Default for Options {
@@ -23,6 +26,7 @@ impl Default for Options {
         Self {
             cache_bytes: 16 * 1024 * 1024,
             write_buffer_bytes: 16 * 1024 * 1024,
+            sync: true,
         }
     }
 }
@@ -71,10 +75,10 @@ pub(crate) fn families(options: &Options) -> Vec<ColumnFamilyDescriptor> {
     columns::ALL.into_iter().map(family).collect()
 }
 
-/// Every write is on disk before it returns.
-pub(crate) fn synced() -> WriteOptions {
+/// Every write is on disk before it returns, unless that is switched off.
+pub(crate) fn written(sync: bool) -> WriteOptions {
     let mut options = WriteOptions::default();
-    options.set_sync(true);
+    options.set_sync(sync);
     options.disable_wal(false);
     options
 }

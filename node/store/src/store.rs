@@ -24,6 +24,7 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     db: DB,
     tip: Mutex<Tip>,
+    sync: bool,
     _lock: File,
 }
 
@@ -67,6 +68,7 @@ impl Store {
         Ok(Self(Arc::new(Inner {
             db,
             tip: Mutex::new(tip),
+            sync: options.sync,
             _lock: lock,
         })))
     }
@@ -98,7 +100,7 @@ impl Store {
                 max: BATCH_BYTES_MAX,
             });
         }
-        if let Err(error) = self.0.db.write_opt(changes, &options::synced()) {
+        if let Err(error) = self.0.db.write_opt(changes, &options::written(self.0.sync)) {
             tip.failed = true;
             tracing::error!(%error, "a write failed; nothing is written until a restart");
             return Err(StoreError::Write(error));
@@ -238,7 +240,7 @@ fn check_schema(db: &DB, folder: &Path) -> Result<(), StoreError> {
         let mut batch = WriteBatch::default();
         batch.put_cf(meta, columns::SCHEMA_KEY, expected.to_be_bytes());
         return db
-            .write_opt(batch, &options::synced())
+            .write_opt(batch, &options::written(true))
             .map_err(StoreError::Write);
     };
     match value.as_slice().try_into().map(u32::from_be_bytes) {

@@ -17,6 +17,7 @@ pub mod bench;
 mod chain;
 mod cli;
 mod client;
+pub mod consensus;
 pub mod demo;
 mod federation;
 mod ports;

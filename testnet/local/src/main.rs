@@ -1,11 +1,11 @@
 //! `dctrl-testnet`: the demonstration and the end-to-end benchmark. It is
-//! started by `cargo xtask demo` and `cargo xtask bench vend`, which build
-//! everything first.
+//! started by `cargo xtask demo` and `cargo xtask bench`, which build everything
+//! first.
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use dctrl_testnet::{Programs, bench, demo};
+use dctrl_testnet::{Programs, bench, consensus, demo};
 
 /// Drive a federation of processes on this machine.
 #[derive(Debug, Parser)]
@@ -24,6 +24,8 @@ enum Command {
     Demo(demo::Arguments),
     /// From a payment to the machine's pin, over many vends
     BenchVend(bench::Arguments),
+    /// Throughput and latency of consensus, without a ledger
+    BenchConsensus(consensus::Arguments),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -45,5 +47,6 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Demo(demo) => dctrl_testnet::demo::run(demo, programs).await,
         Command::BenchVend(bench) => dctrl_testnet::bench::run(bench, programs).await,
+        Command::BenchConsensus(bench) => dctrl_testnet::consensus::run(bench, programs).await,
     }
 }

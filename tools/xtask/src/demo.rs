@@ -120,6 +120,17 @@ impl BenchVend {
     }
 }
 
+/// Prepares, builds for release and becomes the benchmark of consensus.
+///
+/// # Errors
+/// Where a preparation fails.
+pub(crate) fn bench_consensus(place: &Place, arguments: &[String]) -> Result<()> {
+    setup::packages()?;
+    build::workspace(place, Profile::Release)?;
+    let mut command = driver(place, Profile::Release);
+    become_program(command.arg("bench-consensus").args(arguments))
+}
+
 /// The testnet driver, told where its sister programs are.
 fn driver(place: &Place, profile: Profile) -> Command {
     let programs = build::programs(place, profile);

@@ -71,6 +71,14 @@ enum Extra {
 enum Bench {
     /// From a payment on the simulated chain to the machine's pin, over many vends.
     Vend(demo::BenchVend),
+    /// Throughput and latency of consensus over processes; arguments are its
+    /// own (try `--help`).
+    #[command(disable_help_flag = true)]
+    Consensus {
+        /// Arguments for the benchmark.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// The criterion benches of consensus and ledger.
     Core {
         /// Arguments for criterion, such as a name to filter by.
@@ -101,6 +109,9 @@ fn run(place: &Place, command: Command) -> anyhow::Result<()> {
         Command::Bench {
             what: Bench::Vend(bench),
         } => bench.run(place),
+        Command::Bench {
+            what: Bench::Consensus { arguments },
+        } => demo::bench_consensus(place, &arguments),
         Command::Bench {
             what: Bench::Core { arguments },
         } => build::core_benches(place, &arguments),

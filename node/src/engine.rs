@@ -1,0 +1,212 @@
+//! The engine: consensus core, gossip, signature checks and storage, started
+//! and stopped together, for whatever application gives the order a meaning.
+//!
+//! Deliberately absent: the ledger, people's doors, effects.
+
+use std::{
+    sync::{Arc, Mutex, mpsc::Receiver},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use dctrl_consensus::{Config as CoreConfig, PublicKey, Roster, Signer, Summary};
+use dctrl_net::{
+    NetError,
+    gossip::{Gossip, GossipConfig, Peer},
+    limits::LEAVING_MS,
+    zap::Zap,
+};
+use dctrl_store::Store;
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+use crate::{
+    boot::{self, BootError},
+    checker::{self, Checker},
+    inbox,
+    pipeline::{
+        self, Application, Command, Keeper, Pipeline, PipelineError, PipelineHandle, Restored,
+        Rules, Views,
+    },
+};
+
+/// Why the engine did not start, or ended by itself.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// The data folder.
+    #[error(transparent)]
+    Boot(#[from] BootError),
+    /// A ZeroMQ endpoint.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The system gave no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+    /// The pipeline stopped.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+    /// A thread panicked, which is a bug.
+    #[error("a thread ended without a reason, see the log: {0}")]
+    Panicked(&'static str),
+}
+
+/// Where the other nodes are.
+pub(crate) struct Network {
+    pub(crate) zap: Zap,
+    /// This node.
+    pub(crate) me: PublicKey,
+    /// Where this node listens.
+    pub(crate) listen: String,
+    pub(crate) curve_secret: [u8; 32],
+    pub(crate) peers: Vec<Peer>,
+    /// Threads that check signatures; 0 for as many as there are cores.
+    pub(crate) check_threads: usize,
+}
+
+/// An engine whose history has been read, and that does not move yet.
+pub(crate) struct Idle {
+    store: Store,
+    config: CoreConfig,
+    restored: Restored,
+    handle: PipelineHandle,
+    commands: Receiver<Command>,
+    summary: Arc<Mutex<Summary>>,
+}
+
+impl Idle {
+    /// Replays the log in `store`.
+    ///
+    /// # Errors
+    /// A log or header that does not fit.
+    pub(crate) fn restore(
+        store: Store,
+        config: CoreConfig,
+        signer: Box<dyn Signer>,
+    ) -> Result<Self, BootError> {
+        let restored = boot::restore_core(&store, config.clone(), signer)?;
+        let (handle, commands) = pipeline::channel(&config.limits);
+        let summary = Arc::new(Mutex::new(restored.core.summary()));
+        Ok(Self {
+            store,
+            config,
+            restored,
+            handle,
+            commands,
+            summary,
+        })
+    }
+
+    /// The way in for what is to be ordered.
+    pub(crate) fn handle(&self) -> PipelineHandle {
+        self.handle.clone()
+    }
+
+    /// What the core says about itself.
+    pub(crate) fn summary(&self) -> Arc<Mutex<Summary>> {
+        Arc::clone(&self.summary)
+    }
+
+    /// Connects to the peers and begins to work.
+    ///
+    /// # Errors
+    /// A port that is taken, or a system without threads.
+    pub(crate) fn start(
+        self,
+        network: Network,
+        application: impl Application,
+    ) -> Result<Engine, EngineError> {
+        let Roster { members, .. } = &self.config.roster;
+        let (inbox, received) = inbox::new(members.len());
+        let gossip = GossipConfig {
+            zap: network.zap,
+            me: network.me,
+            listen: network.listen,
+            curve_secret: network.curve_secret,
+            peers: network.peers,
+            linger: Duration::from_millis(LEAVING_MS),
+            frame_bytes_max: self.config.limits.message_bytes_max,
+        };
+        let roster = self.config.roster.clone();
+        let deliver = Box::new(move |from: PublicKey, bytes| {
+            if let Some(index) = roster.index_of(&from) {
+                inbox.put(index, bytes);
+            }
+        });
+        let gossip = Gossip::start(gossip, deliver)?;
+        let roster = self.config.roster.clone();
+        let rules = checker::Rules::new(self.config.cluster, roster, self.config.limits);
+        let to_pipeline = self.handle.clone();
+        let checker = checker::start(&received, &rules, network.check_threads, {
+            move |from, message, bytes| to_pipeline.receive(from, message, bytes)
+        })?;
+        let keeper = Keeper::start(self.store.clone(), self.handle.clone())?;
+        let views = Views {
+            summary: self.summary.clone(),
+            gate: self.handle.gate(),
+        };
+        let rules = Rules {
+            cluster: self.config.cluster,
+            roster: self.config.roster,
+        };
+        let (pipeline, outputs) = Pipeline::new(
+            self.restored,
+            self.store,
+            keeper,
+            gossip,
+            application,
+            views,
+            rules,
+        );
+        let (ended_sender, ended) = oneshot::channel::<()>();
+        let commands = self.commands;
+        let thread = thread::Builder::new()
+            .name("pipeline".to_owned())
+            .spawn(move || {
+                // Dropped when the thread ends, for whatever reason.
+                let _ended = ended_sender;
+                pipeline.run(&commands, outputs)
+            })?;
+        Ok(Engine {
+            handle: self.handle,
+            thread,
+            ended,
+            checker,
+        })
+    }
+}
+
+/// An engine at work.
+pub(crate) struct Engine {
+    handle: PipelineHandle,
+    thread: JoinHandle<Result<Gossip, PipelineError>>,
+    ended: oneshot::Receiver<()>,
+    checker: Checker,
+}
+
+impl Engine {
+    /// Waits until it ends by itself.
+    pub(crate) async fn ended(&mut self) {
+        // A dropped sender says the same.
+        let _ = (&mut self.ended).await;
+    }
+
+    /// Finishes what is queued, and leaves the network last.
+    ///
+    /// # Errors
+    /// Why it had ended by itself.
+    pub(crate) fn stop(self) -> Result<(), EngineError> {
+        self.handle.stop();
+        let ended = match self.thread.join() {
+            Ok(Ok(gossip)) => {
+                gossip.stop();
+                Ok(())
+            }
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(EngineError::Panicked("pipeline")),
+        };
+        if self.checker.join().is_err() {
+            tracing::error!("a thread of the checker panicked");
+        }
+        ended
+    }
+}

@@ -1,0 +1,171 @@
+//! The load process's socket: transactions come in, reports go out.
+//!
+//! A transaction is its length as u32, little-endian, and its bytes. An empty
+//! one asks for the meters. One load process at a time; another one waits.
+
+use std::{
+    io::{self, Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+};
+
+use bytes::{Bytes, BytesMut};
+
+use super::{
+    meters::{Meter, Reading},
+    report::Report,
+};
+use crate::pipeline::PipelineHandle;
+
+/// Reports that may wait for the load process.
+const REPORTS_MAX: usize = 65_536;
+
+/// Bytes read at once.
+const READ_BYTES: usize = 256 << 10;
+
+/// Longest transaction taken, bytes.
+const TRANSACTION_BYTES_MAX: usize = 128 << 10;
+
+/// The running ingress.
+pub(super) struct Ingress {
+    stopping: Arc<AtomicBool>,
+    address: SocketAddr,
+    connection: Connection,
+}
+
+/// The present load process, where there is one.
+type Connection = Arc<Mutex<Option<TcpStream>>>;
+
+impl Ingress {
+    /// Listens; gives the way for reports.
+    pub(super) fn start(
+        listen: SocketAddr,
+        pipeline: PipelineHandle,
+        meter: Arc<Meter>,
+    ) -> io::Result<(Self, SyncSender<Report>)> {
+        let listener = TcpListener::bind(listen)?;
+        let (sender, reports) = sync_channel(REPORTS_MAX);
+        let stopping = Arc::new(AtomicBool::new(false));
+        let connection = Connection::default();
+        let (stop, current, own) = (stopping.clone(), connection.clone(), sender.clone());
+        thread::Builder::new()
+            .name("load".to_owned())
+            .spawn(move || {
+                for stream in listener.incoming() {
+                    if stop.load(Ordering::SeqCst) {
+                        break;
+                    }
+                    let served = stream.and_then(|stream| {
+                        stream.set_nodelay(true)?;
+                        *lock(&current) = Some(stream.try_clone()?);
+                        serve(stream, &pipeline, &meter, &own)
+                    });
+                    *lock(&current) = None;
+                    if let Err(error) = served {
+                        tracing::info!(%error, "the load process has gone");
+                    }
+                }
+            })?;
+        let current = connection.clone();
+        thread::Builder::new()
+            .name("reports".to_owned())
+            .spawn(move || tell(&reports, &current))?;
+        let ingress = Self {
+            stopping,
+            address: listen,
+            connection,
+        };
+        Ok((ingress, sender))
+    }
+
+    /// Takes nothing more.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        if let Some(stream) = &*lock(&self.connection) {
+            // It may be closed already.
+            let _ = stream.shutdown(Shutdown::Read);
+        }
+        // Wakes whoever waits for the next load process.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+fn lock(connection: &Connection) -> std::sync::MutexGuard<'_, Option<TcpStream>> {
+    connection.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes transactions until the stream ends.
+fn serve(
+    mut stream: TcpStream,
+    pipeline: &PipelineHandle,
+    meter: &Meter,
+    reports: &SyncSender<Report>,
+) -> io::Result<()> {
+    let mut rest = BytesMut::new();
+    loop {
+        let mut buffer = std::mem::take(&mut rest);
+        let kept = buffer.len();
+        buffer.resize(kept + READ_BYTES, 0);
+        let count = stream.read(&mut buffer[kept..])?;
+        if count == 0 {
+            return Ok(());
+        }
+        buffer.truncate(kept + count);
+        let mut bytes = buffer.freeze();
+        let mut refused = 0;
+        while let Some(transaction) = next(&mut bytes)? {
+            if transaction.is_empty() {
+                let _ = reports.try_send(Report::Meters(Reading::of(meter)));
+            } else if pipeline.submit(transaction).is_err() {
+                refused += 1;
+            }
+        }
+        rest = BytesMut::from(&bytes[..]);
+        if refused > 0 {
+            let _ = reports.try_send(Report::Refused(refused));
+        }
+    }
+}
+
+/// The next whole transaction; shares the memory of what was read.
+fn next(bytes: &mut Bytes) -> io::Result<Option<Bytes>> {
+    let Some((length, rest)) = bytes.split_first_chunk::<4>() else {
+        return Ok(None);
+    };
+    let length = u32::from_le_bytes(*length) as usize;
+    if length > TRANSACTION_BYTES_MAX {
+        return Err(io::Error::other("a transaction is too long"));
+    }
+    if rest.len() < length {
+        return Ok(None);
+    }
+    let mut transaction = bytes.split_to(4 + length);
+    Ok(Some(transaction.split_off(4)))
+}
+
+/// Sends what there is to tell, many reports at once.
+fn tell(reports: &Receiver<Report>, connection: &Connection) {
+    let mut out = Vec::new();
+    while let Ok(report) = reports.recv() {
+        out.clear();
+        report.write(&mut out);
+        while let Ok(report) = reports.try_recv() {
+            report.write(&mut out);
+            if out.len() > READ_BYTES {
+                break;
+            }
+        }
+        let stream = lock(connection)
+            .as_ref()
+            .and_then(|stream| stream.try_clone().ok());
+        if let Some(mut stream) = stream {
+            // A load process that has gone needs no reports.
+            let _ = stream.write_all(&out);
+        }
+    }
+}

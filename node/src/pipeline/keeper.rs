@@ -1,0 +1,82 @@
+//! The thread that makes batches durable, so that the pipeline never waits
+//! for a disk: while one batch is synced, the next one fills.
+
+use std::{
+    sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use dctrl_store::{Batch, Store, StoreError};
+
+use super::PipelineHandle;
+
+/// How a batch ended: how long it took, or why it is not durable.
+type Kept = Result<Duration, StoreError>;
+
+/// The pipeline's end of the thread. Dropping it ends the thread.
+pub(crate) struct Keeper {
+    /// `None` only while it is dropped.
+    batches: Option<SyncSender<Batch>>,
+    kept: Receiver<Kept>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    /// `wake` is told after each batch, so that the pipeline looks.
+    pub(crate) fn start(store: Store, wake: PipelineHandle) -> std::io::Result<Self> {
+        // One batch is in flight at most, so neither channel ever blocks.
+        let (batches, to_keep) = sync_channel::<Batch>(1);
+        let (tell, kept) = sync_channel(1);
+        let thread = thread::Builder::new()
+            .name("keeper".to_owned())
+            .spawn(move || {
+                while let Ok(batch) = to_keep.recv() {
+                    let begun = Instant::now();
+                    let result = store.commit(batch).map(|()| begun.elapsed());
+                    if tell.send(result).is_err() {
+                        break;
+                    }
+                    wake.wake();
+                }
+            })?;
+        Ok(Self {
+            batches: Some(batches),
+            kept,
+            thread: Some(thread),
+        })
+    }
+
+    /// Begins to make `batch` durable. Call only when none is in flight.
+    pub(super) fn keep(&self, batch: Batch) {
+        if let Some(batches) = &self.batches {
+            // A thread that has gone is noticed when its answer is missing.
+            let _ = batches.send(batch);
+        }
+    }
+
+    /// How the batch in flight ended, if it has.
+    pub(super) fn ended(&self) -> Option<Kept> {
+        match self.kept.try_recv() {
+            Ok(kept) => Some(kept),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => Some(Err(StoreError::Failed)),
+        }
+    }
+
+    /// Waits until the batch in flight has ended.
+    pub(super) fn wait(&self) -> Kept {
+        self.kept.recv().unwrap_or(Err(StoreError::Failed))
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.batches = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the keeper's thread panicked");
+        }
+    }
+}

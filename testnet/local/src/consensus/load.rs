@@ -1,0 +1,125 @@
+//! Open-loop load: each transaction has a time at which it is due, whatever
+//! the nodes do, and its delay counts from then.
+
+use std::{
+    io::Write,
+    net::TcpStream,
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result};
+
+/// Transactions that are due within this are sent together.
+const TICK: Duration = Duration::from_micros(250);
+
+/// Bytes written at once; more would hide how late they are.
+const WRITE_BYTES: usize = 256 << 10;
+
+/// The load of one node.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stream {
+    /// When the first transaction is due, nanoseconds since the epoch.
+    pub(super) start_ns: u64,
+    /// When the last one is.
+    pub(super) end_ns: u64,
+    /// Between two transactions of this node, nanoseconds.
+    pub(super) interval_ns: f64,
+    /// Bytes of each.
+    pub(super) payload: usize,
+    /// Distinguishes nodes and runs.
+    pub(super) seed: u64,
+}
+
+pub(super) fn now_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos() as u64)
+}
+
+impl Stream {
+    /// Sends all transactions when they are due; gives how many were sent.
+    ///
+    /// # Errors
+    /// Where the node is gone.
+    pub(super) fn send(&self, socket: &mut TcpStream) -> Result<u64> {
+        let mut random = Random(self.seed);
+        let mut out = Vec::with_capacity(WRITE_BYTES + self.payload + 4);
+        let mut sent = 0u64;
+        loop {
+            let due_ns = self.start_ns + (sent as f64 * self.interval_ns) as u64;
+            if due_ns >= self.end_ns {
+                break;
+            }
+            let now = now_ns();
+            if due_ns > now {
+                flush(socket, &mut out)?;
+                let wait = Duration::from_nanos(due_ns - now);
+                thread::sleep(wait.max(TICK));
+                continue;
+            }
+            self.transaction(due_ns, &mut random, &mut out);
+            sent += 1;
+            if out.len() >= WRITE_BYTES {
+                flush(socket, &mut out)?;
+            }
+        }
+        flush(socket, &mut out)?;
+        Ok(sent)
+    }
+
+    /// The time it is due, and bytes that no compression makes shorter.
+    fn transaction(&self, due_ns: u64, random: &mut Random, out: &mut Vec<u8>) {
+        out.extend_from_slice(&(self.payload as u32).to_le_bytes());
+        let end = out.len() + self.payload;
+        out.extend_from_slice(&due_ns.to_le_bytes());
+        while out.len() < end {
+            out.extend_from_slice(&random.next().to_le_bytes());
+        }
+        out.truncate(end);
+    }
+}
+
+fn flush(socket: &mut TcpStream, out: &mut Vec<u8>) -> Result<()> {
+    if !out.is_empty() {
+        socket.write_all(out).context("a node takes no load any more")?;
+        out.clear();
+    }
+    Ok(())
+}
+
+/// SplitMix64 (Steele, Lea and Flood 2014).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transactions_are_unique_and_begin_with_the_time_they_are_due() {
+        let stream = Stream {
+            start_ns: 0,
+            end_ns: 0,
+            interval_ns: 1.0,
+            payload: 61,
+            seed: 1,
+        };
+        let mut random = Random(1);
+        let (mut one, mut two) = (Vec::new(), Vec::new());
+        stream.transaction(7, &mut random, &mut one);
+        stream.transaction(7, &mut random, &mut two);
+        assert_eq!(one.len(), 4 + 61);
+        assert_eq!(one[4..12], 7u64.to_le_bytes());
+        assert_eq!(one[..12], two[..12]);
+        assert_ne!(one[12..], two[12..]);
+    }
+}
