@@ -105,7 +105,7 @@ pub(crate) fn restore_core(
     };
     // One by one: the log is as long as the history, and the core keeps it once.
     let mut unread = None;
-    let records = store.records().map_while(|record| match record {
+    let records = store.records()?.map_while(|record| match record {
         Ok((_, bytes)) => Some(bytes),
         Err(error) => {
             unread = Some(error);

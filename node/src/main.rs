@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use dctrl_consensus::{OrderRule, Ordering, Profile};
 use dctrl_node::{config, opaque::OpaqueConfig, run, run_effect, shutdown};
 use tracing_subscriber::EnvFilter;
 
@@ -81,6 +82,34 @@ struct Opaque {
     /// Do not wait for the disk.
     #[arg(long)]
     no_sync: bool,
+    /// Order by rounds, as published, instead of layers.
+    #[arg(long)]
+    classic: bool,
+    /// Order as soon as one judge knows an event.
+    #[arg(long)]
+    direct: bool,
+    /// Decide as soon as the first votes of all agree.
+    #[arg(long)]
+    unanimity: bool,
+}
+
+impl Opaque {
+    fn ordering(&self) -> Ordering {
+        Ordering {
+            profile: if self.classic {
+                Profile::Classic
+            } else {
+                Profile::Layered
+            },
+            order: if self.direct {
+                OrderRule::Direct
+            } else {
+                OrderRule::Received
+            },
+            unanimity: self.unanimity,
+            ..Ordering::default()
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -151,6 +180,7 @@ async fn perform(command: Command) -> anyhow::Result<()> {
         }
         Command::Opaque(opaque) => {
             let config = OpaqueConfig {
+                ordering: opaque.ordering(),
                 index: opaque.index,
                 nodes: opaque.nodes,
                 base_port: opaque.base_port,

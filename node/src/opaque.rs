@@ -50,6 +50,8 @@ pub struct OpaqueConfig {
     pub seed: u64,
     /// Whether a write is on disk before it counts.
     pub sync: bool,
+    /// The ordering rules.
+    pub ordering: Ordering,
 }
 
 /// Why such a node did not start, or ended.
@@ -105,7 +107,7 @@ fn start(config: &OpaqueConfig) -> Result<(crate::engine::Engine, Ingress), Opaq
         coin_seed: keys::coin_seed(config.seed, config.index),
         limits: Limits::default(),
         pace: Pace::default(),
-        ordering: Ordering::default(),
+        ordering: config.ordering,
     };
     let signer = TimedSigner::new(keys::signer(config.seed, config.index));
     let meters = signer.meter();

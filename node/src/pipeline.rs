@@ -44,9 +44,9 @@ use dctrl_store::{Batch, Store, StoreError};
 use thiserror::Error;
 
 use self::{ahead::Ahead, gate::Gate};
-pub use command::{COMMANDS_MAX, PipelineHandle};
 pub(crate) use application::{Application, Execution};
 pub(crate) use command::Command;
+pub use command::{COMMANDS_MAX, PipelineHandle};
 pub(crate) use execute::LedgerApplication;
 pub(crate) use keeper::Keeper;
 pub(crate) use publish::Publisher;
@@ -342,10 +342,10 @@ impl<A: Application> Pipeline<A> {
     ) -> Result<(), PipelineError> {
         match output {
             Output::Persist(record) => {
-                self.batch.record(record.number, &record.bytes);
                 self.filling.any = true;
                 self.filling.bytes += record.bytes.len();
                 self.filling.through = self.filling.through.max(Some(record.number));
+                self.batch.record(record.number, record.bytes);
             }
             Output::Send { to, message } => {
                 if let Some(to) = address(to, &self.rules.roster) {
@@ -393,13 +393,13 @@ impl<A: Application> Pipeline<A> {
         );
         self.previous = header.hash();
         let payload = payload::encode(&block.transactions);
+        self.filling.bytes += payload.len();
         self.batch
-            .block(block.index, &payload, &header.encode())
+            .block(block.index, payload, &header.encode())
             .state(&done.changes)
             .outputs(block.index, &done.outputs)
             .executed(block.index);
         self.filling.any = true;
-        self.filling.bytes += payload.len();
         self.filling.changes.extend(done.changes);
         self.filling.executed.push((block.index, done.notice));
         tracing::debug!(

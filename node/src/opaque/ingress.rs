@@ -106,17 +106,17 @@ fn serve(
     meter: &Meter,
     reports: &SyncSender<Report>,
 ) -> io::Result<()> {
-    let mut rest = BytesMut::new();
+    let mut rest = Bytes::new();
+    let mut buffer = vec![0; READ_BYTES];
     loop {
-        let mut buffer = std::mem::take(&mut rest);
-        let kept = buffer.len();
-        buffer.resize(kept + READ_BYTES, 0);
-        let count = stream.read(&mut buffer[kept..])?;
+        let count = stream.read(&mut buffer)?;
         if count == 0 {
             return Ok(());
         }
-        buffer.truncate(kept + count);
-        let mut bytes = buffer.freeze();
+        let mut joined = BytesMut::with_capacity(rest.len() + count);
+        joined.extend_from_slice(&rest);
+        joined.extend_from_slice(&buffer[..count]);
+        let mut bytes = joined.freeze();
         let mut refused = 0;
         while let Some(transaction) = next(&mut bytes)? {
             if transaction.is_empty() {
@@ -125,7 +125,7 @@ fn serve(
                 refused += 1;
             }
         }
-        rest = BytesMut::from(&bytes[..]);
+        rest = Bytes::copy_from_slice(&bytes);
         if refused > 0 {
             let _ = reports.try_send(Report::Refused(refused));
         }

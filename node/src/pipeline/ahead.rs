@@ -86,7 +86,11 @@ mod tests {
         after_all.apply(&newer);
         let ahead = Ahead::new(&base, &older, &newer);
         for key in ["a0", "a1", "a2", "a3", "a4", "b", "c"] {
-            assert_eq!(ahead.get(key.as_bytes()), after_all.get(key.as_bytes()), "{key}");
+            assert_eq!(
+                ahead.get(key.as_bytes()),
+                after_all.get(key.as_bytes()),
+                "{key}"
+            );
         }
         for after in [None, Some(b"a1".as_slice()), Some(b"a2")] {
             for limit in 1..6 {

@@ -7,7 +7,10 @@ use dctrl_proto::v1::Receipt;
 use dctrl_store::Store;
 use tokio::sync::watch;
 
-use super::{PipelineError, Publisher, application::{Application, Execution}};
+use super::{
+    PipelineError, Publisher,
+    application::{Application, Execution},
+};
 use crate::machines::Machines;
 
 /// The federation's ledger as an application of the engine.

@@ -59,7 +59,9 @@ impl Gate {
 
     /// So many actions of so many bytes are no longer on the way.
     pub(super) fn leave(&self, actions: usize, bytes: usize) {
-        self.on_the_way.actions.fetch_sub(actions, Ordering::Relaxed);
+        self.on_the_way
+            .actions
+            .fetch_sub(actions, Ordering::Relaxed);
         self.on_the_way.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 

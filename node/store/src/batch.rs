@@ -5,6 +5,7 @@ use rocksdb::WriteBatch;
 
 use crate::columns::{self, cursor_key, number_key};
 use crate::error::StoreError;
+use crate::journal::{Long, entry_bytes};
 use crate::leaves;
 use crate::limits::CURSOR_NAME_BYTES_MAX;
 use crate::store::{Store, Tip};
@@ -14,9 +15,10 @@ use crate::store::{Store, Tip};
 pub struct Batch {
     store: Store,
     changes: WriteBatch,
-    records: Vec<u64>,
+    records: Vec<Long>,
     executed: Vec<u64>,
-    blocks: Vec<u64>,
+    blocks: Vec<Long>,
+    pruned: Option<u64>,
     outputs: Vec<u64>,
     certificates: Vec<u64>,
     rosters: Vec<u64>,
@@ -31,6 +33,7 @@ impl Batch {
             records: Vec::new(),
             executed: Vec::new(),
             blocks: Vec::new(),
+            pruned: None,
             outputs: Vec::new(),
             certificates: Vec::new(),
             rosters: Vec::new(),
@@ -39,17 +42,25 @@ impl Batch {
     }
 
     /// Appends a consensus record; `number` follows the last one.
-    pub fn record(&mut self, number: u64, bytes: &[u8]) -> &mut Self {
-        self.records.push(number);
-        self.put(columns::RECORDS, &number_key(number), bytes)
+    pub fn record(&mut self, number: u64, bytes: impl Into<Vec<u8>>) -> &mut Self {
+        let bytes = bytes.into();
+        self.records.push(Long { number, bytes });
+        self
+    }
+
+    /// Says that no record up to this one is needed any more.
+    pub fn prune(&mut self, through: u64) -> &mut Self {
+        self.pruned = self.pruned.max(Some(through));
+        self
     }
 
     /// Keeps an ordered block and its header.
-    pub fn block(&mut self, height: u64, block: &[u8], header: &[u8]) -> &mut Self {
-        self.blocks.push(height);
-        let key = number_key(height);
-        self.put(columns::BLOCKS, &key, block);
-        self.put(columns::HEADERS, &key, header)
+    pub fn block(&mut self, height: u64, block: impl Into<Vec<u8>>, header: &[u8]) -> &mut Self {
+        self.blocks.push(Long {
+            number: height,
+            bytes: block.into(),
+        });
+        self.put(columns::HEADERS, &number_key(height), header)
     }
 
     /// Carries out changes of the ledger's state.
@@ -116,14 +127,14 @@ impl Batch {
                 max: CURSOR_NAME_BYTES_MAX,
             });
         }
-        for &found in &self.records {
+        for found in self.records.iter().map(|record| record.number) {
             follows("record", tip.record, tip.record + 1, found)?;
             tip.record = found;
         }
         for &found in &self.executed {
             let next = tip.executed.map_or(0, |last| last + 1);
             follows("executed height", tip.executed.unwrap_or(0), next, found)?;
-            if found > 0 && !(self.blocks.contains(&found) && self.outputs.contains(&found)) {
+            if found > 0 && !(self.has_block(found) && self.outputs.contains(&found)) {
                 return Err(StoreError::Incomplete { height: found });
             }
             tip.executed = Some(found);
@@ -152,8 +163,39 @@ impl Batch {
         Ok(tip)
     }
 
-    pub(crate) fn into_changes(self) -> WriteBatch {
-        self.changes
+    fn has_block(&self, height: u64) -> bool {
+        self.blocks.iter().any(|block| block.number == height)
+    }
+
+    pub(crate) fn into_parts(self) -> Parts {
+        Parts {
+            changes: self.changes,
+            records: self.records,
+            blocks: self.blocks,
+            pruned: self.pruned,
+        }
+    }
+}
+
+/// What a batch consists of.
+pub(crate) struct Parts {
+    /// For RocksDB.
+    pub(crate) changes: WriteBatch,
+    pub(crate) records: Vec<Long>,
+    pub(crate) blocks: Vec<Long>,
+    pub(crate) pruned: Option<u64>,
+}
+
+impl Parts {
+    /// Bytes of the records and blocks as entries of the journal.
+    pub(crate) fn long_bytes(&self) -> usize {
+        let all = self.records.iter().chain(&self.blocks);
+        all.map(|long| entry_bytes(long.bytes.len())).sum()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        let long = self.records.is_empty() && self.blocks.is_empty();
+        long && self.changes.is_empty() && self.pruned.is_none()
     }
 }
 

@@ -2,11 +2,9 @@
 //! order of bytes is the order of numbers.
 
 /// Version of everything in this file. Another version is refused.
-pub(crate) const SCHEMA_VERSION: u32 = 1;
+pub(crate) const SCHEMA_VERSION: u32 = 2;
 
-/// Consensus records by number, from 1.
-pub(crate) const RECORDS: &str = "records";
-/// Ordered blocks by height, from 1.
+/// Where ordered blocks stand in the journal, by height, from 1.
 pub(crate) const BLOCKS: &str = "blocks";
 /// Block headers by height.
 pub(crate) const HEADERS: &str = "headers";
@@ -22,9 +20,8 @@ pub(crate) const ROSTERS: &str = "rosters";
 pub(crate) const META: &str = "meta";
 
 /// Every column family, with whether its values are long enough to compress.
-pub(crate) const ALL: [(&str, bool); 8] = [
-    (RECORDS, true),
-    (BLOCKS, true),
+pub(crate) const ALL: [(&str, bool); 7] = [
+    (BLOCKS, false),
     (HEADERS, false),
     (STATE, false),
     (OUTPUTS, true),
@@ -37,6 +34,12 @@ pub(crate) const ALL: [(&str, bool); 8] = [
 pub(crate) const SCHEMA_KEY: &[u8] = b"schema";
 /// In `meta`: the last executed height as u64; absent before genesis.
 pub(crate) const EXECUTED_KEY: &[u8] = b"executed";
+
+/// In `meta`: the last batch of the journal that is in the database.
+pub(crate) const MARK_KEY: &[u8] = b"journal";
+/// In `meta`: the last consensus record that is not needed any more, and the
+/// segment in which the ones after it begin, both u64.
+pub(crate) const PRUNED_KEY: &[u8] = b"pruned";
 
 /// In `meta`: the place of a follower.
 pub(crate) fn cursor_key(name: &str) -> Vec<u8> {

@@ -61,6 +61,15 @@ pub enum StoreError {
     /// on: what is on disk is known only after the folder is opened anew.
     #[error("writing failed, and nothing is written until a restart: {0}")]
     Write(rocksdb::Error),
+    /// The journal could not be read or written. After a failed write nothing
+    /// is accepted, as after [`StoreError::Write`].
+    #[error("the journal {}: {source}", path.display())]
+    Journal {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// An earlier write failed.
     #[error("an earlier write failed; nothing is written until a restart")]
     Failed,

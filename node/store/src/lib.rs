@@ -1,10 +1,11 @@
 //! Keep everything on disk.
 //!
-//! One RocksDB per node holds the log of consensus records, the blocks with
-//! their headers, outputs and certificates, the ledger's state, and the
-//! cursors of followers. A [`Batch`] collects all that one decided block
-//! changes and [`Store::commit`] writes it as one synced write, so after a
-//! crash either all of it is there or nothing. A [`Snapshot`] reads all of it
+//! A journal holds the consensus records and the blocks; one RocksDB holds
+//! headers, outputs and certificates, the ledger's state, and the cursors of
+//! followers, and knows where in the journal the blocks are. A [`Batch`]
+//! collects all that changes together and [`Store::commit`] writes it to the
+//! journal as one synced write, so after a crash either all of it is there or
+//! nothing; RocksDB needs no log of its own. A [`Snapshot`] reads all of it
 //! at one height.
 //!
 //! Invariants. Record numbers, executed heights and certificates have no gaps:
@@ -20,13 +21,14 @@
 //! digest covers the state.
 //!
 //! Deliberately absent: knowledge of what the bytes mean, except the topic of
-//! an output; pruning; and any repair. A node whose disk is damaged is rebuilt
+//! an output; any decision about what may be pruned; and any repair. A node whose disk is damaged is rebuilt
 //! from its peers.
 
 mod batch;
 mod columns;
 mod error;
 mod frames;
+mod journal;
 mod leaves;
 pub mod limits;
 mod options;

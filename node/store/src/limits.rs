@@ -25,9 +25,13 @@ pub const ROSTER_STEPS_MAX: usize = 256;
 /// less than 32 KiB.
 pub const ROSTER_STEPS_BYTES_MAX: usize = 512 * 1024;
 
-/// Write-ahead log before RocksDB flushes and deletes it, bytes: what is read
-/// again after a crash.
-pub(crate) const WAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Segments of the journal that are filled before RocksDB writes its files:
+/// what is read again after a crash, and what a flush is worth.
+pub(crate) const UNFLUSHED_SEGMENTS_MAX: usize = 8;
+
+/// Bytes of old blocks that are kept where nothing else is asked for: years of
+/// vending, minutes of a flood.
+pub const HISTORY_BYTES: u64 = 8 << 30;
 
 /// Files that RocksDB keeps open.
 pub(crate) const OPEN_FILES_MAX: i32 = 256;

@@ -1,8 +1,8 @@
 //! How RocksDB is set up: durable first, small in memory.
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode,
-    Options as RocksOptions, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, Options as RocksOptions,
+    WriteOptions,
 };
 
 use crate::{columns, limits};
@@ -18,6 +18,9 @@ pub struct Options {
     /// Whether a commit returns only when it is on disk. Without it a crash of
     /// the machine loses what was promised: for measurements only.
     pub sync: bool,
+    /// Bytes of old blocks that are kept; older ones are forgotten, except for
+    /// their headers, certificates and outputs.
+    pub history_bytes: u64,
 }
 
 impl Default for Options {
@@ -27,6 +30,7 @@ impl Default for Options {
             cache_bytes: 16 * 1024 * 1024,
             write_buffer_bytes: 16 * 1024 * 1024,
             sync: true,
+            history_bytes: limits::HISTORY_BYTES,
         }
     }
 }
@@ -36,17 +40,10 @@ pub(crate) fn database(options: &Options) -> RocksOptions {
     let mut rocks = RocksOptions::default();
     rocks.create_if_missing(true);
     rocks.create_missing_column_families(true);
-    // A torn last entry of the log is what a power cut leaves; anything else
-    // that is damaged must refuse to open instead of losing what was promised.
-    rocks.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
-    // A reused log file has old entries behind its end, which would look like damage.
-    rocks.set_recycle_log_file_num(0);
-    rocks.set_track_and_verify_wals_in_manifest(true);
     rocks.set_paranoid_checks(true);
-    // All column families reach their files together, so that they agree even
-    // where the log is gone.
+    // All column families reach their files together, so that they are the
+    // state after one batch, from which the journal goes on.
     rocks.set_atomic_flush(true);
-    rocks.set_max_total_wal_size(limits::WAL_BYTES_MAX);
     rocks.set_db_write_buffer_size(options.write_buffer_bytes);
     rocks.set_max_open_files(limits::OPEN_FILES_MAX);
     rocks.set_max_background_jobs(2);
@@ -75,10 +72,9 @@ pub(crate) fn families(options: &Options) -> Vec<ColumnFamilyDescriptor> {
     columns::ALL.into_iter().map(family).collect()
 }
 
-/// Every write is on disk before it returns, unless that is switched off.
-pub(crate) fn written(sync: bool) -> WriteOptions {
+/// The journal has it already.
+pub(crate) fn journalled() -> WriteOptions {
     let mut options = WriteOptions::default();
-    options.set_sync(sync);
-    options.disable_wal(false);
+    options.disable_wal(true);
     options
 }

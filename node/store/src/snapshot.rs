@@ -79,12 +79,15 @@ impl<'s> Snapshot<'s> {
         self.read(columns::HEADERS, &number_key(height))
     }
 
-    /// A block as it was committed.
+    /// A block as it was committed. Of very old ones only the header is kept.
     ///
     /// # Errors
-    /// Where the disk cannot be read.
+    /// Where the disk cannot be read or holds something else.
     pub fn block(&self, height: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read(columns::BLOCKS, &number_key(height))
+        match self.read(columns::BLOCKS, &number_key(height))? {
+            Some(place) => self.store.read_block(height, &place),
+            None => Ok(None),
+        }
     }
 
     /// The encoded certificate of a block, where it is final here.

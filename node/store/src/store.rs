@@ -1,15 +1,20 @@
 //! Open a node's folder, and write to it.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
-use rocksdb::{ColumnFamily, DB, DBIterator, Direction, IteratorMode, WriteBatch};
+use rocksdb::{ColumnFamily, DB, FlushOptions, IteratorMode, WriteBatch, WriteOptions};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Parts};
 use crate::columns::{self, key_number, number_key};
 use crate::error::StoreError;
-use crate::limits::BATCH_BYTES_MAX;
+use crate::journal::{
+    self, Journal, Mark, Place, Record, Replay, Segments, entry_bytes, journal_error,
+};
+use crate::limits::{BATCH_BYTES_MAX, UNFLUSHED_SEGMENTS_MAX};
 use crate::options::{self, Options};
 use crate::snapshot::Snapshot;
 
@@ -17,15 +22,32 @@ use crate::snapshot::Snapshot;
 /// second user only by the text of an error.
 const LOCK_FILE: &str = "dctrl.lock";
 
+/// The journal's folder.
+const JOURNAL: &str = "journal";
+
+/// Bytes of one row that a commit adds itself: key, value and their lengths.
+const ROW_BYTES_MAX: usize = 64;
+
 /// A node's database. Clones share it; it closes with the last of them.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
 struct Inner {
     db: DB,
-    tip: Mutex<Tip>,
-    sync: bool,
+    folder: PathBuf,
+    writer: Mutex<Writer>,
+    /// Batches in segments below this one are in RocksDB's files.
+    flushed: AtomicU64,
+    flushing: AtomicBool,
+    history_bytes: u64,
     _lock: File,
+}
+
+/// Who writes next.
+struct Writer {
+    tip: Tip,
+    journal: Journal,
+    pruned: u64,
 }
 
 /// The last number of everything that has no gaps.
@@ -57,18 +79,31 @@ impl Store {
         let families = options::families(options);
         let db = DB::open_cf_descriptors(&rocks, folder, families).map_err(open_error)?;
         check_schema(&db, folder)?;
+        let journal_folder = folder.join(JOURNAL);
+        let mark = read_mark(&db)?;
+        let replay = replay(&db, &journal_folder, mark)?;
+        let (pruned, _) = read_pruned(&db)?;
         let tip = Tip {
-            record: last_number(&db, columns::RECORDS)?.unwrap_or(0),
+            record: replay.last_record.max(pruned),
             executed: read_number(&db, columns::EXECUTED_KEY)?,
             certificate: last_number(&db, columns::CERTIFICATES)?.unwrap_or(0),
             roster: last_number(&db, columns::ROSTERS)?.unwrap_or(0),
             failed: false,
         };
+        let journal = Journal::resume(&journal_folder, replay, options.sync);
+        let journal = journal.map_err(journal_error(&journal_folder))?;
         tracing::info!(folder = %folder.display(), ?tip, "store opened");
         Ok(Self(Arc::new(Inner {
             db,
-            tip: Mutex::new(tip),
-            sync: options.sync,
+            folder: journal_folder,
+            writer: Mutex::new(Writer {
+                tip,
+                journal,
+                pruned,
+            }),
+            flushed: AtomicU64::new(mark.segment),
+            flushing: AtomicBool::new(false),
+            history_bytes: options.history_bytes,
             _lock: lock,
         })))
     }
@@ -86,13 +121,16 @@ impl Store {
     /// Where the disk fails: then nothing more is written until a restart.
     pub fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         // Held while writing, so that two batches cannot both be the next one.
-        let mut tip = self.tip();
-        if tip.failed {
+        let mut writer = self.writer();
+        if writer.tip.failed {
             return Err(StoreError::Failed);
         }
-        let next = batch.check(*tip)?;
-        let changes = batch.into_changes();
-        let bytes = changes.size_in_bytes();
+        let next = batch.check(writer.tip)?;
+        let parts = batch.into_parts();
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let bytes = parts.long_bytes() + parts.changes.size_in_bytes();
         if bytes > BATCH_BYTES_MAX {
             return Err(StoreError::TooLong {
                 what: "a batch",
@@ -100,27 +138,98 @@ impl Store {
                 max: BATCH_BYTES_MAX,
             });
         }
-        if let Err(error) = self.0.db.write_opt(changes, &options::written(self.0.sync)) {
-            tip.failed = true;
+        if let Err(error) = self.write(&mut writer, parts) {
+            writer.tip.failed = true;
             tracing::error!(%error, "a write failed; nothing is written until a restart");
-            return Err(StoreError::Write(error));
+            return Err(error);
         }
-        *tip = next;
+        writer.tip = next;
+        self.tidy(&mut writer)
+    }
+
+    /// Into the journal, synced, and from there into RocksDB.
+    fn write(&self, writer: &mut Writer, mut parts: Parts) -> Result<(), StoreError> {
+        let error = || journal_error(&self.0.folder);
+        let rows = (2 + parts.blocks.len()) * ROW_BYTES_MAX;
+        let bytes = parts.long_bytes() + entry_bytes(parts.changes.size_in_bytes() + rows);
+        let mark = writer.journal.prepare(bytes).map_err(error())?;
+        let records = parts.records.iter();
+        let mut before = records.map(|record| entry_bytes(record.bytes.len())).sum();
+        for block in &parts.blocks {
+            let place = writer.journal.place(before, block.bytes.len());
+            before += entry_bytes(block.bytes.len());
+            let key = number_key(block.number);
+            let family = self.family(columns::BLOCKS);
+            parts.changes.put_cf(family, key, place.encode());
+        }
+        let meta = self.family(columns::META);
+        parts.changes.put_cf(meta, columns::MARK_KEY, mark.encode());
+        if let Some(through) = parts.pruned {
+            let first = writer.journal.first_with_record_above(through);
+            let row = [through.to_be_bytes(), first.to_be_bytes()].concat();
+            parts.changes.put_cf(meta, columns::PRUNED_KEY, row);
+            writer.pruned = writer.pruned.max(through);
+        }
+        let changes = parts.changes.data();
+        let written = writer.journal.write(&parts.records, &parts.blocks, changes);
+        written.map_err(error())?;
+        let rocks = self.0.db.write_opt(parts.changes, &options::journalled());
+        rocks.map_err(StoreError::Write)
+    }
+
+    /// Lets go of old segments, and of what keeps them.
+    fn tidy(&self, writer: &mut Writer) -> Result<(), StoreError> {
+        let flushed = self.0.flushed.load(Ordering::SeqCst);
+        let (pruned, history) = (writer.pruned, self.0.history_bytes);
+        let tidied = writer.journal.prune(pruned, flushed, history);
+        tidied.map_err(journal_error(&self.0.folder))?;
+        if writer.journal.closed_since(flushed) > UNFLUSHED_SEGMENTS_MAX
+            && !self.0.flushing.swap(true, Ordering::SeqCst)
+        {
+            let (store, segment) = (self.clone(), writer.journal.current());
+            thread::spawn(move || store.flush(segment));
+        }
         Ok(())
     }
 
-    /// All consensus records, ascending from 1, as they are on disk now. They
-    /// are read one by one while the iterator advances.
-    #[must_use]
-    pub fn records(&self) -> Records<'_> {
-        let start = number_key(0);
-        let mode = IteratorMode::From(&start, Direction::Forward);
-        let family = self.family(columns::RECORDS);
-        Records {
-            iterator: self.0.db.iterator_cf(family, mode),
-            last: 0,
-            ended: false,
+    /// Makes RocksDB write its files; batches below `segment` are in them then.
+    fn flush(&self, segment: u64) {
+        let families: Vec<_> = columns::ALL
+            .iter()
+            .map(|(name, _)| self.family(name))
+            .collect();
+        match self.0.db.flush_cfs_opt(&families, &FlushOptions::default()) {
+            Ok(()) => self.0.flushed.store(segment, Ordering::SeqCst),
+            // The next write meets the same disk.
+            Err(error) => tracing::error!(%error, "the database cannot write its files"),
         }
+        self.0.flushing.store(false, Ordering::SeqCst);
+    }
+
+    /// All consensus records that are still needed, ascending, as they are on
+    /// disk now. They are read from the journal while the iterator advances;
+    /// call it before anything is written.
+    ///
+    /// # Errors
+    /// Where the journal cannot be listed.
+    pub fn records(&self) -> Result<Records, StoreError> {
+        let (pruned, first) = read_pruned(&self.0.db)?;
+        let segments = Segments::list(&self.0.folder, first)?;
+        Ok(Records {
+            segments: Box::new(segments.records()),
+            read: Vec::new().into_iter(),
+            last: pruned,
+            ended: false,
+        })
+    }
+
+    pub(crate) fn read_block(
+        &self,
+        height: u64,
+        place: &[u8],
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let place = Place::decode(place).ok_or_else(|| damaged(columns::BLOCKS, height))?;
+        journal::read_block(&self.0.folder, height, place)
     }
 
     /// Everything as it is now, unmoved by later commits. A snapshot keeps old
@@ -135,19 +244,38 @@ impl Store {
         family(&self.0.db, name)
     }
 
-    fn tip(&self) -> MutexGuard<'_, Tip> {
-        self.0.tip.lock().unwrap_or_else(PoisonError::into_inner)
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.0.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// See [`Store::records`].
-pub struct Records<'s> {
-    iterator: DBIterator<'s>,
+pub struct Records {
+    segments: Box<dyn Iterator<Item = Result<Vec<Record>, StoreError>>>,
+    read: std::vec::IntoIter<Record>,
     last: u64,
     ended: bool,
 }
 
-impl Iterator for Records<'_> {
+impl Records {
+    fn read_on(&mut self) -> Option<Result<Record, StoreError>> {
+        loop {
+            if let Some(record) = self.read.next() {
+                // Those before were pruned.
+                if record.0 > self.last {
+                    return Some(Ok(record));
+                }
+                continue;
+            }
+            match self.segments.next()? {
+                Ok(records) => self.read = records.into_iter(),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+impl Iterator for Records {
     type Item = Result<(u64, Vec<u8>), StoreError>;
 
     /// The next record; after an error nothing more.
@@ -155,19 +283,63 @@ impl Iterator for Records<'_> {
         if self.ended {
             return None;
         }
-        let next = self.iterator.next()?;
         let expected = self.last + 1;
-        let record = next
-            .map_err(read_error(columns::RECORDS))
-            .and_then(|(key, bytes)| {
-                if key_number(&key) != Some(expected) {
-                    return Err(damaged(columns::RECORDS, expected));
-                }
-                self.last = expected;
-                Ok((expected, bytes.into_vec()))
-            });
+        let record = self.read_on()?.and_then(|record| {
+            if record.0 != expected {
+                return Err(damaged("record", expected));
+            }
+            self.last = expected;
+            Ok(record)
+        });
         self.ended = record.is_err();
         Some(record)
+    }
+}
+
+/// Brings RocksDB up to date with the journal.
+fn replay(db: &DB, folder: &Path, mark: Mark) -> Result<Replay, StoreError> {
+    let (_, first) = read_pruned(db)?;
+    // The records are needed too, to know the last number.
+    let segments = Segments::list(folder, first.min(mark.segment))?;
+    let mut next = None;
+    let found = segments.replay(|batch, changes| {
+        if batch <= mark.batch {
+            return Ok(());
+        }
+        if batch != next.unwrap_or(mark.batch + 1) {
+            return Err(damaged("journal batch", mark.batch + 1));
+        }
+        next = Some(batch + 1);
+        let changes = WriteBatch::from_data(changes);
+        db.write_opt(changes, &options::journalled())
+            .map_err(StoreError::Write)
+    })?;
+    if found.last_batch < mark.batch {
+        return Err(damaged("journal batch", mark.batch));
+    }
+    Ok(found)
+}
+
+fn read_mark(db: &DB) -> Result<Mark, StoreError> {
+    let value = db
+        .get_cf(family(db, columns::META), columns::MARK_KEY)
+        .map_err(read_error(columns::META))?;
+    match value {
+        Some(value) => Mark::decode(&value).ok_or_else(|| damaged(columns::META, 0)),
+        None => Ok(Mark::default()),
+    }
+}
+
+/// The last record that is not needed, and the segment where the next begins.
+fn read_pruned(db: &DB) -> Result<(u64, u64), StoreError> {
+    let value = db
+        .get_cf(family(db, columns::META), columns::PRUNED_KEY)
+        .map_err(read_error(columns::META))?;
+    let row = value.as_deref().map(Mark::decode);
+    match row {
+        Some(Some(row)) => Ok((row.batch, row.segment)),
+        Some(None) => Err(damaged(columns::META, 0)),
+        None => Ok((0, 0)),
     }
 }
 
@@ -239,9 +411,10 @@ fn check_schema(db: &DB, folder: &Path) -> Result<(), StoreError> {
         }
         let mut batch = WriteBatch::default();
         batch.put_cf(meta, columns::SCHEMA_KEY, expected.to_be_bytes());
-        return db
-            .write_opt(batch, &options::written(true))
-            .map_err(StoreError::Write);
+        // No journal yet, so RocksDB's own log.
+        let mut written = WriteOptions::default();
+        written.set_sync(true);
+        return db.write_opt(batch, &written).map_err(StoreError::Write);
     };
     match value.as_slice().try_into().map(u32::from_be_bytes) {
         Ok(found) if found == expected => Ok(()),

@@ -46,6 +46,15 @@ pub struct Arguments {
     /// Whether a write is on disk before it counts
     #[arg(long, default_value = "on", action = ArgAction::Set)]
     pub sync: Switch,
+    /// Order by rounds, as published, instead of layers
+    #[arg(long)]
+    pub classic: bool,
+    /// Order as soon as one judge knows an event
+    #[arg(long)]
+    pub direct: bool,
+    /// Decide as soon as the first votes of all nodes agree
+    #[arg(long)]
+    pub unanimity: bool,
     /// Keep the nodes' folders and logs
     #[arg(long)]
     pub keep: bool,
@@ -77,7 +86,7 @@ impl std::str::FromStr for Rate {
             return Ok(Self::Max);
         }
         match text.parse::<f64>() {
-            Ok(rate) if rate >= 0.0 && rate <= 1e7 => Ok(Self::Fixed(rate)),
+            Ok(rate) if (0.0..=1e7).contains(&rate) => Ok(Self::Fixed(rate)),
             _ => Err("a number of transactions a second, or `max`".to_owned()),
         }
     }
@@ -155,7 +164,12 @@ fn once(
     ));
     let folder = tempfile::Builder::new().prefix("dctrl-bench-").tempdir()?;
     let mut nodes = Nodes::start(arguments, programs, folder.path())?;
-    let measured = work::run(arguments, &mut nodes, rate, Duration::from_secs(seconds.into()));
+    let measured = work::run(
+        arguments,
+        &mut nodes,
+        rate,
+        Duration::from_secs(seconds.into()),
+    );
     nodes.stop();
     if measured.is_err() || arguments.keep {
         let kept = folder.keep();

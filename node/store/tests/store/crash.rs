@@ -38,7 +38,7 @@ fn consistent_height(store: &Store) -> u64 {
             height.to_be_bytes()
         );
     }
-    let records: Vec<_> = store.records().map(Result::unwrap).collect();
+    let records: Vec<_> = store.records().unwrap().map(Result::unwrap).collect();
     assert_eq!(records.len() as u64, height);
     for (number, bytes) in &records {
         assert_eq!(*bytes, number.to_be_bytes());
@@ -105,40 +105,61 @@ fn a_killed_process_leaves_the_last_full_batch_and_all_it_reported() {
     }
 }
 
-/// A closed store with a few heights, all of them still in the log.
-fn closed(heights: u64) -> (tempfile::TempDir, PathBuf) {
+/// A store with a few heights that only its journal knows, as after a crash
+/// before RocksDB wrote its files; the journal's segment, and what it holds.
+fn crashed(heights: u64) -> (tempfile::TempDir, PathBuf, Vec<u8>) {
     let folder = tempfile::tempdir().unwrap();
     genesis(&open(folder.path()));
+    let before = copy(folder.path());
     let store = open(folder.path());
     (1..=heights).for_each(|height| write_height(&store, height));
     drop(store);
-    let log = fs::read_dir(folder.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|end| end == "log"))
-        .max_by_key(|path| fs::metadata(path).unwrap().len())
-        .unwrap();
-    (folder, log)
+    let segment = Path::new("journal").join(format!("{:020}.seg", 1));
+    let mut bytes = fs::read(folder.path().join(&segment)).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    bytes.truncate(end);
+    fs::write(before.path().join(&segment), &bytes).unwrap();
+    (before, segment, bytes)
 }
 
 fn copy(folder: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+    fs::create_dir(copy.path().join("journal")).unwrap();
+    for folder_in in ["", "journal"] {
+        for entry in fs::read_dir(folder.join(folder_in)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                let name = path.file_name().unwrap();
+                fs::copy(&path, copy.path().join(folder_in).join(name)).unwrap();
+            }
+        }
     }
     copy
 }
 
+/// Where the first batch, that of genesis, ends: behind the entry's header of
+/// 24 bytes, whose third number is the length.
+fn genesis_end(bytes: &[u8]) -> usize {
+    let length = u32::from_le_bytes(bytes[8..12].try_into().unwrap());
+    24 + length as usize
+}
+
 #[test]
-fn a_torn_log_opens_at_an_earlier_full_batch() {
-    let (folder, log) = closed(6);
-    let bytes = fs::read(&log).unwrap();
+fn a_torn_journal_opens_at_an_earlier_full_batch() {
+    let (folder, segment, bytes) = crashed(6);
     let mut heights = Vec::new();
-    for cut in (0..bytes.len()).rev().step_by(bytes.len() / 25 + 1) {
+    let start = genesis_end(&bytes);
+    for cut in (start..bytes.len())
+        .rev()
+        .step_by((bytes.len() - start) / 25)
+    {
         let torn = copy(folder.path());
-        fs::write(torn.path().join(log.file_name().unwrap()), &bytes[..cut]).unwrap();
-        heights.push(consistent_height(&open(torn.path())));
+        fs::write(torn.path().join(&segment), &bytes[..cut]).unwrap();
+        let height = consistent_height(&open(torn.path()));
+        // What was torn is gone for good, and the next batch follows.
+        write_height(&open(torn.path()), height + 1);
+        assert_eq!(consistent_height(&open(torn.path())), height + 1);
+        heights.push(height);
     }
     assert!(
         heights.is_sorted_by(|later, earlier| later >= earlier),
@@ -148,21 +169,62 @@ fn a_torn_log_opens_at_an_earlier_full_batch() {
 }
 
 #[test]
-fn damage_before_the_end_of_the_log_refuses_to_open() {
-    let (folder, log) = closed(6);
-    let mut bytes = fs::read(&log).unwrap();
+fn damage_before_the_end_of_the_journal_refuses_to_open() {
+    let (folder, segment, mut bytes) = crashed(6);
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x10;
-    fs::write(&log, bytes).unwrap();
+    fs::write(folder.path().join(segment), bytes).unwrap();
     let error = Store::open(folder.path(), &Options::default())
         .err()
         .unwrap();
-    assert!(matches!(error, StoreError::Open { .. }), "{error}");
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+}
+
+#[test]
+fn pruned_records_and_old_blocks_free_their_segments_and_nothing_else_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        history_bytes: 64 << 20,
+        ..Options::default()
+    };
+    let store = Store::open(folder.path(), &options).unwrap();
+    genesis(&store);
+    let heights = 60;
+    for height in 1..=heights {
+        let mut batch = store.begin();
+        batch.record(height, vec![height as u8; 4 << 20]);
+        batch.block(height, vec![height as u8; 4 << 20], b"header");
+        batch.outputs(height, &[]).executed(height);
+        batch.prune(height.saturating_sub(3));
+        store.commit(batch).unwrap();
+    }
+    let segments = || fs::read_dir(folder.path().join("journal")).unwrap().count();
+    let mut next = heights;
+    // RocksDB writes its files in another thread.
+    while segments() > 8 && next < 20 * heights {
+        next += 1;
+        let mut batch = store.begin();
+        batch.record(next, vec![next as u8; 4 << 20]);
+        batch.prune(next - 3);
+        store.commit(batch).unwrap();
+    }
+    assert!(segments() <= 8, "{} segments are left", segments());
+    drop(store);
+    let store = Store::open(folder.path(), &options).unwrap();
+    let records: Vec<u64> = store.records().unwrap().map(|it| it.unwrap().0).collect();
+    assert_eq!(records, [next - 2, next - 1, next]);
+    let snapshot = store.snapshot();
+    assert_eq!(snapshot.block(1).unwrap(), None, "it was given up");
+    assert_eq!(snapshot.header(1).unwrap().unwrap(), b"header");
+    drop(snapshot);
+    let mut batch = store.begin();
+    batch.record(next + 1, b"next");
+    store.commit(batch).unwrap();
 }
 
 #[test]
 fn a_failed_batch_can_be_followed_by_a_right_one() {
-    let (folder, _) = closed(2);
+    let (folder, _, _) = crashed(2);
     let store = open(folder.path());
     let mut gap = store.begin();
     gap.record(9, b"");

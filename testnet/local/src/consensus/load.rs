@@ -81,7 +81,9 @@ impl Stream {
 
 fn flush(socket: &mut TcpStream, out: &mut Vec<u8>) -> Result<()> {
     if !out.is_empty() {
-        socket.write_all(out).context("a node takes no load any more")?;
+        socket
+            .write_all(out)
+            .context("a node takes no load any more")?;
         out.clear();
     }
     Ok(())

@@ -40,10 +40,18 @@ impl Nodes {
             command.args(["--index", &index.to_string()]);
             command.args(["--nodes", &arguments.nodes.to_string()]);
             command.args(["--base-port", &base.to_string()]);
-            command.arg("--data").arg(folder.join(format!("node-{index}")));
+            command
+                .arg("--data")
+                .arg(folder.join(format!("node-{index}")));
             if arguments.sync == Switch::Off {
                 command.arg("--no-sync");
             }
+            let rules = [
+                ("--classic", arguments.classic),
+                ("--direct", arguments.direct),
+                ("--unanimity", arguments.unanimity),
+            ];
+            command.args(rules.iter().filter(|(_, on)| *on).map(|(name, _)| name));
             let log = folder.join(format!("node-{index}.log"));
             processes.push(Process::start(format!("node {index}"), &command, &log)?);
         }

@@ -76,7 +76,11 @@ impl Outcome {
     /// A cost of all nodes, for one committed transaction and one node.
     fn per_tx_node(&self, cost: f64) -> f64 {
         let committed = self.tally.committed_in_window as f64 * f64::from(self.nodes);
-        if committed > 0.0 { cost / committed } else { 0.0 }
+        if committed > 0.0 {
+            cost / committed
+        } else {
+            0.0
+        }
     }
 
     /// What nodes sent to each other: the loopback without the load.
@@ -154,7 +158,11 @@ impl fmt::Display for Outcome {
             "memory of all nodes: {:.0} MB at most, {:+.1} MB a minute; state digests {}",
             self.memory.peak_mb(),
             self.memory.slope_mb_per_min(),
-            if tally.digests_equal { "equal" } else { "DIFFER" }
+            if tally.digests_equal {
+                "equal"
+            } else {
+                "DIFFER"
+            }
         )
     }
 }

@@ -168,7 +168,10 @@ impl Tally {
             return;
         };
         let open = self.unfinal.split_off(&(through + 1));
-        for due_ns in std::mem::replace(&mut self.unfinal, open).into_values().flatten() {
+        for due_ns in std::mem::replace(&mut self.unfinal, open)
+            .into_values()
+            .flatten()
+        {
             self.finalised.add(last_ns.saturating_sub(due_ns));
         }
     }
@@ -199,9 +202,21 @@ mod tests {
         assert_eq!(tally.committed.max_ms(), 4.0);
         assert_eq!(tally.committed_in_window, 2);
         assert!(tally.digests_equal && tally.is_settled());
-        tally.take(0, Report::Final { height: 1, at_ns: 5_000_000 });
+        tally.take(
+            0,
+            Report::Final {
+                height: 1,
+                at_ns: 5_000_000,
+            },
+        );
         assert_eq!(tally.finalised.total(), 0);
-        tally.take(1, Report::Final { height: 1, at_ns: 6_000_000 });
+        tally.take(
+            1,
+            Report::Final {
+                height: 1,
+                at_ns: 6_000_000,
+            },
+        );
         assert_eq!(tally.finalised.max_ms(), 6.0);
     }
 

@@ -31,7 +31,9 @@ pub(super) fn of(id: u32) -> Result<Usage> {
         .collect();
     let ticks = |at: usize| fields.get(at).copied().unwrap_or(0.0);
     let io = read(&format!("/proc/{id}/io"))?;
-    let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+    let written = io
+        .lines()
+        .find_map(|line| line.strip_prefix("write_bytes: "));
     Ok(Usage {
         cpu_us: (ticks(USER_TICKS) + ticks(SYSTEM_TICKS)) / TICKS_PER_SECOND * 1e6,
         disk_bytes: written.and_then(|bytes| bytes.parse().ok()).unwrap_or(0.0),
@@ -75,7 +77,11 @@ impl Memory {
         let deviation = |(at, mb): &(f64, f64)| ((at - time) * (mb - memory), (at - time).powi(2));
         let sums = self.samples.iter().map(deviation);
         let (both, squared) = sums.fold((0.0, 0.0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
-        if squared > 0.0 { both / squared * 60.0 } else { 0.0 }
+        if squared > 0.0 {
+            both / squared * 60.0
+        } else {
+            0.0
+        }
     }
 }
 

@@ -192,7 +192,11 @@ pub(super) struct Snapshot {
 impl Snapshot {
     fn take(nodes: &Nodes) -> Result<Self> {
         Ok(Self {
-            nodes: nodes.ids().into_iter().map(usage::of).collect::<Result<_>>()?,
+            nodes: nodes
+                .ids()
+                .into_iter()
+                .map(usage::of)
+                .collect::<Result<_>>()?,
             load: usage::of(std::process::id())?,
             loopback_bytes: loopback_bytes().unwrap_or(0.0),
             at: Instant::now(),
@@ -202,6 +206,8 @@ impl Snapshot {
 
 fn loopback_bytes() -> Option<f64> {
     let devices = fs::read_to_string("/proc/net/dev").ok()?;
-    let line = devices.lines().find_map(|line| line.trim().strip_prefix("lo:"))?;
+    let line = devices
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("lo:"))?;
     line.split_whitespace().next()?.parse().ok()
 }

@@ -1,0 +1,234 @@
+//! The log of everything: one write and one sync for each batch.
+//!
+//! Records and blocks are long and written once: they live here and nowhere
+//! else. Everything else is short; it is written here to be durable, and into
+//! RocksDB, without a log of its own, to be found. After a crash RocksDB is
+//! brought up to date from the entries behind the last batch that its files
+//! hold.
+//!
+//! A segment is a file of fixed length. One that is no longer needed becomes
+//! the next one: writing over blocks that a file has already costs a third of
+//! growing it. A batch lies in one segment; a full segment ends with an entry
+//! that says so, so that a missing tail is noticed.
+//!
+//! Deliberately absent: what the entries mean, and any thread.
+
+mod frame;
+mod read;
+mod segment;
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+
+use self::frame::{Frame, HEADER_BYTES, Kind};
+pub(crate) use self::read::{Place, Record, Replay, Segments, journal_error, read_block};
+use self::segment::Segment;
+
+/// Where a commit ends: what RocksDB keeps of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Mark {
+    /// The batch's number, from 1.
+    pub(crate) batch: u64,
+    /// Its segment.
+    pub(crate) segment: u64,
+}
+
+impl Mark {
+    pub(crate) fn encode(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.batch.to_be_bytes());
+        bytes[8..].copy_from_slice(&self.segment.to_be_bytes());
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (batch, segment) = bytes.split_first_chunk::<8>()?;
+        Some(Self {
+            batch: u64::from_be_bytes(*batch),
+            segment: u64::from_be_bytes(segment.try_into().ok()?),
+        })
+    }
+}
+
+/// A record or block of a batch.
+#[derive(Debug)]
+pub(crate) struct Long {
+    pub(crate) number: u64,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The journal, open for writing.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    folder: PathBuf,
+    current: Segment,
+    /// Closed segments, oldest first.
+    closed: VecDeque<Closed>,
+    last_batch: u64,
+    sync: bool,
+}
+
+/// A full segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Closed {
+    pub(crate) segment: u64,
+    /// The last record in it or before it.
+    pub(crate) last_record: u64,
+}
+
+impl Journal {
+    /// Goes on where `replay` ended.
+    pub(crate) fn resume(folder: &Path, replay: Replay, sync: bool) -> io::Result<Self> {
+        let current = match replay.end {
+            Some((number, offset)) => Segment::reopen(folder, number, offset, replay.last_record)?,
+            None => Segment::create(folder, 1, 0, 0)?,
+        };
+        Ok(Self {
+            folder: folder.to_owned(),
+            current,
+            closed: replay.closed.into(),
+            last_batch: replay.last_batch,
+            sync,
+        })
+    }
+
+    /// Makes room for a batch that is so long with all its entries, and says
+    /// where it will end.
+    ///
+    /// # Errors
+    /// Where a new segment cannot be made.
+    pub(crate) fn prepare(&mut self, bytes: usize) -> io::Result<Mark> {
+        // The entry that ends the segment must fit behind.
+        if !self.current.has_room(bytes + HEADER_BYTES) {
+            self.roll(bytes + HEADER_BYTES)?;
+        }
+        Ok(Mark {
+            batch: self.last_batch + 1,
+            segment: self.current.number,
+        })
+    }
+
+    fn roll(&mut self, needed: usize) -> io::Result<()> {
+        let (number, last_record) = (self.current.number, self.current.last_record);
+        let end = Frame {
+            kind: Kind::End,
+            number: number + 1,
+            payload: &[],
+        };
+        let header = end.header(number);
+        self.current.append(&mut [IoSlice::new(&header)])?;
+        self.current.sync()?;
+        self.closed.push_back(Closed {
+            segment: number,
+            last_record,
+        });
+        self.current = Segment::create(&self.folder, number + 1, needed, last_record)?;
+        Ok(())
+    }
+
+    /// Where a block of the prepared batch will stand, when these many bytes of
+    /// entries are before it.
+    pub(crate) fn place(&self, before: usize, length: usize) -> Place {
+        Place {
+            segment: self.current.number,
+            offset: (self.current.written + before) as u64,
+            length: length as u64,
+        }
+    }
+
+    /// Writes the prepared batch and syncs it.
+    ///
+    /// # Errors
+    /// Where the disk fails: what is on it is unknown then.
+    pub(crate) fn write(
+        &mut self,
+        records: &[Long],
+        blocks: &[Long],
+        changes: &[u8],
+    ) -> io::Result<()> {
+        let frames: Vec<Frame<'_>> = frames(records, blocks)
+            .chain([Frame {
+                kind: Kind::Commit,
+                number: self.last_batch + 1,
+                payload: changes,
+            }])
+            .collect();
+        let segment = self.current.number;
+        let headers: Vec<_> = frames.iter().map(|frame| frame.header(segment)).collect();
+        let mut slices: Vec<IoSlice<'_>> = headers
+            .iter()
+            .zip(&frames)
+            .flat_map(|(header, frame)| [IoSlice::new(header), IoSlice::new(frame.payload)])
+            .collect();
+        self.current.append(&mut slices)?;
+        if self.sync {
+            self.current.sync()?;
+        }
+        if let Some(last) = records.last() {
+            self.current.last_record = last.number;
+        }
+        self.last_batch += 1;
+        Ok(())
+    }
+
+    /// Gives up closed segments whose records are all up to `pruned` and whose
+    /// batches RocksDB's files hold (those below `flushed`), oldest first, as
+    /// long as `history_bytes` of closed ones stay.
+    ///
+    /// # Errors
+    /// Where files cannot be removed.
+    pub(crate) fn prune(
+        &mut self,
+        pruned: u64,
+        flushed: u64,
+        history_bytes: u64,
+    ) -> io::Result<()> {
+        let keep = usize::try_from(history_bytes / segment::SEGMENT_BYTES as u64);
+        let keep = keep.unwrap_or(usize::MAX);
+        while let Some(oldest) = self.closed.front().copied() {
+            let needed = oldest.last_record > pruned || oldest.segment >= flushed;
+            if needed || self.closed.len() <= keep {
+                break;
+            }
+            self.closed.pop_front();
+            segment::retire(&self.folder, oldest.segment)?;
+        }
+        Ok(())
+    }
+
+    /// How many closed segments there are from this one on.
+    #[must_use]
+    pub(crate) fn closed_since(&self, segment: u64) -> usize {
+        let since = self.closed.iter().filter(|it| it.segment >= segment);
+        since.count()
+    }
+
+    /// The segment that is written.
+    pub(crate) fn current(&self) -> u64 {
+        self.current.number
+    }
+
+    /// The first segment with a record above this one.
+    pub(crate) fn first_with_record_above(&self, record: u64) -> u64 {
+        let closed = self.closed.iter().find(|it| it.last_record > record);
+        closed.map_or(self.current.number, |it| it.segment)
+    }
+}
+
+fn frames<'l>(records: &'l [Long], blocks: &'l [Long]) -> impl Iterator<Item = Frame<'l>> {
+    let frame = |kind| {
+        move |long: &'l Long| Frame {
+            kind,
+            number: long.number,
+            payload: &long.bytes,
+        }
+    };
+    let records = records.iter().map(frame(Kind::Record));
+    records.chain(blocks.iter().map(frame(Kind::Block)))
+}
+
+/// Bytes of an entry with so long a payload.
+pub(crate) fn entry_bytes(payload: usize) -> usize {
+    HEADER_BYTES + payload
+}
