@@ -21,6 +21,8 @@ pub(crate) struct Engine {
     pub(crate) dag: Dag,
     pub(crate) election: Election,
     pub(crate) order: Order,
+    /// Whether a round receives events of earlier rounds only.
+    later: bool,
 }
 
 /// A round or layer that is done.
@@ -59,6 +61,7 @@ impl Engine {
             dag: Dag::new(weights, limits),
             election: Election::new(ordering),
             order: Order::starting_at(ordering, 0, Timestamp(0)),
+            later: false,
         }
     }
 
@@ -69,11 +72,16 @@ impl Engine {
         Self { election, ..self }
     }
 
-    /// Lets a round receive events only where its judges are of a quorum, as
-    /// some published implementations do. Received order.
-    pub(crate) fn needing_a_quorum_of_judges(self) -> Self {
+    /// Lets a round receive events of earlier rounds only, and only where its
+    /// judges are of a quorum, as Babble does. Received order.
+    pub(crate) fn needing_a_later_quorum_of_judges(self) -> Self {
         let order = self.order.with_floor(Floor::Quorum);
-        Self { order, ..self }
+        let later = true;
+        Self {
+            order,
+            later,
+            ..self
+        }
     }
 
     /// Inserts a valid event whose parents are all there.
@@ -114,7 +122,10 @@ impl Engine {
         let mut done = Vec::new();
         while let Some((round, judges)) = self.election.next_done(&self.dag) {
             let weights = self.election.weights(&self.dag, round);
-            let events = self.order.receive_events(&self.dag, weights, &judges);
+            let admits = |slot| !self.later || self.election.round_of(&self.dag, slot) < round;
+            let events = self
+                .order
+                .receive_events(&self.dag, weights, &judges, admits);
             let block = self.order.block(&self.dag, round, &events);
             done.push(Decided {
                 round,

@@ -41,6 +41,7 @@ mod emit;
 )]
 mod engine;
 pub mod event;
+pub mod explain;
 mod finality;
 mod fork;
 mod id;

@@ -2,7 +2,7 @@
 //!
 //! Each file beside this one is one concern: `receive` (messages), `graph`
 //! (insertion and what follows), `create` (own events), `finalize` (executed
-//! blocks), `serve` (summaries, requests, answers), `restore` (the log).
+//! blocks), `serve` (summaries, requests, answers), `view` (a window for people), `restore` (the log).
 
 mod create;
 mod finalize;
@@ -10,6 +10,7 @@ mod graph;
 mod receive;
 mod restore;
 mod serve;
+mod view;
 
 use std::collections::VecDeque;
 

@@ -59,6 +59,11 @@ impl Vertex {
         self.event.header().creator
     }
 
+    /// The column of its branch.
+    pub(crate) fn column(&self) -> usize {
+        self.branch
+    }
+
     pub(crate) fn seq(&self) -> u64 {
         self.event.header().seq
     }

@@ -111,6 +111,15 @@ impl Order {
         self.inserted - self.received_len
     }
 
+    /// Whether a round has received the event.
+    pub(crate) fn has(&self, dag: &Dag, slot: Slot) -> bool {
+        let column = dag.vertex(slot).column();
+        let received = self.received.get(column).copied().unwrap_or(0);
+        // The slots of a column rise.
+        let waiting = dag.column_from(column, received);
+        waiting.first().is_none_or(|&first| slot < first)
+    }
+
     /// Events with transactions that are not ordered yet.
     pub(crate) fn payload(&self) -> &BTreeSet<Slot> {
         &self.payload
@@ -122,22 +131,24 @@ impl Order {
 
     /// Receives what a done round receives. `None` where that carries nothing.
     pub(crate) fn receive(&mut self, dag: &Dag, round: u64, judges: &[Slot]) -> Option<Block> {
-        let ordered = self.receive_events(dag, dag.weights(), judges);
+        let ordered = self.receive_events(dag, dag.weights(), judges, |_| true);
         self.block(dag, round, &ordered)
     }
 
     /// The events that a done round receives, in order. `weights` are those of
     /// the round, which differ from the graph's where nodes change within it.
+    /// Of a chain, `admits` refuses no event above which it admits one.
     pub(crate) fn receive_events(
         &mut self,
         dag: &Dag,
         weights: &Weights,
         judges: &[Slot],
+        admits: impl Fn(Slot) -> bool,
     ) -> Vec<Ordered> {
         if !self.consumes(dag, weights, judges) {
             return Vec::new();
         }
-        let fresh = self.take_fresh(dag, judges);
+        let fresh = self.take_fresh(dag, judges, admits);
         let whitening = whitening(dag, judges);
         let ordered = match self.rule {
             OrderRule::Received => {
@@ -181,7 +192,12 @@ impl Order {
     }
 
     /// The events received by these judges and by none before; parents first.
-    fn take_fresh(&mut self, dag: &Dag, judges: &[Slot]) -> Vec<Slot> {
+    fn take_fresh(
+        &mut self,
+        dag: &Dag,
+        judges: &[Slot],
+        admits: impl Fn(Slot) -> bool,
+    ) -> Vec<Slot> {
         self.received.resize(dag.columns(), 0);
         let mut fresh = Vec::new();
         for (column, received) in self.received.iter_mut().enumerate() {
@@ -191,7 +207,7 @@ impl Order {
                 OrderRule::Direct => heads.max(),
             };
             let waiting = dag.column_from(column, *received);
-            let below = |slot: &&Slot| head.is_some_and(|head| **slot < head);
+            let below = |slot: &&Slot| head.is_some_and(|head| **slot < head) && admits(**slot);
             let count = waiting.iter().take_while(below).count();
             fresh.extend_from_slice(&waiting[..count]);
             *received += count;

@@ -1,8 +1,7 @@
 //! Graphs drawn as text, and the fast path run over them.
 //!
-//! One event per line: `B2: [B1, A1, C1]`, self-parent first. `B2'` is a twin
-//! of `B2`; `B2~` tosses a coin that says no. Times are one apart, in order of
-//! the drawing; each event carries its own name as its one transaction.
+//! The notation is the one of [`notation`]. Times are one apart, in order of the
+//! drawing; each event carries its own name as its one transaction.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +13,7 @@ use crate::dag::{Dag, Slot};
 use crate::election::Election;
 use crate::engine::Engine;
 use crate::event::{Event, EventHeader, ParentRef};
+use crate::explain::notation;
 use crate::id::{ClusterId, Digest, NodeIndex, PublicKey, Timestamp};
 use crate::interface::RefusalReason;
 use crate::limits::Limits;
@@ -28,16 +28,14 @@ pub(super) struct Drawing {
 
 impl Drawing {
     pub(super) fn parse(text: &str) -> Self {
+        let graph = notation::parse(text).unwrap();
         let mut drawing = Self::default();
-        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            let (name, parents) = line.split_once(':').unwrap();
-            let inner = parents.trim().trim_start_matches('[').trim_end_matches(']');
-            let parents: Vec<&str> = inner
-                .split(',')
-                .map(str::trim)
-                .filter(|parent| !parent.is_empty())
-                .collect();
-            drawing.add(name, &parents);
+        for event in graph.events {
+            let says_no = graph.variant.coin_bits.get(&event.id) == Some(&false);
+            let name = event.id + if says_no { "~" } else { "" };
+            let parents = event.self_parent.iter().chain(&event.other_parents);
+            let parents: Vec<&str> = parents.map(String::as_str).collect();
+            drawing.add(&name, &parents);
         }
         drawing
     }
@@ -97,7 +95,7 @@ impl Drawing {
 }
 
 fn creator_of(name: &str) -> NodeIndex {
-    NodeIndex(u16::from(name.as_bytes()[0] - b'A'))
+    NodeIndex(notation::creator_of(name).unwrap().try_into().unwrap())
 }
 
 /// The engine over a graph, and all that it decided.

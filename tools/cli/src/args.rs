@@ -8,10 +8,10 @@ use dctrl_proto::v1::ListRequest;
 
 use crate::{
     commands::{
-        balance::BalanceArgs, block::BlockArgs, chain::ChainCommand, events::EventsArgs,
-        key::KeyCommand, machines::MachinesCommand, members::MembersCommand, nodes::NodesCommand,
-        payments::PaymentsCommand, products::ProductsCommand, slots::SlotsCommand,
-        vend::VendCommand, vends::VendsCommand,
+        balance::BalanceArgs, block::BlockArgs, chain::ChainCommand, dag::DagCommand,
+        events::EventsArgs, key::KeyCommand, machines::MachinesCommand, members::MembersCommand,
+        nodes::NodesCommand, payments::PaymentsCommand, products::ProductsCommand,
+        slots::SlotsCommand, vend::VendCommand, vends::VendsCommand,
     },
     failure::EXIT_CODES,
     testnet::TestnetCommand,
@@ -81,6 +81,9 @@ pub enum Command {
     Balance(BalanceArgs),
     /// One block and who signed it
     Block(BlockArgs),
+    /// What consensus decides about a graph of events, and pictures of it
+    #[command(subcommand)]
+    Dag(DagCommand),
     /// Play with the simulated chain
     Chain(ChainCommand),
     /// The actions that can be signed, and what they carry

@@ -4,6 +4,7 @@ pub mod actions;
 pub mod balance;
 pub mod block;
 pub mod chain;
+pub mod dag;
 pub mod events;
 pub mod key;
 pub mod machines;

@@ -37,8 +37,8 @@ use output::Output;
 /// Why it did not do what it was asked.
 pub async fn run(cli: Cli) -> Result<(), Failure> {
     use commands::{
-        actions, balance, block, chain, events, key, machines, members, nodes, payments, products,
-        slots, status, vend, vends,
+        actions, balance, block, chain, dag, events, key, machines, members, nodes, payments,
+        products, slots, status, vend, vends,
     };
     let global = cli.global;
     let asked = match cli.command {
@@ -48,6 +48,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             return testnet::run(&mut Output::stdout(global.json), &command);
         }
         Command::Chain(command) => return chain::run(&global, command).await,
+        Command::Dag(command) => return dag::run(&global, command).await,
         Command::Completions { shell } => return completions(shell),
         asked => asked,
     };
@@ -70,6 +71,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         | Command::Key(_)
         | Command::Testnet(_)
         | Command::Chain(_)
+        | Command::Dag(_)
         | Command::Completions { .. } => Ok(()),
     }
 }
