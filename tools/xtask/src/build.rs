@@ -100,6 +100,24 @@ pub(crate) fn simulator(place: &Place, arguments: &[String]) -> Result<()> {
     )
 }
 
+/// Builds the model checker alone and becomes it.
+///
+/// # Errors
+/// Where the build fails or the checker cannot be started.
+pub(crate) fn model(place: &Place, arguments: &[String]) -> Result<()> {
+    execute(cargo(place).args([
+        "build",
+        "--quiet",
+        "--release",
+        "--package",
+        "dctrl-model",
+        "--bins",
+    ]))?;
+    become_program(
+        Command::new(programs(place, Profile::Release).join("dctrl-model")).args(arguments),
+    )
+}
+
 /// Runs the criterion benches.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! This is the first thing that is built on a bare machine, so it has no
 //! native dependency and links nothing of ours. Whatever needs the product's
-//! crates (the federation of processes, the simulator) lives in `testnet/`;
+//! crates (the federation of processes, the simulator, the model) lives in `testnet/`;
 //! xtask builds it and hands over.
 //!
 //! Deliberately absent: any knowledge of the wire, of configuration files or
@@ -51,6 +51,14 @@ enum Command {
     #[command(disable_help_flag = true)]
     Sim {
         /// Arguments for `dctrl-sim`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Check the election of the layered profile with the model checker;
+    /// arguments are its own (try `--help`).
+    #[command(disable_help_flag = true)]
+    Model {
+        /// Arguments for `dctrl-model`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -116,6 +124,7 @@ fn run(place: &Place, command: Command) -> anyhow::Result<()> {
             what: Bench::Core { arguments },
         } => build::core_benches(place, &arguments),
         Command::Sim { arguments } => build::simulator(place, &arguments),
+        Command::Model { arguments } => build::model(place, &arguments),
         Command::Tidy => tidy::run(place),
         Command::Deny => deny::run(place),
     }

@@ -19,7 +19,7 @@ const fn row(name: &'static str, may: &'static [&'static str]) -> Row {
     Row { name, may }
 }
 
-const TABLE: [Row; 17] = [
+const TABLE: [Row; 18] = [
     row("dctrl-proto", &[]),
     row("dctrl-consensus", &[]),
     row("dctrl-settings", &[]),
@@ -112,6 +112,7 @@ const TABLE: [Row; 17] = [
             "dctrl-follow",
         ],
     ),
+    row("dctrl-model", &["dctrl-consensus"]),
     row(
         "dctrl-sim",
         &[
