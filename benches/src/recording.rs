@@ -13,8 +13,9 @@ use std::collections::BTreeMap;
 use anyhow::{Result, ensure};
 use bytes::Bytes;
 use dctrl_consensus::{
-    ClusterId, Config, Core, Digest, Input, Limits, NodeIndex, NullSigner, Ordering, Output, Pace,
-    PublicKey, Recipient, Roster, RosterMember, Timestamp, crypto::sha256, message,
+    ClusterId, Config, Core, Digest, Input, Limits, NodeIndex, NullSigner, Ordering, Outcome,
+    Output, Pace, PublicKey, Recipient, Roster, RosterMember, Scheme, Timestamp, crypto::sha256,
+    message,
 };
 
 /// Nanoseconds in a microsecond.
@@ -92,7 +93,7 @@ impl Recording {
     /// # Errors
     /// Where a recorded message does not decode.
     pub fn replay(&self) -> Result<u64> {
-        let mut core = core(&self.config);
+        let mut core = core(&self.config, 0);
         let mut ordered = 0;
         for (at, told) in &self.told {
             for output in core.step(*at, input(told)?) {
@@ -118,7 +119,7 @@ struct World {
 
 impl World {
     fn new(nodes: u16, transactions: u64) -> Self {
-        let cores: Vec<Core> = (0..nodes).map(|me| core(&config(nodes, me))).collect();
+        let cores: Vec<Core> = (0..nodes).map(|me| core(&config(nodes, me), me)).collect();
         let mut world = Self {
             now: BEGIN,
             queue: BTreeMap::new(),
@@ -178,7 +179,7 @@ impl World {
                 for target in 0..self.cores.len() {
                     let meant = match to {
                         Recipient::All => target != node,
-                        Recipient::One(one) => one == index(target),
+                        Recipient::One(one) => one == key(target),
                     };
                     if meant {
                         let told = Told::Receive(from, message.clone());
@@ -206,7 +207,7 @@ fn input(told: &Told) -> Result<Input> {
     Ok(match told {
         Told::Submit(bytes) => Input::Submit(bytes.clone()),
         Told::Receive(from, bytes) => Input::Receive {
-            from: *from,
+            from: key(usize::from(from.0)),
             message: message::decode(bytes, &Limits::STANDARD)?.assume_verified(),
         },
         Told::Wake => Input::Wake,
@@ -214,8 +215,11 @@ fn input(told: &Told) -> Result<Input> {
         Told::Executed(index) => Input::Executed {
             index: *index,
             // Equal on all nodes, which is all that the engine cares for.
-            state_digest: sha256(b"dctrl-bench-state\0", &[&index.to_be_bytes()]),
-            outputs_root: Digest::ZERO,
+            outcome: Outcome {
+                state_digest: sha256(b"dctrl-bench-state\0", &[&index.to_be_bytes()]),
+                outputs_root: Digest::ZERO,
+                next_roster: None,
+            },
         },
     })
 }
@@ -224,26 +228,29 @@ fn index(node: usize) -> NodeIndex {
     NodeIndex(u16::try_from(node).unwrap_or(u16::MAX))
 }
 
-fn core(config: &Config) -> Core {
-    let key = config.roster.members[usize::from(config.me.0)].key;
-    Core::new(config.clone(), Box::new(NullSigner(key)))
+fn key(node: usize) -> PublicKey {
+    PublicKey(sha256(b"dctrl-bench-key\0", &[&index(node).0.to_be_bytes()]).0)
+}
+
+fn core(config: &Config, node: u16) -> Core {
+    Core::new(config.clone(), Box::new(NullSigner(key(usize::from(node)))))
 }
 
 fn config(nodes: u16, me: u16) -> Config {
     let members = (0..nodes)
         .map(|node| RosterMember {
             name: format!("node-{node}"),
-            key: PublicKey(sha256(b"dctrl-bench-key\0", &[&node.to_be_bytes()]).0),
+            key: key(usize::from(node)),
         })
         .collect();
     Config {
         cluster: ClusterId(sha256(b"dctrl-bench\0", &[])),
         roster: Roster { number: 0, members },
-        me: NodeIndex(me),
         coin_seed: sha256(b"dctrl-bench-coin\0", &[&me.to_be_bytes()]).0,
         limits: Limits::STANDARD,
         pace: Pace::default(),
         ordering: Ordering::default(),
+        scheme: Scheme::Null,
     }
 }
 

@@ -11,7 +11,7 @@ mod chain;
 use bytes::Bytes;
 
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::crypto::{sha256, verify};
+use crate::crypto::{Scheme, sha256};
 use crate::id::{ClusterId, Digest, NodeIndex, Signature, Timestamp};
 use crate::roster::{ROSTER_MEMBERS_MAX, Roster};
 
@@ -209,6 +209,15 @@ impl Certificate {
     /// # Errors
     /// The first reason why it proves nothing; one bad signature voids it all.
     pub fn verify(&self, roster: &Roster, cluster: &ClusterId) -> Result<(), CertificateError> {
+        self.verify_by(Scheme::Ed25519, roster, cluster)
+    }
+
+    pub(crate) fn verify_by(
+        &self,
+        scheme: Scheme,
+        roster: &Roster,
+        cluster: &ClusterId,
+    ) -> Result<(), CertificateError> {
         if self.header.cluster != *cluster {
             return Err(CertificateError::Cluster);
         }
@@ -229,7 +238,7 @@ impl Certificate {
             let key = roster
                 .key(*signer)
                 .ok_or(CertificateError::Stranger(*signer))?;
-            if !verify(key, &signed_bytes, signature) {
+            if !scheme.verify(key, &signed_bytes, signature) {
                 return Err(CertificateError::Signature(*signer));
             }
         }

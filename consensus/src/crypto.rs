@@ -94,6 +94,27 @@ impl Signer for NullSigner {
     }
 }
 
+/// How signatures are made and checked in a federation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scheme {
+    /// Ed25519, verified by ZIP-215.
+    #[default]
+    Ed25519,
+    /// What [`NullSigner`] makes: for simulations, and for nothing else.
+    Null,
+}
+
+impl Scheme {
+    /// Whether `signature` is the key's signature over `bytes`.
+    #[must_use]
+    pub fn verify(self, key: &PublicKey, bytes: &[u8], signature: &Signature) -> bool {
+        match self {
+            Self::Ed25519 => verify(key, bytes, signature),
+            Self::Null => NullSigner(*key).sign(bytes) == *signature,
+        }
+    }
+}
+
 /// Whether `signature` is the key's signature over `bytes`, by ZIP-215.
 #[must_use]
 pub fn verify(key: &PublicKey, bytes: &[u8], signature: &Signature) -> bool {

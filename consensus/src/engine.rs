@@ -60,7 +60,7 @@ impl Engine {
         Self {
             dag: Dag::new(weights, limits),
             election: Election::new(ordering),
-            order: Order::starting_at(ordering, 0, Timestamp(0)),
+            order: Order::starting_at(ordering, 0, 0, Timestamp(0)),
             later: false,
         }
     }

@@ -11,7 +11,7 @@ use crate::codec::{DecodeError, Reader, Writer};
 pub use crate::fork::{ForkProof, SignedHeader};
 
 use crate::crypto::{Check, PreparedKey, Signer, sha256, verify};
-use crate::id::{ClusterId, Digest, NodeIndex, Signature, Timestamp};
+use crate::id::{Digest, NodeIndex, Signature, Timestamp};
 use crate::limits::Limits;
 use crate::roster::{ROSTER_MEMBERS_MAX, Roster};
 
@@ -35,9 +35,10 @@ pub struct ParentRef {
 /// What an event's creator signs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventHeader {
-    /// The federation.
-    pub cluster: ClusterId,
-    /// The epoch of the roster.
+    /// What binds the event to its epoch and federation; see
+    /// [`EpochStart::anchor`](crate::EpochStart::anchor).
+    pub anchor: Digest,
+    /// The number of the epoch.
     pub epoch: u64,
     /// Who made the event.
     pub creator: NodeIndex,
@@ -62,7 +63,7 @@ pub struct EventHeader {
 pub enum EventProblem {
     /// It is of another federation or epoch.
     #[error("the event is of another federation or epoch")]
-    Foreign,
+    OtherEpoch,
     /// Its creator or a parent's creator is not in the roster.
     #[error("node {0} is not in the roster")]
     Stranger(NodeIndex),
@@ -75,7 +76,7 @@ impl EventHeader {
     fn encode(&self) -> Vec<u8> {
         let mut out = Writer::with_capacity(160 + self.other_parents.len() * 42);
         out.u16(EVENT_VERSION);
-        out.digest(&self.cluster.0);
+        out.digest(&self.anchor);
         out.u64(self.epoch);
         out.node(self.creator);
         out.u64(self.seq);
@@ -100,7 +101,7 @@ impl EventHeader {
         if version != EVENT_VERSION {
             return Err(DecodeError::Version(version));
         }
-        let cluster = ClusterId(input.digest()?);
+        let anchor = input.digest()?;
         let epoch = input.u64()?;
         let creator = input.node()?;
         let seq = input.u64()?;
@@ -131,7 +132,7 @@ impl EventHeader {
             input.count("event_transactions_max", limits.event_transactions_max)?;
         let payload_digest = input.digest()?;
         Ok(Self {
-            cluster,
+            anchor,
             epoch,
             creator,
             seq,
@@ -144,11 +145,8 @@ impl EventHeader {
         })
     }
 
-    /// Whether the event names this federation, epoch and members of its roster.
-    pub(crate) fn check(&self, roster: &Roster, cluster: &ClusterId) -> Result<(), EventProblem> {
-        if self.cluster != *cluster || self.epoch != roster.number {
-            return Err(EventProblem::Foreign);
-        }
+    /// Whether the event names members of this roster only.
+    pub(crate) fn check(&self, roster: &Roster) -> Result<(), EventProblem> {
         let parents = self.other_parents.iter().map(|parent| parent.creator);
         match parents
             .chain([self.creator])
@@ -290,8 +288,8 @@ impl Event {
     ///
     /// # Errors
     /// The first reason why it did not.
-    pub fn verify(&self, roster: &Roster, cluster: &ClusterId) -> Result<(), EventProblem> {
-        verify_header(&self.header, self.signed_bytes(), roster, cluster)
+    pub fn verify(&self, roster: &Roster) -> Result<(), EventProblem> {
+        verify_header(&self.header, self.signed_bytes(), roster)
     }
 }
 
@@ -299,9 +297,8 @@ pub(crate) fn verify_header(
     header: &EventHeader,
     signed: &[u8],
     roster: &Roster,
-    cluster: &ClusterId,
 ) -> Result<(), EventProblem> {
-    header.check(roster, cluster)?;
+    header.check(roster)?;
     let head = &signed[..signed.len() - 64];
     let key = roster
         .key(header.creator)

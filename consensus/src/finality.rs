@@ -2,8 +2,9 @@
 //!
 //! Each node signs the header of a block it executed; a quorum of signatures
 //! is a certificate. Signatures of others are kept for a window above the last
-//! final block. Own signatures are kept for all blocks, because a peer that
-//! catches up needs them.
+//! final block. Own signatures are kept for the blocks of the epoch, because a
+//! peer that catches up needs them; those of earlier epochs are fetched with
+//! their certificates.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,6 +13,7 @@ use crate::certificate::{BlockHeader, Certificate};
 use crate::id::{Digest, NodeIndex, Signature};
 use crate::interface::RefusalReason;
 use crate::message::BlockSignature;
+use crate::roster::Roster;
 
 /// Two different headers for one block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,10 +26,13 @@ pub(crate) struct Divergence {
 /// Signed and certified blocks.
 #[derive(Debug)]
 pub(crate) struct Finality {
-    me: NodeIndex,
+    /// `None` where this node signs nothing.
+    me: Option<NodeIndex>,
     quorum: usize,
     fault_bound: usize,
     window: u64,
+    /// The first block of the epoch.
+    first_index: u64,
     /// Ordered blocks that were not put out yet.
     ordered: VecDeque<Block>,
     /// The block that was put out and is not executed, without transactions.
@@ -44,12 +49,13 @@ pub(crate) struct Finality {
 }
 
 impl Finality {
-    pub(crate) fn new(me: NodeIndex, quorum: usize, fault_bound: usize, window: u64) -> Self {
+    pub(crate) fn new(me: Option<NodeIndex>, roster: &Roster, window: u64) -> Self {
         Self {
             me,
-            quorum,
-            fault_bound,
+            quorum: roster.quorum(),
+            fault_bound: roster.fault_bound(),
             window,
+            first_index: 1,
             ordered: VecDeque::new(),
             executing: None,
             executed: 0,
@@ -61,8 +67,51 @@ impl Finality {
         }
     }
 
+    /// The last block of the epoch before is final; this roster signs the next.
+    /// Votes of peers that are there already count where the roster is the same.
+    pub(crate) fn begin(&mut self, me: Option<NodeIndex>, roster: &Roster, same: bool) {
+        self.me = me;
+        self.quorum = roster.quorum();
+        self.fault_bound = roster.fault_bound();
+        self.first_index = self.final_index + 1;
+        self.ordered.clear();
+        self.own.clear();
+        if !same {
+            self.votes.clear();
+        }
+    }
+
+    /// The first block of the epoch.
+    pub(crate) fn first_index(&self) -> u64 {
+        self.first_index
+    }
+
+    /// Blocks that were ordered and are not put out come to nothing.
+    pub(crate) fn drop_ordered(&mut self) -> Vec<Block> {
+        self.ordered.drain(..).collect()
+    }
+
+    /// This block is the next to be put out, also where the graph ordered it.
+    pub(crate) fn put_first(&mut self, block: Block) {
+        self.ordered.retain(|ordered| ordered.index > block.index);
+        self.ordered.push_front(block);
+    }
+
+    /// The hash of the header that execution led to; `None` where the block is
+    /// not executed, or final.
+    pub(crate) fn header_hash(&self, index: u64) -> Option<Digest> {
+        self.headers.get(&index).map(|(hash, _)| *hash)
+    }
+
     pub(crate) fn executed(&self) -> u64 {
         self.executed
+    }
+
+    /// The last block that was ordered here, or is executed.
+    pub(crate) fn ordered_index(&self) -> u64 {
+        let last = self.ordered.back().map(|block| block.index);
+        let executing = self.executing.as_ref().map(|block| block.index);
+        last.or(executing).unwrap_or(self.executed)
     }
 
     pub(crate) fn final_index(&self) -> u64 {
@@ -83,15 +132,22 @@ impl Finality {
     }
 
     /// Own signatures above this index, at most `count`.
-    pub(crate) fn own_above(&self, index: u64, through: u64, count: usize) -> Vec<BlockSignature> {
-        if index >= through {
+    pub(crate) fn own_above(
+        &self,
+        epoch: u64,
+        index: u64,
+        through: u64,
+        count: usize,
+    ) -> Vec<BlockSignature> {
+        let Some(me) = self.me.filter(|_| index < through) else {
             return Vec::new();
-        }
+        };
         let own = self.own.range(index + 1..=through).take(count);
         own.map(|(&index, &(header, signature))| BlockSignature {
+            epoch,
             index,
             header,
-            signer: self.me,
+            signer: me,
             signature,
         })
         .collect()
@@ -107,7 +163,13 @@ impl Finality {
         if self.executing.is_some() {
             return None;
         }
-        let block = self.ordered.pop_front()?;
+        // What was fetched in the meantime is executed already.
+        let block = loop {
+            let block = self.ordered.pop_front()?;
+            if block.index > self.executed {
+                break block;
+            }
+        };
         self.executing = Some(Block {
             transactions: Vec::new(),
             ..block
@@ -203,7 +265,7 @@ impl Finality {
         let votes = self.votes.get(&index)?;
         let mut others: BTreeMap<Digest, usize> = BTreeMap::new();
         for (signer, (voted, _)) in votes {
-            if voted != ours && *signer != self.me {
+            if voted != ours && Some(*signer) != self.me {
                 *others.entry(*voted).or_default() += 1;
             }
         }

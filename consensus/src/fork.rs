@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::event::{Event, EventHeader, EventProblem, verify_header};
-use crate::id::{ClusterId, NodeIndex};
+use crate::id::NodeIndex;
 use crate::limits::Limits;
 use crate::roster::Roster;
 
@@ -32,6 +32,7 @@ impl SignedHeader {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForkProof {
     creator: NodeIndex,
+    epoch: u64,
     seq: u64,
     /// Ascending by bytes, so that a pair has one encoding.
     halves: [SignedHeader; 2],
@@ -46,7 +47,8 @@ impl ForkProof {
 
     fn of(a: SignedHeader, b: SignedHeader) -> Result<Self, DecodeError> {
         let (first, second) = (a.header()?, b.header()?);
-        let same_place = first.creator == second.creator && first.seq == second.seq;
+        let place = |header: &EventHeader| (header.epoch, header.creator, header.seq);
+        let same_place = place(&first) == place(&second);
         // Two signatures over one header are no fork: the id is the same.
         if !same_place || first == second {
             return Err(DecodeError::NotCanonical("the two halves of a fork"));
@@ -54,6 +56,7 @@ impl ForkProof {
         let halves = if a.bytes < b.bytes { [a, b] } else { [b, a] };
         Ok(Self {
             creator: first.creator,
+            epoch: first.epoch,
             seq: first.seq,
             halves,
         })
@@ -63,6 +66,12 @@ impl ForkProof {
     #[must_use]
     pub fn creator(&self) -> NodeIndex {
         self.creator
+    }
+
+    /// In which epoch, whose roster names the creator.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// The sequence number that two events share.
@@ -75,9 +84,9 @@ impl ForkProof {
     ///
     /// # Errors
     /// Where one does not hold or is of another federation.
-    pub fn verify(&self, roster: &Roster, cluster: &ClusterId) -> Result<(), EventProblem> {
+    pub fn verify(&self, roster: &Roster) -> Result<(), EventProblem> {
         for (header, signed) in self.headers()? {
-            verify_header(&header, &signed, roster, cluster)?;
+            verify_header(&header, &signed, roster)?;
         }
         Ok(())
     }
@@ -85,7 +94,7 @@ impl ForkProof {
     /// Both headers, each with the bytes that hold its signature.
     pub(crate) fn headers(&self) -> Result<[(EventHeader, Bytes); 2], EventProblem> {
         let read = |half: &SignedHeader| {
-            let header = half.header().map_err(|_| EventProblem::Foreign)?;
+            let header = half.header().map_err(|_| EventProblem::OtherEpoch)?;
             Ok((header, half.bytes.clone()))
         };
         Ok([read(&self.halves[0])?, read(&self.halves[1])?])

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::block::Block;
 use crate::certificate::{BlockHeader, Certificate};
-use crate::crypto::Signer;
+use crate::crypto::{Scheme, Signer};
 use crate::event::ForkProof;
 use crate::id::{ClusterId, Digest, NodeIndex, PublicKey, Timestamp};
 use crate::limits::{Limits, Pace};
@@ -19,10 +19,9 @@ use crate::roster::Roster;
 pub struct Config {
     /// The federation; every signature covers it.
     pub cluster: ClusterId,
-    /// The members.
+    /// The members of the first epoch. A node whose key is not among them
+    /// follows until a later roster names it.
     pub roster: Roster,
-    /// This node's place in the roster.
-    pub me: NodeIndex,
     /// The secret from which this node's coin bits are derived. Chosen at
     /// random once per node and kept: a restarted node tosses the same coins.
     pub coin_seed: [u8; 32],
@@ -32,6 +31,22 @@ pub struct Config {
     pub pace: Pace,
     /// The ordering rules, equal on all nodes.
     pub ordering: Ordering,
+    /// How certificates of other nodes are checked.
+    pub scheme: Scheme,
+}
+
+/// The life of one graph: from one seal to the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EpochStart {
+    /// The number of the epoch; the first is 0.
+    pub epoch: u64,
+    /// What binds events to the epoch: the cluster's id for the first one, the
+    /// hash of the header that sealed the one before for every later one.
+    pub anchor: Digest,
+    /// Who takes part, and signs the epoch's blocks.
+    pub roster: Roster,
+    /// This node's place; `None` where it only follows.
+    pub me: Option<NodeIndex>,
 }
 
 /// What the driver tells the core.
@@ -42,8 +57,9 @@ pub enum Input {
     Submit(Bytes),
     /// A message that the transport says came from this node.
     Receive {
-        /// The peer, as the transport authenticated it.
-        from: NodeIndex,
+        /// The peer's key, as the transport authenticated it. Indices would
+        /// not do: they change from roster to roster, and peers may be ahead.
+        from: PublicKey,
         /// The message, its signatures checked.
         message: VerifiedMessage,
     },
@@ -54,16 +70,27 @@ pub enum Input {
         /// A [`Record::number`].
         through: u64,
     },
-    /// The block was executed; its results are in the batch that is synced
-    /// before the next [`Input::Persisted`].
+    /// The block was executed; its results and the records that the answer
+    /// brings are in one batch, which is synced before the next
+    /// [`Input::Persisted`].
     Executed {
         /// The block's index; blocks are executed in order.
         index: u64,
-        /// The digest of the state after the block.
-        state_digest: Digest,
-        /// The Merkle root of the block's outputs.
-        outputs_root: Digest,
+        /// What it led to.
+        outcome: Outcome,
     },
+}
+
+/// What executing a block led to; equal on all honest nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The digest of the state after the block.
+    pub state_digest: Digest,
+    /// The Merkle root of the block's outputs.
+    pub outputs_root: Digest,
+    /// The members from the next epoch on, where the block changes them: such
+    /// a block is the last one of its epoch. Its number is one higher.
+    pub next_roster: Option<Roster>,
 }
 
 /// One entry of the log from which a core is restored.
@@ -80,8 +107,8 @@ pub struct Record {
 pub enum Recipient {
     /// Every member but this node.
     All,
-    /// One member.
-    One(NodeIndex),
+    /// One peer.
+    One(PublicKey),
 }
 
 /// What the core asks the driver to do.
@@ -102,13 +129,32 @@ pub enum Output {
         /// An encoded [`Message`](crate::message::Message).
         message: Bytes,
     },
-    /// Execute, and answer with [`Input::Executed`]. The results and all
-    /// records before this output are synced in one batch; the records that
-    /// the answer brings may be in it too. Blocks come in order, one at a time.
+    /// Execute, and answer with [`Input::Executed`]. The results, all records
+    /// before this output and those that the answer brings are synced in one
+    /// batch. Blocks come in order, one at a time.
     Execute(Block),
     /// A quorum signed the header of a block executed here. Comes in order of
     /// index; after a restart the last ones may come again.
     Final(Certificate),
+    /// A new epoch begins: the graph starts empty, and peers' messages are to
+    /// be checked by this roster. The block that sealed the one before is final.
+    Epoch(EpochStart),
+    /// Records up to and including this number are not needed any more. Those
+    /// behind it restore the core alone.
+    Prune {
+        /// A [`Record::number`].
+        through: u64,
+    },
+    /// Read the final blocks from this one on, and send the peer what
+    /// [`message::blocks_answer`](crate::message::blocks_answer) makes of them.
+    ServeBlocks {
+        /// Who asks.
+        to: PublicKey,
+        /// The first block wanted.
+        index: u64,
+        /// How many bytes of the answer the peer has.
+        offset: u64,
+    },
     /// A creator signed two events that exclude each other. Once per creator.
     Evidence(ForkProof),
     /// f+1 nodes signed another header for this block: this node's execution
@@ -123,7 +169,8 @@ pub enum Output {
         theirs: Digest,
     },
     /// A peer knows an event of this node that this node does not: the disk is
-    /// older than what was sent. No more events are made, so as not to fork.
+    /// older than what was sent. No more events are made in this epoch, so as
+    /// not to fork.
     Amnesia {
         /// The sequence number of the unknown event.
         seq: u64,
@@ -131,7 +178,7 @@ pub enum Output {
     /// Something was not taken.
     Refused {
         /// Whose it was; this node for [`Input::Submit`].
-        from: NodeIndex,
+        from: PublicKey,
         /// Why.
         reason: RefusalReason,
     },
@@ -184,6 +231,12 @@ pub enum RefusalReason {
     /// An answer of the driver does not fit what was asked.
     #[error("the answer does not fit what was asked")]
     Unasked,
+    /// The event is bound to another history than this node's.
+    #[error("the event is of another epoch or federation")]
+    OtherEpoch,
+    /// A final block that a peer sent does not hold what it claims.
+    #[error("a block of a peer does not hold: {0}")]
+    Block(#[from] crate::catch_up::BlockProblem),
 }
 
 /// What execution had reached when a core is restored.
@@ -198,9 +251,14 @@ pub struct Executed {
 /// Why a log does not restore a core.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreError {
-    /// The signer's key is not that of `me` in the roster.
-    #[error("the key {0} is not the one the roster names for this node")]
-    WrongKey(PublicKey),
+    /// Records are missing between these numbers.
+    #[error("record {found} follows record {last}: the log has a gap")]
+    Gap {
+        /// The last record before the gap; 0 for none.
+        last: u64,
+        /// The first one behind it.
+        found: u64,
+    },
     /// A record is damaged or of another federation.
     #[error("record {number}: {problem}")]
     Record {
@@ -234,7 +292,11 @@ pub enum RecordProblem {
 /// What a node knows about itself, for people and metrics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// The first hashgraph round that is not decided yet.
+    /// The number of the epoch.
+    pub epoch: u64,
+    /// Whether this node is in the epoch's roster.
+    pub member: bool,
+    /// The first round or layer of the epoch that is not decided yet.
     pub round: u64,
     /// The layer of this node's last event; `None` before the first.
     pub layer: Option<u64>,
@@ -264,7 +326,8 @@ pub struct Summary {
     pub executed: u64,
     /// The last block with a certificate.
     pub final_index: u64,
-    /// Whether this node has stopped making events for good.
+    /// Whether this node makes no events: it diverged, or its disk was older
+    /// than what it had sent in this epoch.
     pub stopped: bool,
 }
 

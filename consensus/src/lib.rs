@@ -28,11 +28,13 @@
 //! memory grows with the history of the epoch (payload included).
 
 mod block;
+mod catch_up;
 pub mod certificate;
 mod codec;
 mod core;
 pub mod crypto;
 mod dag;
+mod early;
 mod election;
 mod emit;
 #[allow(
@@ -61,18 +63,19 @@ mod tally;
 mod verify;
 mod weights;
 
-pub use block::{Block, Transaction};
+pub use block::{Block, Origin, Transaction};
+pub use catch_up::{BlockProblem, FinalBlock};
 pub use certificate::{
     BlockHeader, Certificate, CertificateError, RosterChain, RosterChainError, RosterStep,
 };
 pub use codec::DecodeError;
 pub use core::Core;
-pub use crypto::{Ed25519Signer, NullSigner, Signer};
+pub use crypto::{Ed25519Signer, NullSigner, Scheme, Signer};
 pub use event::{Event, ForkProof};
 pub use id::{ClusterId, Digest, NodeIndex, PublicKey, Signature, Timestamp};
 pub use interface::{
-    Config, Executed, Input, Output, Recipient, Record, RecordProblem, RefusalReason, RestoreError,
-    Summary,
+    Config, EpochStart, Executed, Input, Outcome, Output, Recipient, Record, RecordProblem,
+    RefusalReason, RestoreError, Summary,
 };
 pub use limits::{Limits, Pace};
 pub use message::{Message, VerifiedMessage};

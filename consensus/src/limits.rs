@@ -52,6 +52,15 @@ pub struct Limits {
     pub signature_window: u64,
     /// Ordered blocks that wait for execution before this node stops making events.
     pub unexecuted_blocks_max: u64,
+    /// The round or layer in which an epoch's graph is full: the next block
+    /// seals it. Bounds the events in memory.
+    pub seal_layers: u64,
+    /// Bytes of transactions ordered in one epoch at which it is sealed.
+    /// Bounds the payload in memory.
+    pub seal_bytes: usize,
+    /// Bytes of one final block that a peer may send: all that an epoch can
+    /// order between two decisions.
+    pub fetch_block_bytes_max: usize,
     /// Nanoseconds by which an event may be ahead of this node's clock to be
     /// taken now; one further ahead is left for later. It is never invalid.
     pub clock_ahead_max: u64,
@@ -83,6 +92,9 @@ impl Limits {
         message_signatures_max: 1024,
         signature_window: 4096,
         unexecuted_blocks_max: 256,
+        seal_layers: 2000,
+        seal_bytes: 48 << 20,
+        fetch_block_bytes_max: 128 << 20,
         clock_ahead_max: 10_000 * MILLISECOND,
     };
 }
@@ -105,7 +117,7 @@ impl Limits {
             && self.event_bytes_max <= self.orphan_bytes_max
             && self.transaction_bytes_max <= self.pool_bytes_max
             && self.message_signatures_max > 0
-            && self.message_signatures_max * 106 + MESSAGE_OVERHEAD_BYTES <= self.message_bytes_max
+            && self.message_signatures_max * 114 + MESSAGE_OVERHEAD_BYTES <= self.message_bytes_max
             && self.branches_max >= self.branches_brought_max * ROSTER_MEMBERS_MAX
             && self.layer_events_max > 2
     }

@@ -10,9 +10,12 @@ use crate::certificate::signing_bytes;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::crypto::verify;
 use crate::event::{Event, EventProblem, ForkProof};
-use crate::id::{ClusterId, Digest, NodeIndex, Signature};
+use crate::id::{Digest, NodeIndex, Signature};
+use crate::interface::EpochStart;
 use crate::limits::Limits;
-use crate::roster::{ROSTER_MEMBERS_MAX, Roster};
+use crate::roster::ROSTER_MEMBERS_MAX;
+
+pub use crate::catch_up::blocks_answer;
 
 /// The format version of messages made here.
 pub const MESSAGE_VERSION: u8 = 1;
@@ -30,11 +33,17 @@ pub enum Message {
     Signatures(Vec<BlockSignature>),
     /// A creator forked.
     Evidence(ForkProof),
+    /// Final blocks that the sender wants.
+    BlockRequest(BlockRequest),
+    /// A part of them.
+    Blocks(Blocks),
 }
 
 /// How far a node has come.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Known {
+    /// The epoch that the sender is in, and that the counts are about.
+    pub epoch: u64,
     /// For each node, how many events of its chain are known without a gap.
     pub counts: Vec<u64>,
     /// Whether the sender has just started and wants the same from the receiver.
@@ -48,6 +57,8 @@ pub struct Known {
 /// Events by place and by id.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Request {
+    /// The epoch whose events are meant.
+    pub epoch: u64,
     /// Creator, first sequence number, and the one behind the last. Ascending
     /// by creator.
     pub ranges: Vec<(NodeIndex, u64, u64)>,
@@ -58,6 +69,8 @@ pub struct Request {
 /// One node's signature over one block header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockSignature {
+    /// The epoch, whose roster names the signer.
+    pub epoch: u64,
     /// The block's index.
     pub index: u64,
     /// The hash of its header.
@@ -68,12 +81,37 @@ pub struct BlockSignature {
     pub signature: Signature,
 }
 
+/// Final blocks, from one on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockRequest {
+    /// The index of the first block wanted.
+    pub index: u64,
+    /// How many bytes of the stream that begins with it are there already.
+    pub offset: u64,
+}
+
+/// A part of the stream of encoded blocks from `index` on; see
+/// [`blocks_answer`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocks {
+    /// The block that the stream begins with.
+    pub index: u64,
+    /// Where in the stream the bytes are from.
+    pub offset: u64,
+    /// The bytes.
+    pub bytes: Bytes,
+}
+
 /// Why a decoded message must not reach the core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
     /// An event or one half of a fork's proof.
     #[error("{0}")]
     Event(#[from] EventProblem),
+    /// It is about an epoch that is over here, or whose roster is not known
+    /// yet: nobody is to blame.
+    #[error("the message is about another epoch")]
+    OtherEpoch,
     /// A block signature.
     #[error("the block signature of {0} does not hold")]
     BlockSignature(NodeIndex),
@@ -117,6 +155,15 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Message, DecodeError> {
         3 => Message::Request(read_request(&mut input, limits)?),
         4 => Message::Signatures(read_signatures(&mut input, limits)?),
         5 => Message::Evidence(ForkProof::read(&mut input, limits)?),
+        6 => Message::BlockRequest(BlockRequest {
+            index: input.u64()?,
+            offset: input.u64()?,
+        }),
+        7 => Message::Blocks(Blocks {
+            index: input.u64()?,
+            offset: input.u64()?,
+            bytes: input.blob("message_bytes_max", limits.message_bytes_max)?,
+        }),
         kind => return Err(DecodeError::Kind(kind)),
     };
     input.end()?;
@@ -134,6 +181,7 @@ fn read_events(input: &mut Reader, limits: &Limits) -> Result<Vec<Event>, Decode
 }
 
 fn read_known(input: &mut Reader) -> Result<Known, DecodeError> {
+    let epoch = input.u64()?;
     let count = input.count("roster members", ROSTER_MEMBERS_MAX)?;
     let mut counts = Vec::with_capacity(count);
     for _ in 0..count {
@@ -145,6 +193,7 @@ fn read_known(input: &mut Reader) -> Result<Known, DecodeError> {
         _ => return Err(DecodeError::NotCanonical("a flag")),
     };
     Ok(Known {
+        epoch,
         counts,
         asks,
         signed: input.u64()?,
@@ -153,7 +202,10 @@ fn read_known(input: &mut Reader) -> Result<Known, DecodeError> {
 }
 
 fn read_request(input: &mut Reader, limits: &Limits) -> Result<Request, DecodeError> {
-    let mut request = Request::default();
+    let mut request = Request {
+        epoch: input.u64()?,
+        ..Request::default()
+    };
     for _ in 0..input.count("roster members", ROSTER_MEMBERS_MAX)? {
         let range = (input.node()?, input.u64()?, input.u64()?);
         // One range of each creator: a short request is a bounded work.
@@ -176,6 +228,7 @@ fn read_signatures(
     let mut signatures = Vec::new();
     for _ in 0..count {
         signatures.push(BlockSignature {
+            epoch: input.u64()?,
             index: input.u64()?,
             header: input.digest()?,
             signer: input.node()?,
@@ -201,6 +254,7 @@ impl Message {
             }
             Self::Known(known) => {
                 out.u8(2);
+                out.u64(known.epoch);
                 out.count(known.counts.len());
                 known.counts.iter().for_each(|count| out.u64(*count));
                 out.u8(u8::from(known.asks));
@@ -209,6 +263,7 @@ impl Message {
             }
             Self::Request(request) => {
                 out.u8(3);
+                out.u64(request.epoch);
                 out.count(request.ranges.len());
                 for (creator, from, to) in &request.ranges {
                     out.node(*creator);
@@ -222,6 +277,7 @@ impl Message {
                 out.u8(4);
                 out.count(signatures.len());
                 for signature in signatures {
+                    out.u64(signature.epoch);
                     out.u64(signature.index);
                     out.digest(&signature.header);
                     out.node(signature.signer);
@@ -231,6 +287,17 @@ impl Message {
             Self::Evidence(proof) => {
                 out.u8(5);
                 proof.write(&mut out);
+            }
+            Self::BlockRequest(request) => {
+                out.u8(6);
+                out.u64(request.index);
+                out.u64(request.offset);
+            }
+            Self::Blocks(blocks) => {
+                out.u8(7);
+                out.u64(blocks.index);
+                out.u64(blocks.offset);
+                out.blob(&blocks.bytes);
             }
         }
         Bytes::from(out.finish())
@@ -243,49 +310,51 @@ impl Message {
             Self::Events(events) => events.len(),
             Self::Signatures(signatures) => signatures.len(),
             Self::Evidence(_) => 2,
-            Self::Known(_) | Self::Request(_) => 0,
+            Self::Known(_) | Self::Request(_) | Self::BlockRequest(_) | Self::Blocks(_) => 0,
         }
     }
 
-    /// Checks every signature and every node named; many messages are checked
-    /// for less by a [`Verifier`](crate::Verifier).
+    /// Checks every signature and every node named, by the roster of this
+    /// epoch. What is of the next epoch is taken where the roster is the same.
+    /// Blocks prove themselves, and are checked where they are used. Many
+    /// messages are checked for less by a [`Verifier`](crate::Verifier).
     ///
     /// # Errors
     /// The first thing that does not hold; then none of the message is used.
-    pub fn verify(
-        self,
-        roster: &Roster,
-        cluster: &ClusterId,
-    ) -> Result<VerifiedMessage, VerifyError> {
+    pub fn verify(self, epoch: &EpochStart) -> Result<VerifiedMessage, VerifyError> {
+        let roster = &epoch.roster;
         match &self {
             Self::Events(events) => {
                 for event in events {
-                    event.verify(roster, cluster)?;
+                    verify_event(event, epoch)?;
                 }
             }
             Self::Signatures(signatures) => {
                 for signed in signatures {
-                    let key = roster.key(signed.signer).ok_or(VerifyError::Roster)?;
-                    if !verify(key, &signing_bytes(&signed.header), &signed.signature) {
-                        return Err(VerifyError::BlockSignature(signed.signer));
-                    }
+                    verify_signature(signed, epoch)?;
                 }
             }
-            Self::Evidence(proof) => proof.verify(roster, cluster)?,
-            Self::Known(_) | Self::Request(_) => {}
+            Self::Evidence(proof) if proof.epoch() == epoch.epoch => proof.verify(roster)?,
+            Self::Evidence(_) => return Err(VerifyError::OtherEpoch),
+            Self::Known(_) | Self::Request(_) | Self::BlockRequest(_) | Self::Blocks(_) => {}
         }
-        self.check_nodes(roster)?;
+        self.check_nodes(epoch)?;
         Ok(VerifiedMessage(self))
     }
 
-    pub(crate) fn check_nodes(&self, roster: &Roster) -> Result<(), VerifyError> {
+    pub(crate) fn check_nodes(&self, epoch: &EpochStart) -> Result<(), VerifyError> {
+        let roster = &epoch.roster;
         let fits = match self {
-            Self::Known(known) => known.counts.len() == roster.len(),
-            Self::Request(request) => request
-                .ranges
-                .iter()
-                .all(|(creator, _, _)| roster.key(*creator).is_some()),
-            Self::Events(_) | Self::Signatures(_) | Self::Evidence(_) => true,
+            Self::Known(known) => known.epoch != epoch.epoch || known.counts.len() == roster.len(),
+            Self::Request(request) => {
+                let mut creators = request.ranges.iter().map(|range| range.0);
+                request.epoch != epoch.epoch || creators.all(|node| roster.key(node).is_some())
+            }
+            Self::Events(_)
+            | Self::Signatures(_)
+            | Self::Evidence(_)
+            | Self::BlockRequest(_)
+            | Self::Blocks(_) => true,
         };
         if fits {
             Ok(())
@@ -300,5 +369,55 @@ impl Message {
     #[must_use]
     pub fn assume_verified(self) -> VerifiedMessage {
         VerifiedMessage(self)
+    }
+}
+
+/// Checks what costs nothing, and says what a signature that does not hold
+/// means: an event of the next epoch may be signed under another roster, so
+/// that it accuses nobody.
+pub(crate) fn check_event(event: &Event, epoch: &EpochStart) -> Result<VerifyError, VerifyError> {
+    let header = event.header();
+    if header.epoch == epoch.epoch && header.anchor == epoch.anchor {
+        header.check(&epoch.roster)?;
+        Ok(EventProblem::Signature(header.creator).into())
+    } else if header.epoch == epoch.epoch + 1 && header.check(&epoch.roster).is_ok() {
+        Ok(VerifyError::OtherEpoch)
+    } else {
+        Err(VerifyError::OtherEpoch)
+    }
+}
+
+/// The same for a block signature.
+pub(crate) fn check_signature(
+    signed: &BlockSignature,
+    epoch: &EpochStart,
+) -> Result<VerifyError, VerifyError> {
+    let member = epoch.roster.key(signed.signer).is_some();
+    if signed.epoch == epoch.epoch {
+        let blame = VerifyError::BlockSignature(signed.signer);
+        if member {
+            Ok(blame)
+        } else {
+            Err(VerifyError::Roster)
+        }
+    } else if signed.epoch == epoch.epoch + 1 && member {
+        Ok(VerifyError::OtherEpoch)
+    } else {
+        Err(VerifyError::OtherEpoch)
+    }
+}
+
+fn verify_event(event: &Event, epoch: &EpochStart) -> Result<(), VerifyError> {
+    let blame = check_event(event, epoch)?;
+    event.verify(&epoch.roster).map_err(|_| blame)
+}
+
+fn verify_signature(signed: &BlockSignature, epoch: &EpochStart) -> Result<(), VerifyError> {
+    let blame = check_signature(signed, epoch)?;
+    let key = epoch.roster.key(signed.signer).ok_or(VerifyError::Roster)?;
+    if verify(key, &signing_bytes(&signed.header), &signed.signature) {
+        Ok(())
+    } else {
+        Err(blame)
     }
 }

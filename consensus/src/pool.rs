@@ -53,6 +53,15 @@ impl Pool {
         Ok(())
     }
 
+    /// Takes back what was submitted before all that waits here, oldest first.
+    /// It was admitted once, so no bound holds it off.
+    pub(crate) fn put_back(&mut self, transactions: Vec<Bytes>) {
+        for transaction in transactions.into_iter().rev() {
+            self.bytes += transaction.len();
+            self.waiting.push_front(transaction);
+        }
+    }
+
     /// Takes what fits one event, oldest first.
     pub(crate) fn take_for_event(&mut self, limits: &Limits) -> Vec<Bytes> {
         let mut room = limits.event_bytes_max - EVENT_OVERHEAD_BYTES_MAX;

@@ -1,7 +1,8 @@
 //! The entries of the log from which a core is restored.
 //!
 //! Events come in order of insertion, so each finds its parents in the records
-//! before. An own block signature is recorded with its header before it is
+//! before. The first record of an epoch makes all before it superfluous. An own
+//! block signature is recorded with its header before it is
 //! sent: the header is never signed in another form again.
 
 use bytes::Bytes;
@@ -9,8 +10,10 @@ use bytes::Bytes;
 use crate::certificate::BlockHeader;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::event::{Event, ForkProof};
-use crate::id::Signature;
+use crate::id::{PublicKey, Signature};
+use crate::interface::RecordProblem;
 use crate::limits::Limits;
+use crate::roster::Roster;
 
 /// What one record says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,18 @@ pub(crate) enum Entry {
     Final(u64),
     /// A creator forked.
     Evidence(ForkProof),
+    /// The block with this index was executed, and names the members from the
+    /// next epoch on.
+    Seal(u64, Roster),
+    /// An epoch begins; nothing before is needed. The header sealed the one
+    /// before.
+    Epoch {
+        epoch: u64,
+        header: BlockHeader,
+        roster: Roster,
+        /// Members that are proven to have forked.
+        forkers: Vec<PublicKey>,
+    },
 }
 
 impl Entry {
@@ -47,11 +62,29 @@ impl Entry {
                 out.u8(4);
                 proof.write(&mut out);
             }
+            Self::Seal(index, roster) => {
+                out.u8(5);
+                out.u64(*index);
+                roster.write(&mut out);
+            }
+            Self::Epoch {
+                epoch,
+                header,
+                roster,
+                forkers,
+            } => {
+                out.u8(6);
+                out.u64(*epoch);
+                header.write(&mut out);
+                roster.write(&mut out);
+                out.count(forkers.len());
+                forkers.iter().for_each(|key| out.raw(&key.0));
+            }
         }
         out.finish()
     }
 
-    pub(crate) fn decode(bytes: Vec<u8>, limits: &Limits) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(bytes: Vec<u8>, limits: &Limits) -> Result<Self, RecordProblem> {
         let mut input = Reader::new(Bytes::from(bytes));
         let entry = match input.u8()? {
             1 => {
@@ -61,9 +94,27 @@ impl Entry {
             2 => Self::Signed(BlockHeader::read(&mut input)?, input.signature()?),
             3 => Self::Final(input.u64()?),
             4 => Self::Evidence(ForkProof::read(&mut input, limits)?),
-            kind => return Err(DecodeError::Kind(kind)),
+            5 => Self::Seal(input.u64()?, Roster::read(&mut input)?),
+            6 => Self::read_epoch(&mut input)?,
+            kind => return Err(DecodeError::Kind(kind).into()),
         };
         input.end()?;
         Ok(entry)
+    }
+
+    fn read_epoch(input: &mut Reader) -> Result<Self, RecordProblem> {
+        let epoch = input.u64()?;
+        let header = BlockHeader::read(input)?;
+        let roster = Roster::read(input)?;
+        let mut forkers = Vec::new();
+        for _ in 0..input.count("forkers", roster.len())? {
+            forkers.push(PublicKey(input.digest()?.0));
+        }
+        Ok(Self::Epoch {
+            epoch,
+            header,
+            roster,
+            forkers,
+        })
     }
 }

@@ -34,7 +34,7 @@ pub struct Roster {
 }
 
 /// Why members do not make a roster.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RosterError {
     /// There is no member, or there are too many.
     #[error("{0} members; a roster has 1 to {ROSTER_MEMBERS_MAX}")]

@@ -1,6 +1,6 @@
 //! Checking peers' messages, many at once.
 //!
-//! What costs nothing comes first: federation, epoch, roster. Then all
+//! What costs nothing comes first: epoch and roster. Then all
 //! signatures of all messages go into one batch. Where it does not hold, it is
 //! halved by message until the bad ones stand alone, so that nobody's message
 //! falls with another's, and every message gets the verdict that
@@ -21,19 +21,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::certificate::signing_bytes;
 use crate::crypto::{Check, PreparedKey, all_hold, verify_batch};
 use crate::event::{Event, EventProblem, header_check};
-use crate::id::{ClusterId, Digest, NodeIndex, Signature};
-use crate::message::{Message, VerifiedMessage, VerifyError};
-use crate::roster::Roster;
+use crate::id::{Digest, NodeIndex, Signature};
+use crate::interface::EpochStart;
+use crate::message::{Message, VerifiedMessage, VerifyError, check_event, check_signature};
 
 /// Verified events remembered: more than all nodes make while a message
 /// travels, and a few megabytes.
 const REMEMBERED_MAX: usize = 16_384;
 
-/// Checks messages for one roster.
+/// Checks messages by the roster of one epoch.
 #[derive(Debug)]
 pub struct Verifier {
-    cluster: ClusterId,
-    roster: Roster,
+    epoch: EpochStart,
     /// By node index; `None` where the roster's key is no point.
     keys: Vec<Option<PreparedKey>>,
     verified: Mutex<Verified>,
@@ -62,12 +61,12 @@ struct Claims {
 impl Verifier {
     /// Computes the keys' points, once for all messages of the epoch.
     #[must_use]
-    pub fn new(cluster: ClusterId, roster: Roster) -> Self {
+    pub fn new(epoch: EpochStart) -> Self {
+        let roster = &epoch.roster;
         let prepare = |node| roster.key(node).and_then(PreparedKey::new);
         let keys = roster.indices().map(prepare).collect();
         Self {
-            cluster,
-            roster,
+            epoch,
             keys,
             verified: Mutex::default(),
         }
@@ -117,52 +116,61 @@ impl Verifier {
 
     /// The cheap checks, and the signatures that are left to check.
     fn collect(&self, message: &Message, claims: &mut Vec<Claim>) -> Result<(), VerifyError> {
-        message.check_nodes(&self.roster)?;
+        message.check_nodes(&self.epoch)?;
         match message {
             Message::Events(events) => self.collect_events(events, claims)?,
             Message::Signatures(signatures) => {
                 for signed in signatures {
+                    let problem = check_signature(signed, &self.epoch)?;
                     let key = self.key(signed.signer).ok_or(VerifyError::Roster)?;
                     let bytes = signing_bytes(&signed.header);
-                    claims.push(Claim {
-                        check: Check::new(key, &[&bytes], &signed.signature),
-                        problem: VerifyError::BlockSignature(signed.signer),
-                    });
+                    let check = Check::new(key, &[&bytes], &signed.signature);
+                    claims.push(Claim { check, problem });
                 }
             }
-            Message::Evidence(proof) => {
+            Message::Evidence(proof) if proof.epoch() == self.epoch.epoch => {
                 for (header, signed) in proof.headers()? {
-                    header.check(&self.roster, &self.cluster)?;
-                    claims.push(self.event_claim(header.creator, &signed)?);
+                    header.check(&self.epoch.roster)?;
+                    let problem = EventProblem::Signature(header.creator).into();
+                    claims.push(self.event_claim(header.creator, &signed, problem)?);
                 }
             }
-            Message::Known(_) | Message::Request(_) => {}
+            Message::Evidence(_) => return Err(VerifyError::OtherEpoch),
+            Message::Known(_)
+            | Message::Request(_)
+            | Message::BlockRequest(_)
+            | Message::Blocks(_) => {}
         }
         Ok(())
     }
 
     fn collect_events(&self, events: &[Event], claims: &mut Vec<Claim>) -> Result<(), VerifyError> {
         // A stranger among them is found before the first costs anything.
+        let mut problems = Vec::with_capacity(events.len());
         for event in events {
-            event.header().check(&self.roster, &self.cluster)?;
+            problems.push(check_event(event, &self.epoch)?);
         }
         let new: Vec<bool> = {
             let verified = self.verified();
             let known = |event: &Event| !verified.holds(event);
             events.iter().map(known).collect()
         };
-        for (event, _) in events.iter().zip(new).filter(|(_, new)| *new) {
-            claims.push(self.event_claim(event.header().creator, event.signed_bytes())?);
+        for ((event, problem), _) in events.iter().zip(problems).zip(new).filter(|(_, new)| *new) {
+            let creator = event.header().creator;
+            claims.push(self.event_claim(creator, event.signed_bytes(), problem)?);
         }
         Ok(())
     }
 
-    fn event_claim(&self, creator: NodeIndex, signed: &[u8]) -> Result<Claim, VerifyError> {
+    fn event_claim(
+        &self,
+        creator: NodeIndex,
+        signed: &[u8],
+        problem: VerifyError,
+    ) -> Result<Claim, VerifyError> {
         let key = self.key(creator).ok_or(EventProblem::Stranger(creator))?;
-        Ok(Claim {
-            check: header_check(key, signed),
-            problem: VerifyError::Event(EventProblem::Signature(creator)),
-        })
+        let check = header_check(key, signed);
+        Ok(Claim { check, problem })
     }
 
     fn key(&self, node: NodeIndex) -> Option<&PreparedKey> {

@@ -5,14 +5,16 @@
 mod common;
 
 use bytes::Bytes;
-use common::{cluster, roster, signer};
+use common::{cluster, first_epoch, roster, signer};
 use dctrl_consensus::certificate::{HEADER_VERSION, signing_bytes};
 use dctrl_consensus::crypto::sha256;
 use dctrl_consensus::event::{Event, EventHeader, ParentRef};
-use dctrl_consensus::message::{BlockSignature, Known, Message, Request, decode};
+use dctrl_consensus::message::{
+    BlockRequest, BlockSignature, Blocks, Known, Message, Request, VerifyError, decode,
+};
 use dctrl_consensus::{
-    BlockHeader, Certificate, CertificateError, ClusterId, Digest, ForkProof, Limits, NodeIndex,
-    Roster, Signer, Timestamp,
+    BlockHeader, Certificate, CertificateError, ClusterId, Digest, EpochStart, ForkProof, Limits,
+    NodeIndex, Roster, Signer, Timestamp,
 };
 use proptest::prelude::*;
 
@@ -55,7 +57,7 @@ fn event(timestamp: u64) -> Event {
         id: Digest([9; 32]),
     };
     let header = EventHeader {
-        cluster: cluster(),
+        anchor: cluster().0,
         epoch: 0,
         creator: NodeIndex(1),
         seq: 3,
@@ -75,6 +77,7 @@ fn event(timestamp: u64) -> Event {
 
 fn messages() -> Vec<Message> {
     let signature = BlockSignature {
+        epoch: 0,
         index: 5,
         header: Digest([6; 32]),
         signer: NodeIndex(2),
@@ -83,17 +86,28 @@ fn messages() -> Vec<Message> {
     vec![
         Message::Events(vec![event(1), event(2)]),
         Message::Known(Known {
+            epoch: 0,
             counts: vec![1, 2, 3, 4],
             asks: false,
             signed: 5,
             final_index: 4,
         }),
         Message::Request(Request {
+            epoch: 0,
             ranges: vec![(NodeIndex(1), 2, 9)],
             ids: vec![Digest([5; 32])],
         }),
         Message::Signatures(vec![signature]),
         Message::Evidence(ForkProof::new(&event(1), &event(2)).unwrap()),
+        Message::BlockRequest(BlockRequest {
+            index: 7,
+            offset: 9,
+        }),
+        Message::Blocks(Blocks {
+            index: 7,
+            offset: 9,
+            bytes: Bytes::from_static(b"part"),
+        }),
     ]
 }
 
@@ -117,7 +131,7 @@ fn every_message_survives_the_wire_and_its_signatures_hold() {
     for message in messages() {
         let read = decode(&message.encode(), &Limits::STANDARD).unwrap();
         assert_eq!(read, message);
-        read.verify(&roster(4), &cluster()).unwrap();
+        read.verify(&first_epoch(4)).unwrap();
     }
 }
 
@@ -125,7 +139,11 @@ fn every_message_survives_the_wire_and_its_signatures_hold() {
 fn a_request_names_each_creator_once() {
     let request = |ranges: Vec<(NodeIndex, u64, u64)>| {
         let ids = Vec::new();
-        let message = Message::Request(Request { ranges, ids });
+        let message = Message::Request(Request {
+            epoch: 0,
+            ranges,
+            ids,
+        });
         decode(&message.encode(), &Limits::STANDARD)
     };
     let (a, b) = ((NodeIndex(0), 0, 512), (NodeIndex(1), 0, 512));
@@ -136,14 +154,42 @@ fn a_request_names_each_creator_once() {
 
 #[test]
 fn a_message_for_another_federation_or_roster_does_not_verify() {
+    let foreign = EpochStart {
+        anchor: Digest([1; 32]),
+        ..first_epoch(4)
+    };
+    let later = EpochStart {
+        epoch: 7,
+        ..first_epoch(4)
+    };
     for message in messages() {
-        let foreign = message
-            .clone()
-            .verify(&roster(4), &ClusterId::default())
-            .is_err();
-        let stranger = message.clone().verify(&roster(1), &cluster()).is_err();
-        assert!(foreign || stranger, "{message:?}");
+        let refused = |epoch: &EpochStart| message.clone().verify(epoch).is_err();
+        let about_events = matches!(message, Message::Events(_));
+        assert_eq!(refused(&foreign), about_events, "{message:?}");
+        // Blocks prove themselves, and whoever is elsewhere says so.
+        let signed = matches!(
+            message,
+            Message::Events(_) | Message::Signatures(_) | Message::Evidence(_)
+        );
+        assert_eq!(refused(&later), signed, "{message:?}");
+        let outside = signed || matches!(message, Message::Known(_) | Message::Request(_));
+        assert_eq!(refused(&first_epoch(1)), outside, "{message:?}");
     }
+}
+
+#[test]
+fn what_is_signed_in_the_next_epoch_is_taken_and_accuses_nobody_if_the_roster_changed() {
+    let before = EpochStart {
+        epoch: 0,
+        ..first_epoch(4)
+    };
+    let mut header = event(1).header().clone();
+    header.epoch = 1;
+    header.anchor = Digest([1; 32]);
+    let good = Message::Events(vec![Event::create(header.clone(), &[], &signer(1))]);
+    assert!(good.verify(&before).is_ok());
+    let bad = Message::Events(vec![Event::create(header, &[], &signer(2))]);
+    assert_eq!(bad.verify(&before), Err(VerifyError::OtherEpoch));
 }
 
 #[test]
@@ -245,7 +291,7 @@ proptest! {
         }
         if let Ok(message) = decode(&bytes, &Limits::STANDARD) {
             prop_assert_eq!(&message.encode()[..], &bytes[..]);
-            let _ = message.verify(&roster(4), &cluster());
+            let _ = message.verify(&first_epoch(4));
         }
     }
 }

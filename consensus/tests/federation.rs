@@ -4,10 +4,10 @@
 
 mod common;
 
-use common::{Federation, MILLISECOND, cluster, config, roster, signer};
+use common::{Federation, MILLISECOND, cluster, config, first_epoch, key, roster, signer};
 use dctrl_consensus::message::{Known, Message};
 use dctrl_consensus::{
-    Core, Digest, Executed, Input, NodeIndex, Output, RefusalReason, RestoreError, Signer,
+    Core, Digest, Executed, Input, Outcome, Output, Record, RefusalReason, RestoreError,
 };
 
 const SECOND: u64 = 1_000 * MILLISECOND;
@@ -22,9 +22,9 @@ fn a_transaction_is_final_on_every_node_for_any_size_of_federation() {
             assert_eq!(federation.payload(node), ["pay"], "node {node} of {nodes}");
             let finals = &federation.seen[node].finals;
             assert_eq!(finals.len(), 1);
-            finals[0].verify(&roster(nodes), &cluster()).unwrap();
+            finals[&1].verify(&roster(nodes), &cluster()).unwrap();
             assert_eq!(
-                finals[0].header,
+                finals[&1].header,
                 *federation.seen[node].executed.last_header.as_ref().unwrap()
             );
         }
@@ -170,9 +170,12 @@ fn a_node_restored_from_any_prefix_of_its_log_ends_with_the_same_blocks_and_neve
 #[test]
 fn the_next_block_comes_only_behind_the_record_of_the_signature_before_it() {
     let log = two_blocks().seen[1].log.clone();
-    let events = log.into_iter().filter(|record| record[0] == 1);
+    let events = log.into_iter().filter(|record| record.bytes[0] == 1);
+    let events = (1..)
+        .zip(events)
+        .map(|(number, record)| Record { number, ..record });
     let (mut core, outputs) = Core::restore(
-        config(4, 1),
+        config(4),
         Box::new(signer(1)),
         events,
         Executed::default(),
@@ -189,8 +192,11 @@ fn the_next_block_comes_only_behind_the_record_of_the_signature_before_it() {
     assert_eq!(blocks(&outputs), [1], "two are ordered, one is put out");
     let executed = Input::Executed {
         index: 1,
-        state_digest: Digest::ZERO,
-        outputs_root: Digest::ZERO,
+        outcome: Outcome {
+            state_digest: Digest::ZERO,
+            outputs_root: Digest::ZERO,
+            next_roster: None,
+        },
     };
     let outputs = core.step(common::clock(1), executed);
     assert_eq!(blocks(&outputs), [2]);
@@ -204,10 +210,10 @@ fn the_next_block_comes_only_behind_the_record_of_the_signature_before_it() {
 #[test]
 fn a_damaged_or_gapped_log_is_refused() {
     let log = two_blocks().seen[1].log.clone();
-    let restore = |log: Vec<Vec<u8>>| {
+    let restore = |log: Vec<Record>| {
         let signer = Box::new(signer(1));
         Core::restore(
-            config(4, 1),
+            config(4),
             signer,
             log,
             Executed::default(),
@@ -216,15 +222,22 @@ fn a_damaged_or_gapped_log_is_refused() {
         .err()
     };
     assert!(restore(log.clone()).is_none());
-    let torn = vec![log[0][..log[0].len() - 1].to_vec()];
+    let mut torn = vec![log[0].clone()];
+    torn[0].bytes.pop();
     assert!(matches!(
         restore(torn),
         Some(RestoreError::Record { number: 1, .. })
     ));
-    assert!(matches!(
+    assert_eq!(
         restore(log[5..].to_vec()),
-        Some(RestoreError::Record { .. })
-    ));
+        Some(RestoreError::Gap { last: 0, found: 6 })
+    );
+    let mut gapped = log;
+    gapped.remove(3);
+    assert_eq!(
+        restore(gapped),
+        Some(RestoreError::Gap { last: 3, found: 5 })
+    );
 }
 
 #[test]
@@ -271,20 +284,18 @@ fn a_node_that_computes_another_state_finds_out_and_stops() {
 
 #[test]
 fn nothing_of_this_node_is_sent_before_it_is_synced() {
-    let mut core = Core::new(config(4, 0), Box::new(signer(0)));
+    let mut core = Core::new(config(4), Box::new(signer(0)));
     core.step(common::clock(0), Input::Wake);
     for peer in [1, 2] {
         let known = Known {
             counts: vec![0; 4],
             ..Known::default()
         };
-        let message = Message::Known(known)
-            .verify(&roster(4), &cluster())
-            .unwrap();
+        let message = Message::Known(known).verify(&first_epoch(4)).unwrap();
         core.step(
             common::clock(0),
             Input::Receive {
-                from: NodeIndex(peer),
+                from: key(peer),
                 message,
             },
         );
@@ -304,17 +315,8 @@ fn nothing_of_this_node_is_sent_before_it_is_synced() {
 }
 
 #[test]
-fn a_log_under_another_key_is_refused() {
-    let log = Vec::new();
-    let stranger = signer(9);
-    let key = stranger.public_key();
-    let error = Core::restore(
-        config(4, 0),
-        Box::new(stranger),
-        log,
-        Executed::default(),
-        common::clock(0),
-    )
-    .err();
-    assert_eq!(error, Some(RestoreError::WrongKey(key)));
+fn a_node_outside_the_roster_takes_no_transactions() {
+    let core = Core::new(config(4), Box::new(signer(9)));
+    assert_eq!(core.admits(3), Err(RefusalReason::Stopped));
+    assert_eq!(core.epoch().me, None);
 }

@@ -5,7 +5,7 @@
 mod common;
 
 use bytes::Bytes;
-use common::{Federation, MILLISECOND, clock, cluster, config, roster, signer};
+use common::{Federation, MILLISECOND, clock, cluster, config, first_epoch, key, signer};
 use dctrl_consensus::event::{Event, EventHeader};
 use dctrl_consensus::message::Message;
 use dctrl_consensus::{Digest, Input, Limits, NodeIndex, Summary};
@@ -17,7 +17,7 @@ const HONEST: usize = 3;
 /// An event of the liar: `salt` tells twins apart.
 fn event(seq: u64, self_parent: Option<Digest>, salt: usize, at: u64) -> Event {
     let header = EventHeader {
-        cluster: cluster(),
+        anchor: cluster().0,
         epoch: 0,
         creator: NodeIndex(3),
         seq,
@@ -34,8 +34,8 @@ fn event(seq: u64, self_parent: Option<Digest>, salt: usize, at: u64) -> Event {
 
 fn tell(federation: &mut Federation, node: usize, events: Vec<Event>) {
     let message = Message::Events(events);
-    let message = message.verify(&roster(4), &cluster()).unwrap();
-    let from = NodeIndex(3);
+    let message = message.verify(&first_epoch(4)).unwrap();
+    let from = key(3);
     federation.step(node, Input::Receive { from, message });
 }
 
@@ -141,7 +141,7 @@ fn events_without_parents_fill_their_creators_share_and_are_asked_for_at_a_stead
     let sent = federation.seen[0].sent;
     federation.run(10 * SECOND);
     let asked = federation.seen[0].sent - sent;
-    let turns = 10 * SECOND / config(4, 0).pace.request_retry;
+    let turns = 10 * SECOND / config(4).pace.request_retry;
     // One request to each peer in each turn, and the summaries.
     let steady = usize::try_from(turns).unwrap() * 3 + 100;
     assert!(asked <= steady, "{asked} messages in ten idle seconds");

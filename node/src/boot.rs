@@ -2,8 +2,8 @@
 
 use dctrl_access::Identity;
 use dctrl_consensus::{
-    BlockHeader, Config as CoreConfig, Core, Digest, Executed, Limits, Ordering, Pace,
-    RestoreError, Signer, Timestamp,
+    BlockHeader, Config as CoreConfig, Core, Digest, Executed, Limits, Ordering, Pace, Record,
+    RestoreError, Scheme, Signer, Timestamp,
 };
 use dctrl_ledger::{genesis, query};
 use dctrl_proto::v1::Refusal;
@@ -79,11 +79,11 @@ pub(crate) fn core_config(membership: &Membership, identity: &Identity) -> CoreC
     CoreConfig {
         cluster: membership.cluster_id(),
         roster: membership.roster.clone(),
-        me: membership.me,
         coin_seed: coin_seed(identity),
         limits: Limits::default(),
         pace: Pace::default(),
         ordering: Ordering::default(),
+        scheme: Scheme::Ed25519,
     }
 }
 
@@ -106,7 +106,7 @@ pub(crate) fn restore_core(
     // One by one: the log is as long as the history, and the core keeps it once.
     let mut unread = None;
     let records = store.records()?.map_while(|record| match record {
-        Ok((_, bytes)) => Some(bytes),
+        Ok((number, bytes)) => Some(Record { number, bytes }),
         Err(error) => {
             unread = Some(error);
             None

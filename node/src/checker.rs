@@ -22,7 +22,7 @@ use std::{
 };
 
 use dctrl_consensus::{
-    ClusterId, Limits, NodeIndex, ROSTER_MEMBERS_MAX, Roster, Verifier,
+    EpochStart, Limits, NodeIndex, ROSTER_MEMBERS_MAX, Verifier,
     event::EventProblem,
     message::{self, Message, VerifiedMessage, VerifyError},
 };
@@ -43,18 +43,31 @@ struct EpochRules {
     limits: Limits,
 }
 
+impl EpochRules {
+    fn new(epoch: EpochStart, limits: Limits) -> Self {
+        Self {
+            verifier: Verifier::new(epoch),
+            limits,
+        }
+    }
+}
+
 /// The present rules. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Rules(Arc<RwLock<Arc<EpochRules>>>);
 
 impl Rules {
     /// The rules of the first epoch after the start.
-    pub(crate) fn new(cluster: ClusterId, roster: Roster, limits: Limits) -> Self {
-        let rules = EpochRules {
-            verifier: Verifier::new(cluster, roster),
-            limits,
-        };
-        Self(Arc::new(RwLock::new(Arc::new(rules))))
+    pub(crate) fn new(epoch: EpochStart, limits: Limits) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(EpochRules::new(
+            epoch, limits,
+        )))))
+    }
+
+    /// From now on messages are checked by the roster of this epoch.
+    pub(crate) fn begin(&self, epoch: EpochStart) {
+        let rules = EpochRules::new(epoch, self.present().limits);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
     }
 
     fn present(&self) -> Arc<EpochRules> {

@@ -133,8 +133,8 @@ impl Idle {
             }
         });
         let gossip = Gossip::start(gossip, deliver)?;
-        let roster = self.config.roster.clone();
-        let rules = checker::Rules::new(self.config.cluster, roster, self.config.limits);
+        let epoch = self.restored.core.epoch().clone();
+        let rules = checker::Rules::new(epoch.clone(), self.config.limits);
         let to_pipeline = self.handle.clone();
         let checker = checker::start(&received, &rules, network.check_threads, {
             move |from, message, bytes| to_pipeline.receive(from, message, bytes)
@@ -146,7 +146,8 @@ impl Idle {
         };
         let rules = Rules {
             cluster: self.config.cluster,
-            roster: self.config.roster,
+            roster: epoch.roster,
+            checks: rules,
         };
         let (pipeline, outputs) = Pipeline::new(
             self.restored,

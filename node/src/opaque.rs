@@ -16,7 +16,9 @@ mod report;
 
 use std::{future::Future, net::SocketAddr, path::PathBuf};
 
-use dctrl_consensus::{Config as CoreConfig, Limits, NodeIndex, Ordering, Pace, RosterError};
+use dctrl_consensus::{
+    Config as CoreConfig, Limits, NodeIndex, Ordering, Pace, RosterError, Scheme,
+};
 use dctrl_net::{
     NetError,
     gossip::Peer,
@@ -103,11 +105,11 @@ fn start(config: &OpaqueConfig) -> Result<(crate::engine::Engine, Ingress), Opaq
     let core = CoreConfig {
         cluster: keys::cluster(config.seed),
         roster: keys::roster(config.seed, config.nodes)?,
-        me,
         coin_seed: keys::coin_seed(config.seed, config.index),
         limits: Limits::default(),
         pace: Pace::default(),
         ordering: config.ordering,
+        scheme: Scheme::Ed25519,
     };
     let signer = TimedSigner::new(keys::signer(config.seed, config.index));
     let meters = signer.meter();

@@ -24,6 +24,7 @@ mod keeper;
 mod payload;
 mod places;
 mod publish;
+mod serve;
 
 use std::{
     collections::VecDeque,
@@ -34,9 +35,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use bytes::Bytes;
 use dctrl_consensus::{
-    Block, Certificate, ClusterId, Core, Digest, Input, Limits, Output, Recipient, Roster, Summary,
-    Timestamp, merkle,
+    Block, Certificate, ClusterId, Core, Digest, Input, Limits, Outcome, Output, Recipient, Roster,
+    Summary, Timestamp, merkle,
 };
 use dctrl_ledger::ChangeSet;
 use dctrl_net::gossip::{Gossip, To};
@@ -44,6 +46,7 @@ use dctrl_store::{Batch, Store, StoreError};
 use thiserror::Error;
 
 use self::{ahead::Ahead, gate::Gate};
+use crate::checker;
 pub(crate) use application::{Application, Execution};
 pub(crate) use command::Command;
 pub use command::{COMMANDS_MAX, PipelineHandle};
@@ -79,6 +82,9 @@ pub enum PipelineError {
     /// An output that this node stored does not decode.
     #[error("the store holds an output that this version cannot read")]
     Leaf,
+    /// A final block that this node stored does not decode.
+    #[error("the store holds a block that this version cannot read")]
+    Block,
     /// f+1 nodes signed another block than this one computed.
     #[error(
         "this node's block {index} differs from the one that at least one honest node signed; \
@@ -122,6 +128,8 @@ pub(crate) struct Pipeline<A: Application> {
 pub(crate) struct Rules {
     pub(crate) cluster: ClusterId,
     pub(crate) roster: Roster,
+    /// Where peers' messages are checked by the same roster.
+    pub(crate) checks: checker::Rules,
 }
 
 /// What a restored node goes on from.
@@ -251,7 +259,9 @@ impl<A: Application> Pipeline<A> {
                 place,
             } => {
                 let message = *message;
-                outputs.extend(self.step(Input::Receive { from, message }));
+                if let Some(from) = self.rules.roster.key(from).copied() {
+                    outputs.extend(self.step(Input::Receive { from, message }));
+                }
                 drop(place);
             }
             Command::Look => {}
@@ -347,13 +357,21 @@ impl<A: Application> Pipeline<A> {
                 self.filling.through = self.filling.through.max(Some(record.number));
                 self.batch.record(record.number, record.bytes);
             }
-            Output::Send { to, message } => {
-                if let Some(to) = address(to, &self.rules.roster) {
-                    self.gossip.send(to, message);
-                }
-            }
+            Output::Send { to, message } => self.send(to, message),
             Output::Execute(block) => self.execute(&block, queue),
             Output::Final(certificate) => self.keep_certificate(&certificate),
+            Output::Epoch(epoch) => {
+                self.rules.roster = epoch.roster.clone();
+                self.rules.checks.begin(epoch);
+            }
+            Output::Prune { through } => {
+                self.batch.prune(through);
+                self.filling.any = true;
+            }
+            Output::ServeBlocks { to, index, offset } => {
+                let answer = serve::blocks(&self.store, index, offset)?;
+                self.send(Recipient::One(to), answer);
+            }
             Output::WakeAt(at) => self.wake_at = Some(at),
             Output::Evidence(proof) => {
                 tracing::error!(?proof, "a node signed two histories; the proof is kept");
@@ -383,13 +401,16 @@ impl<A: Application> Pipeline<A> {
         let done = self.application.execute(block, &state);
         drop(snapshot);
         let outputs_root = merkle::root(&done.outputs);
+        let outcome = Outcome {
+            state_digest: done.state_digest,
+            outputs_root,
+            next_roster: done.next_roster,
+        };
         let header = block.header(
             &self.rules.cluster,
             &self.rules.roster,
             self.previous,
-            done.state_digest,
-            outputs_root,
-            Digest::ZERO,
+            &outcome,
         );
         self.previous = header.hash();
         let payload = payload::encode(&block.transactions);
@@ -411,10 +432,17 @@ impl<A: Application> Pipeline<A> {
         // The header and this node's signature enter the same batch.
         let follows = self.step(Input::Executed {
             index: block.index,
-            state_digest: done.state_digest,
-            outputs_root,
+            outcome,
         });
         queue.extend(follows);
+    }
+
+    fn send(&self, to: Recipient, message: Bytes) {
+        let to = match to {
+            Recipient::All => To::All,
+            Recipient::One(key) => To::One(key),
+        };
+        self.gossip.send(to, message);
     }
 
     fn keep_certificate(&mut self, certificate: &Certificate) {
@@ -466,12 +494,4 @@ impl Clock {
 pub(crate) fn channel(limits: &Limits) -> (PipelineHandle, Receiver<Command>) {
     let (sender, receiver) = sync_channel(COMMANDS_MAX);
     (PipelineHandle::new(sender, limits), receiver)
-}
-
-/// A recipient as gossip names it.
-fn address(to: Recipient, roster: &Roster) -> Option<To> {
-    match to {
-        Recipient::All => Some(To::All),
-        Recipient::One(node) => roster.key(node).copied().map(To::One),
-    }
 }

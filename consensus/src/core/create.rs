@@ -5,33 +5,36 @@ use crate::crypto::sha256;
 use crate::dag::Slot;
 use crate::emit::{Decision, Front};
 use crate::event::{Event, EventHeader, ParentRef};
-use crate::id::{Digest, Timestamp};
+use crate::id::{Digest, NodeIndex, Timestamp};
 use crate::record::Entry;
 
 impl Core {
     /// Makes an own event if it is time; else says when to look again.
     pub(super) fn create_due(&mut self) -> Option<Timestamp> {
-        let me = self.config.me;
-        let unsynced = self.dag.chain_len(me) > self.own_synced;
+        let me = self.epoch.me()?;
+        let unsynced = self.epoch.own_len() > self.epoch.own_synced;
         let unexecuted = self
+            .epoch
             .order
             .last_index()
             .saturating_sub(self.finality.executed());
-        let unconfirmed = self.confirmed.len() < self.config.roster.quorum();
-        if self.stopped
-            || unconfirmed
+        if self.stop.is_some()
+            || !self.sure
+            || self.epoch.sealed_by.is_some()
             || unsynced
             || unexecuted > self.config.limits.unexecuted_blocks_max
         {
             return None;
         }
-        let front = Front::of(&self.dag, me, self.forkers);
+        let front = Front::of(&self.epoch.dag, me, self.epoch.forkers);
         let pool = !self.pool.is_empty();
-        let view = front.view(&self.emit, pool, self.unordered(&front));
-        match self.emit.decide(&view, self.now) {
+        let view = front.view(&self.epoch.emit, pool, self.unordered(&front));
+        match self.epoch.emit.decide(&view, self.now) {
             Decision::Create => {
-                self.emit.created(self.now, front.in_time().as_deref());
-                self.create(&front);
+                self.epoch
+                    .emit
+                    .created(self.now, front.in_time().as_deref());
+                self.create(me, &front);
                 None
             }
             Decision::WaitUntil(time) => Some(time),
@@ -41,7 +44,7 @@ impl Core {
 
     /// Whether a transaction is in the graph that has no place in the order.
     fn unordered(&self, front: &Front) -> bool {
-        let mut payload = self.order.payload().iter();
+        let mut payload = self.epoch.order.payload().iter();
         payload.any(|&slot| self.will_be_ordered(front, slot))
     }
 
@@ -49,19 +52,22 @@ impl Core {
     /// names stays unordered for ever, and must keep nobody awake; but where
     /// one of the others named it, they cannot come to an end without us.
     fn will_be_ordered(&self, front: &Front, slot: Slot) -> bool {
-        !self.forkers.contains(self.dag.vertex(slot).creator())
-            || front.all().any(|over| self.dag.ancestor(over, slot))
+        !self
+            .epoch
+            .forkers
+            .contains(self.epoch.dag.vertex(slot).creator())
+            || front.all().any(|over| self.epoch.dag.ancestor(over, slot))
     }
 
-    fn create(&mut self, front: &Front) {
+    fn create(&mut self, me: NodeIndex, front: &Front) {
         let transactions = self.pool.take_for_event(&self.config.limits);
-        let before = front.own().map(|slot| &self.dag.vertex(slot).event);
+        let before = front.own().map(|slot| &self.epoch.dag.vertex(slot).event);
         let seq = before.map_or(0, |event| event.header().seq + 1);
         let earliest = before.map_or(Timestamp(0), |event| event.header().timestamp.after(1));
         let header = EventHeader {
-            cluster: self.config.cluster,
-            epoch: self.config.roster.number,
-            creator: self.config.me,
+            anchor: self.epoch.start.anchor,
+            epoch: self.epoch.start.epoch,
+            creator: me,
             seq,
             timestamp: self.now.max(earliest),
             coin: self.coin(seq),
@@ -71,7 +77,7 @@ impl Core {
             payload_digest: Digest::ZERO,
         };
         let event = Event::create(header, &transactions, &*self.signer);
-        let inserted = self.dag.insert(event.clone());
+        let inserted = self.epoch.dag.insert(event.clone());
         let Ok(slot) = inserted else {
             unreachable!("an own event is valid")
         };
@@ -82,22 +88,23 @@ impl Core {
 
     fn other_parents(&self, front: &Front) -> Vec<ParentRef> {
         let name = |&tip: &Slot| {
-            let vertex = self.dag.vertex(tip);
+            let vertex = self.epoch.dag.vertex(tip);
             ParentRef {
                 creator: vertex.creator(),
                 seq: vertex.seq(),
                 id: vertex.event.id(),
             }
         };
-        front.parents(&self.dag).iter().map(name).collect()
+        front.parents(&self.epoch.dag).iter().map(name).collect()
     }
 
     /// Bits that nobody can foresee without the seed, and that come out the
     /// same if the event is made again after a restart that lost it unsent.
     fn coin(&self, seq: u64) -> u32 {
+        let epoch = self.epoch.start.epoch.to_be_bytes();
         let digest = sha256(
             b"dctrl/coin/1\0",
-            &[&self.config.coin_seed, &seq.to_be_bytes()],
+            &[&self.config.coin_seed, &epoch, &seq.to_be_bytes()],
         );
         u32::from_be_bytes([digest.0[0], digest.0[1], digest.0[2], digest.0[3]])
     }

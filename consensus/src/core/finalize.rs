@@ -1,53 +1,65 @@
 //! Executed blocks: own signatures, certificates, divergence.
 
-use super::{Core, Unsent};
-use crate::certificate::{BlockHeader, signing_bytes};
+use super::{Core, Stop, Unsent};
+use crate::certificate::{BlockHeader, Certificate, signing_bytes};
 use crate::id::Digest;
-use crate::interface::{Output, Recipient, RefusalReason};
+use crate::interface::{Outcome, Output, Recipient, RefusalReason};
 use crate::message::{BlockSignature, Message};
 use crate::record::Entry;
 
 impl Core {
-    pub(super) fn executed(&mut self, index: u64, state_digest: Digest, outputs_root: Digest) {
+    pub(super) fn executed(&mut self, index: u64, outcome: Outcome) {
         let expected = self
             .finality
             .executing()
             .filter(|block| block.index == index);
         let Some(block) = expected else {
-            self.refuse(self.config.me, RefusalReason::Unasked);
+            self.refuse(self.key, RefusalReason::Unasked);
             return;
         };
         let previous = self.finality.previous();
         let header = block.header(
             &self.config.cluster,
-            &self.config.roster,
+            self.epoch.roster(),
             previous,
-            state_digest,
-            outputs_root,
-            Digest::ZERO,
+            &outcome,
         );
         self.finality.execute(header.clone());
-        self.sign(header);
-        self.check_divergence(index);
-        self.certify();
+        if header.next_roster != Digest::ZERO {
+            if let Some(next) = &outcome.next_roster {
+                self.record(&Entry::Seal(index, next.clone()));
+            }
+            self.seal(index, outcome.next_roster);
+        }
+        if let Some(certificate) = self.fetching.take() {
+            // Others have signed it; what was wrong with it shows here.
+            self.conclude(certificate);
+            self.use_fetched();
+        } else {
+            self.sign(header);
+            self.check_divergence(index);
+            self.certify();
+            self.use_fetched();
+        }
     }
 
     /// Records the signature over a header; it is sent when that is synced. A
     /// header that contradicts one signed before is never signed.
     pub(super) fn sign(&mut self, header: BlockHeader) {
+        let Some(me) = self.epoch.me() else { return };
         let (index, hash) = (header.index, header.hash());
         match self.finality.own_signature(index) {
             Some((signed, _)) if signed != hash => self.diverge(index, hash, signed),
             Some(_) => {}
-            None if self.stopped => {}
+            None if self.stop == Some(Stop::Diverged) => {}
             None => {
                 let signature = self.signer.sign(&signing_bytes(&hash));
                 let number = self.record(&Entry::Signed(header, signature));
-                let signer = self.config.me;
                 let signed = BlockSignature {
+                    epoch: self.epoch.start.epoch,
                     index,
                     header: hash,
-                    signer,
+                    signer: me,
                     signature,
                 };
                 self.unsent.push_back((number, Unsent::Signature(signed)));
@@ -55,8 +67,11 @@ impl Core {
         }
     }
 
-    /// Own signatures are in the log now: they count, and may be seen.
-    pub(super) fn signatures_synced(&mut self, signatures: Vec<BlockSignature>) {
+    /// Own signatures are in the log now: they count, and may be seen. Those
+    /// over blocks of an earlier epoch are not needed any more.
+    pub(super) fn signatures_synced(&mut self, mut signatures: Vec<BlockSignature>) {
+        let first = self.finality.first_index();
+        signatures.retain(|signed| signed.index >= first);
         if signatures.is_empty() {
             return;
         }
@@ -76,12 +91,18 @@ impl Core {
     /// Puts out the certificates that are complete, in order.
     pub(super) fn certify(&mut self) {
         while let Some(certificate) = self.finality.next_final() {
-            let index = certificate.header.index;
-            self.out.push(Output::Final(certificate));
-            // Behind the certificate, so that one batch holds both.
-            self.record(&Entry::Final(index));
-            self.progressed();
+            self.finalized(certificate);
         }
+    }
+
+    /// A block is final, and with it perhaps the epoch.
+    pub(super) fn finalized(&mut self, certificate: Certificate) {
+        let header = certificate.header.clone();
+        self.out.push(Output::Final(certificate));
+        // Behind the certificate, so that one batch holds both.
+        self.record(&Entry::Final(header.index));
+        self.progressed();
+        self.turn(&header);
     }
 
     pub(super) fn check_divergence(&mut self, index: u64) {
@@ -90,9 +111,9 @@ impl Core {
         }
     }
 
-    fn diverge(&mut self, index: u64, ours: Digest, theirs: Digest) {
-        if !self.stopped {
-            self.stopped = true;
+    pub(super) fn diverge(&mut self, index: u64, ours: Digest, theirs: Digest) {
+        if self.stop != Some(Stop::Diverged) {
+            self.stop = Some(Stop::Diverged);
             self.out.push(Output::Diverged {
                 index,
                 ours,

@@ -2,9 +2,12 @@
 //!
 //! Each file beside this one is one concern: `receive` (messages), `graph`
 //! (insertion and what follows), `create` (own events), `finalize` (executed
-//! blocks), `serve` (summaries, requests, answers), `view` (a window for people), `restore` (the log).
+//! blocks), `epoch` (seals), `fetch` (blocks of peers), `serve` (summaries,
+//! requests, answers), `view` (a window for people), `restore` (the log).
 
 mod create;
+mod epoch;
+mod fetch;
 mod finalize;
 mod graph;
 mod receive;
@@ -14,31 +17,35 @@ mod view;
 
 use std::collections::VecDeque;
 
+use self::epoch::Epoch;
+use crate::catch_up::CatchUp;
+use crate::certificate::Certificate;
 use crate::crypto::Signer;
-use crate::dag::Dag;
-use crate::election::Election;
-use crate::emit::Emit;
 use crate::event::Event;
 use crate::finality::Finality;
-use crate::id::{NodeIndex, Timestamp};
+use crate::id::{NodeIndex, PublicKey, Timestamp};
 use crate::interface::{
-    BoxedSigner, Config, Executed, Input, Output, Recipient, Record, RefusalReason, RestoreError,
-    Summary,
+    BoxedSigner, Config, EpochStart, Executed, Input, Output, Recipient, Record, RefusalReason,
+    RestoreError, Summary,
 };
 use crate::message::{BlockSignature, Message};
-use crate::node_set::NodeSet;
-use crate::order::Order;
-use crate::orphans::Orphans;
 use crate::pool::Pool;
 use crate::record::Entry;
-use crate::repair::Repair;
-use crate::weights::Weights;
 
 /// What waits for its record to be synced before it is sent.
 #[derive(Debug)]
 enum Unsent {
     Event(Event),
     Signature(BlockSignature),
+}
+
+/// Why this node makes no events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// Others signed another header: for good. It signs no more blocks either.
+    Diverged,
+    /// Peers know events of this node that it does not: until the next epoch.
+    Amnesia,
 }
 
 /// The consensus engine of one node. See the [crate docs](crate).
@@ -48,80 +55,63 @@ enum Unsent {
 pub struct Core {
     config: Config,
     signer: BoxedSigner,
+    key: PublicKey,
     /// The latest time any step was given; a clock set back is held here.
     now: Timestamp,
-    dag: Dag,
-    election: Election,
-    order: Order,
-    orphans: Orphans,
-    repair: Repair,
-    emit: Emit,
+    epoch: Epoch,
     finality: Finality,
     pool: Pool,
-    /// Creators proven to fork; their new events are no parents of ours.
-    forkers: NodeSet,
-    /// `[f][c]`: how many branches of f entered the graph for events of c.
-    branches_brought: Vec<Vec<usize>>,
-    /// Members that know no event of ours that is not in our log, and this node.
-    /// Own events wait for a quorum of them: a disk that is older than what was
-    /// sent must not lead to a fork.
-    confirmed: NodeSet,
-    /// Diverged or without memory: no events, no signatures, for good.
-    stopped: bool,
+    catch_up: CatchUp,
+    /// The certificate of the fetched block that is being executed.
+    fetching: Option<Certificate>,
+    stop: Option<Stop>,
+    /// Whether a quorum has confirmed since the start that it knows no event
+    /// of this node that is not in its log. Own events wait for that: a disk
+    /// that is older than what was sent must not lead to a fork.
+    sure: bool,
     last_record: u64,
     /// In order of record number.
     unsent: VecDeque<(u64, Unsent)>,
-    /// How many own events are synced, so that peers may know of them.
-    own_synced: u64,
-    last_heard: Vec<Option<Timestamp>>,
     summary_at: Timestamp,
     summary_interval: u64,
-    /// When to look again for parents that must be asked for by id.
-    ids_at: Option<Timestamp>,
     wake_at: Option<Timestamp>,
     out: Vec<Output>,
 }
 
 impl Core {
-    /// An engine with an empty log.
+    /// An engine with an empty log, in the first epoch.
     ///
     /// # Panics
-    /// Where `me` is not in the roster, or the limits contradict each other.
+    /// Where the limits contradict each other.
     #[must_use]
     pub fn new(config: Config, signer: Box<dyn Signer>) -> Self {
-        let (members, quorum) = (config.roster.len(), config.roster.quorum());
-        assert!(config.me.position() < members, "this node is in the roster");
         assert!(
             config.limits.fit_together(),
             "the limits contradict each other"
         );
-        let fault_bound = config.roster.fault_bound();
+        let key = signer.public_key();
+        let start = EpochStart {
+            epoch: 0,
+            anchor: config.cluster.0,
+            me: config.roster.index_of(&key),
+            roster: config.roster.clone(),
+        };
+        let window = config.limits.signature_window;
         Self {
+            key,
             now: Timestamp(0),
-            dag: Dag::new(Weights::equal(members), &config.limits),
-            election: Election::new(&config.ordering),
-            order: Order::starting_at(&config.ordering, 0, Timestamp(0)),
-            orphans: Orphans::new(members),
-            repair: Repair::new(members),
-            emit: Emit::new(config.pace, members),
-            finality: Finality::new(
-                config.me,
-                quorum,
-                fault_bound,
-                config.limits.signature_window,
-            ),
+            finality: Finality::new(start.me, &start.roster, window),
+            // Alone, there is nobody to ask.
+            sure: start.roster.len() == 1,
+            epoch: Epoch::new(start, &config, 0, Timestamp(0)),
             pool: Pool::default(),
-            forkers: NodeSet::default(),
-            branches_brought: vec![vec![0; members]; members],
-            confirmed: NodeSet::of(config.me),
-            stopped: false,
+            catch_up: CatchUp::default(),
+            fetching: None,
+            stop: None,
             last_record: 0,
             unsent: VecDeque::new(),
-            own_synced: 0,
-            last_heard: vec![None; members],
             summary_at: Timestamp(0),
             summary_interval: config.pace.busy_summary_interval,
-            ids_at: None,
             wake_at: None,
             out: Vec::new(),
             config,
@@ -137,7 +127,7 @@ impl Core {
     pub fn restore(
         config: Config,
         signer: Box<dyn Signer>,
-        records: impl IntoIterator<Item = Vec<u8>>,
+        records: impl IntoIterator<Item = Record>,
         executed: Executed,
         now: Timestamp,
     ) -> Result<(Self, Vec<Output>), RestoreError> {
@@ -152,13 +142,7 @@ impl Core {
             Input::Receive { from, message } => self.receive(from, message),
             Input::Wake => self.wake_at = None,
             Input::Persisted { through } => self.persisted(through),
-            Input::Executed {
-                index,
-                state_digest,
-                outputs_root,
-            } => {
-                self.executed(index, state_digest, outputs_root);
-            }
+            Input::Executed { index, outcome } => self.executed(index, outcome),
         }
         self.settle()
     }
@@ -168,7 +152,7 @@ impl Core {
     /// # Errors
     /// Why it would not.
     pub fn admits(&self, transaction_bytes: usize) -> Result<(), RefusalReason> {
-        if self.stopped {
+        if self.stop.is_some() || self.epoch.me().is_none() {
             return Err(RefusalReason::Stopped);
         }
         self.pool.admits(transaction_bytes, &self.config.limits)
@@ -177,30 +161,39 @@ impl Core {
     /// What this node knows about itself.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        let nodes = || self.config.roster.indices();
-        let own_tip = self.dag.tip(self.config.me);
+        let epoch = &self.epoch;
+        let nodes = || epoch.roster().indices();
+        let own_tip = epoch.me().and_then(|me| epoch.dag.tip(me));
         Summary {
-            round: self.election.first_open(),
-            layer: own_tip.map(|slot| self.dag.vertex(slot).layer),
+            epoch: epoch.start.epoch,
+            member: epoch.me().is_some(),
+            round: epoch.election.first_open(),
+            layer: own_tip.map(|slot| epoch.dag.vertex(slot).layer),
             pool_transactions: self.pool.len(),
             pool_bytes: self.pool.bytes(),
-            events: self.dag.len(),
-            undecided_events: self.order.waiting(),
-            undecided_payload_events: self.order.payload().len(),
-            orphan_events: self.orphans.len(),
-            event_bytes: self.dag.encoded_bytes(),
+            events: epoch.dag.len(),
+            undecided_events: epoch.order.waiting(),
+            undecided_payload_events: epoch.order.payload().len(),
+            orphan_events: epoch.orphans.len(),
+            event_bytes: epoch.dag.encoded_bytes(),
             known: nodes()
-                .map(|node| self.dag.chain_len(node).checked_sub(1))
+                .map(|node| epoch.dag.chain_len(node).checked_sub(1))
                 .collect(),
             forked: nodes()
-                .filter(|node| self.forkers.contains(*node))
+                .filter(|node| epoch.forkers.contains(*node))
                 .collect(),
-            last_heard: self.last_heard.clone(),
-            ordered: self.order.last_index(),
+            last_heard: epoch.last_heard.clone(),
+            ordered: self.finality.ordered_index(),
             executed: self.finality.executed(),
             final_index: self.finality.final_index(),
-            stopped: self.stopped,
+            stopped: self.stop.is_some(),
         }
+    }
+
+    /// The epoch that this node is in.
+    #[must_use]
+    pub fn epoch(&self) -> &EpochStart {
+        &self.epoch.start
     }
 
     fn submit(&mut self, transaction: bytes::Bytes) {
@@ -208,7 +201,7 @@ impl Core {
         if let Err(reason) =
             admitted.and_then(|()| self.pool.push(transaction, &self.config.limits))
         {
-            self.refuse(self.config.me, reason);
+            self.refuse(self.key, reason);
         }
     }
 
@@ -222,7 +215,7 @@ impl Core {
         {
             match self.unsent.pop_front() {
                 Some((_, Unsent::Event(event))) => {
-                    self.own_synced = event.header().seq + 1;
+                    self.epoch.own_synced = event.header().seq + 1;
                     self.send(Recipient::All, &Message::Events(vec![event]));
                 }
                 Some((_, Unsent::Signature(signature))) => signatures.push(signature),
@@ -259,7 +252,7 @@ impl Core {
     }
 
     fn send(&mut self, to: Recipient, message: &Message) {
-        if self.config.roster.len() > 1 {
+        if !self.is_alone() {
             self.out.push(Output::Send {
                 to,
                 message: message.encode(),
@@ -267,7 +260,24 @@ impl Core {
         }
     }
 
-    fn refuse(&mut self, from: NodeIndex, reason: RefusalReason) {
+    fn send_member(&mut self, to: NodeIndex, message: &Message) {
+        if let Some(key) = self.epoch.roster().key(to).copied() {
+            self.send(Recipient::One(key), message);
+        }
+    }
+
+    /// Whether the roster holds this node and nobody else.
+    fn is_alone(&self) -> bool {
+        self.epoch.me().is_some() && self.epoch.roster().len() == 1
+    }
+
+    fn refuse(&mut self, from: PublicKey, reason: RefusalReason) {
         self.out.push(Output::Refused { from, reason });
+    }
+
+    fn refuse_member(&mut self, from: NodeIndex, reason: RefusalReason) {
+        if let Some(key) = self.epoch.roster().key(from).copied() {
+            self.refuse(key, reason);
+        }
     }
 }

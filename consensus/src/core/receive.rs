@@ -1,62 +1,86 @@
 //! Messages from peers, whose signatures were checked.
 
 use super::Core;
-use crate::id::NodeIndex;
-use crate::interface::Recipient;
+use crate::id::{NodeIndex, PublicKey};
 use crate::message::{BlockSignature, Known, Message, VerifiedMessage};
 
 impl Core {
-    pub(super) fn receive(&mut self, from: NodeIndex, message: VerifiedMessage) {
-        if from == self.config.me || from.position() >= self.config.roster.len() {
+    /// Blocks are served to whoever the transport lets in, since a node that
+    /// joins is in no roster yet. All else is between members.
+    pub(super) fn receive(&mut self, peer: PublicKey, message: VerifiedMessage) {
+        if peer == self.key {
             return;
         }
-        self.last_heard[from.position()] = Some(self.now);
+        if let Message::BlockRequest(request) = message.0 {
+            self.serve_blocks(peer, request);
+            return;
+        }
+        let Some(from) = self.epoch.roster().index_of(&peer) else {
+            return;
+        };
+        self.epoch.last_heard[from.position()] = Some(self.now);
         match message.0 {
             Message::Events(events) => events
                 .into_iter()
                 .for_each(|event| self.accept(event, from)),
-            Message::Known(known) => self.known(from, &known),
+            Message::Known(known) => self.known(peer, from, &known),
             Message::Request(request) => self.answer(from, &request),
             Message::Signatures(signatures) => self.votes(&signatures),
             Message::Evidence(proof) => self.note_fork(proof),
+            Message::Blocks(blocks) => self.fetched(&peer, &blocks),
+            Message::BlockRequest(_) => {}
         }
     }
 
     /// A peer says how far it has come. What it lacks it asks for itself; only
     /// block signatures are sent unasked, since nobody else has ours.
-    fn known(&mut self, from: NodeIndex, known: &Known) {
-        if known.counts.len() != self.config.roster.len() {
+    fn known(&mut self, peer: PublicKey, from: NodeIndex, known: &Known) {
+        let here = self.epoch.start.epoch;
+        // Whoever holds an event of the next epoch by the peer must not let it
+        // believe that it has made none.
+        if (known.asks || known.epoch < here) && !self.epoch.early.holds_of(from) {
+            let answer = self.known_here(false);
+            self.send_member(from, &Message::Known(answer));
+        }
+        if known.epoch > here {
+            self.catch_up
+                .is_ahead(peer, known.epoch, self.now, &self.config.pace);
+        }
+        if known.epoch != here || known.counts.len() != self.epoch.roster().len() {
             return;
         }
-        self.repair.stated(from, &known.counts);
-        let me = self.config.me;
-        if known.counts[me.position()] <= self.dag.chain_len(me) {
-            self.confirmed.insert(from);
+        self.epoch.repair.stated(from, &known.counts);
+        if let Some(me) = self.epoch.me()
+            && known.counts[me.position()] <= self.epoch.dag.chain_len(me)
+        {
+            self.epoch.confirmed.insert(from);
+            self.sure |= self.epoch.confirmed.len() >= self.epoch.roster().quorum();
         }
-        if known.asks {
-            let answer = self.known_here(false);
-            self.send(Recipient::One(from), &Message::Known(answer));
-        }
-        let through = self.finality.signed().min(
-            known
-                .signed
-                .saturating_add(self.config.limits.signature_window),
-        );
+        let window = self.config.limits.signature_window;
+        let through = self
+            .finality
+            .signed()
+            .min(known.signed.saturating_add(window));
         let count = self.config.limits.message_signatures_max;
-        let lacking = self.finality.own_above(known.final_index, through, count);
+        let lacking = self
+            .finality
+            .own_above(here, known.final_index, through, count);
         if !lacking.is_empty() {
-            self.send(Recipient::One(from), &Message::Signatures(lacking));
+            self.send_member(from, &Message::Signatures(lacking));
         }
     }
 
     fn votes(&mut self, signatures: &[BlockSignature]) {
+        let here = self.epoch.start.epoch;
         for signature in signatures {
             let signer = signature.signer;
-            if signer == self.config.me || signer.position() >= self.config.roster.len() {
+            let of_epoch = signature.epoch == here || signature.epoch == here + 1;
+            let member = signer.position() < self.epoch.roster().len();
+            if !of_epoch || !member || self.epoch.is_me(signer) {
                 continue;
             }
             if let Err(reason) = self.finality.vote(signature) {
-                self.refuse(signer, reason);
+                self.refuse_member(signer, reason);
             }
             self.check_divergence(signature.index);
         }

@@ -6,22 +6,19 @@
 
 use super::Core;
 use crate::crypto::Signer;
+use crate::event::{Event, EventProblem};
 use crate::id::Timestamp;
-use crate::interface::{Config, Executed, Output, RecordProblem, RestoreError};
+use crate::interface::{Config, Executed, Output, Record, RecordProblem, RestoreError};
 use crate::message::BlockSignature;
 use crate::record::Entry;
 
 pub(super) fn restore(
     config: Config,
     signer: Box<dyn Signer>,
-    records: impl IntoIterator<Item = Vec<u8>>,
+    records: impl IntoIterator<Item = Record>,
     executed: Executed,
     now: Timestamp,
 ) -> Result<(Core, Vec<Output>), RestoreError> {
-    let key = signer.public_key();
-    if config.roster.key(config.me) != Some(&key) {
-        return Err(RestoreError::WrongKey(key));
-    }
     let last_header = executed
         .last_header
         .filter(|header| header.index == executed.index);
@@ -33,55 +30,87 @@ pub(super) fn restore(
     if let Some(header) = &last_header {
         core.finality.resume(header.clone());
     }
-    for (number, bytes) in (1..).zip(records) {
-        core.replay(bytes)
+    for Record { number, bytes } in records {
+        let entry = Entry::decode(bytes, &core.config.limits)
+            .map_err(|problem| RestoreError::Record { number, problem })?;
+        // What was pruned is no gap: the log may begin with any epoch.
+        let begins = core.last_record == 0 && matches!(entry, Entry::Epoch { .. });
+        if !begins && number != core.last_record + 1 {
+            return Err(RestoreError::Gap {
+                last: core.last_record,
+                found: number,
+            });
+        }
+        core.replay(entry)
             .map_err(|problem| RestoreError::Record { number, problem })?;
         core.last_record = number;
     }
-    let me = core.config.me;
-    core.own_synced = core.dag.chain_len(me);
-    if let Some(own) = core.dag.tip(me) {
-        core.emit
-            .restored(core.dag.vertex(own).event.header().timestamp);
+    core.epoch.own_synced = core.epoch.own_len();
+    let own = core.epoch.me().and_then(|me| core.epoch.dag.tip(me));
+    if let Some(own) = own {
+        let timestamp = core.epoch.dag.vertex(own).event.header().timestamp;
+        core.epoch.emit.restored(timestamp);
     }
-    if let Some(header) = last_header {
+    if let Some(header) = last_header.filter(|header| header.index > core.finality.final_index()) {
         // The stop between execution and signature, or nothing at all.
         core.sign(header);
     }
+    core.out.insert(0, Output::Epoch(core.epoch.start.clone()));
     core.summary_at = now;
     let out = core.settle();
     Ok((core, out))
 }
 
 impl Core {
-    fn replay(&mut self, bytes: Vec<u8>) -> Result<(), RecordProblem> {
-        match Entry::decode(bytes, &self.config.limits)? {
-            Entry::Event(event) => {
-                event
-                    .header()
-                    .check(&self.config.roster, &self.config.cluster)?;
-                if !self.dag.missing_parents(&event).is_empty() {
-                    return Err(RecordProblem::Orphan);
-                }
-                if self.dag.find(&event.id()).is_none() {
-                    let slot = self.dag.insert(event).map_err(RecordProblem::Refused)?;
-                    self.inserted(slot);
-                }
-            }
+    fn replay(&mut self, entry: Entry) -> Result<(), RecordProblem> {
+        match entry {
+            Entry::Event(event) => self.replay_event(event)?,
             Entry::Signed(header, signature) => {
-                let (index, hash, signer) = (header.index, header.hash(), self.config.me);
-                self.finality.restore_header(header);
-                self.finality.recorded(index, hash, signature);
+                let Some(signer) = self.epoch.me() else {
+                    return Ok(());
+                };
+                let (index, hash) = (header.index, header.hash());
                 let vote = BlockSignature {
+                    epoch: header.epoch,
                     index,
                     header: hash,
                     signer,
                     signature,
                 };
+                self.finality.restore_header(header);
+                self.finality.recorded(index, hash, signature);
                 self.finality.vote(&vote).map_err(RecordProblem::Refused)?;
             }
             Entry::Final(index) => self.finality.restore_final(index),
-            Entry::Evidence(proof) => self.forkers.insert(proof.creator()),
+            Entry::Evidence(proof) => self.epoch.forkers.insert(proof.creator()),
+            Entry::Seal(index, roster) => self.seal(index, Some(roster)),
+            Entry::Epoch {
+                epoch,
+                header,
+                roster,
+                forkers,
+            } => {
+                self.finality.restore_final(header.index);
+                self.begin(epoch, &header, roster, &forkers);
+            }
+        }
+        Ok(())
+    }
+
+    fn replay_event(&mut self, event: Event) -> Result<(), RecordProblem> {
+        let header = event.header();
+        header.check(self.epoch.roster())?;
+        let start = &self.epoch.start;
+        if header.epoch != start.epoch || header.anchor != start.anchor {
+            return Err(EventProblem::OtherEpoch.into());
+        }
+        if !self.epoch.dag.missing_parents(&event).is_empty() {
+            return Err(RecordProblem::Orphan);
+        }
+        if self.epoch.dag.find(&event.id()).is_none() {
+            let inserted = self.epoch.dag.insert(event);
+            let slot = inserted.map_err(RecordProblem::Refused)?;
+            self.inserted(slot);
         }
         Ok(())
     }

@@ -21,19 +21,28 @@ impl Core {
 
     /// Sends what is due and returns when the next is.
     pub(super) fn serve_due(&mut self) -> Option<Timestamp> {
-        if self.config.roster.len() == 1 {
+        if self.is_alone() {
             return None;
         }
         if self.now >= self.summary_at {
             self.send_summary();
         }
         let mut requests: BTreeMap<NodeIndex, Request> = BTreeMap::new();
-        self.request_ranges(&mut requests);
-        self.request_ids(&mut requests);
-        for (peer, request) in requests {
-            self.send(Recipient::One(peer), &Message::Request(request));
+        if self.epoch.sealed_by.is_none() {
+            self.request_ranges(&mut requests);
+            self.request_ids(&mut requests);
         }
-        [Some(self.summary_at), self.repair.next_at(), self.ids_at]
+        let epoch = self.epoch.start.epoch;
+        for (peer, request) in requests {
+            let request = Request { epoch, ..request };
+            self.send_member(peer, &Message::Request(request));
+        }
+        let fetch_at = self.fetch_due();
+        let wanted_at = [self.epoch.repair.next_at(), self.epoch.ids_at];
+        let wanted_at = wanted_at.into_iter().flatten().min();
+        // Behind the seal the graph only serves.
+        let wanted_at = wanted_at.filter(|_| self.epoch.sealed_by.is_none());
+        [Some(self.summary_at), wanted_at, fetch_at]
             .into_iter()
             .flatten()
             .min()
@@ -41,16 +50,16 @@ impl Core {
 
     /// What this node tells about itself.
     pub(super) fn known_here(&self, asks: bool) -> Known {
-        let me = self.config.me;
         let count = |node| {
-            if node == me {
-                self.own_synced
+            if self.epoch.is_me(node) {
+                self.epoch.own_synced
             } else {
-                self.dag.chain_len(node)
+                self.epoch.dag.chain_len(node)
             }
         };
         Known {
-            counts: self.config.roster.indices().map(count).collect(),
+            epoch: self.epoch.start.epoch,
+            counts: self.epoch.roster().indices().map(count).collect(),
             asks,
             signed: self.finality.signed(),
             final_index: self.finality.final_index(),
@@ -58,26 +67,29 @@ impl Core {
     }
 
     fn send_summary(&mut self) {
-        let asks = self.confirmed.len() < self.config.roster.quorum();
-        let known = self.known_here(asks);
-        self.send(Recipient::All, &Message::Known(known));
+        let asks = !self.sure;
+        if self.epoch.me().is_some() {
+            let known = self.known_here(asks);
+            self.send(Recipient::All, &Message::Known(known));
+        }
         self.summary_at = self.now.after(self.summary_interval);
         let slowest = self.config.pace.idle_summary_interval;
         self.summary_interval = self.summary_interval.saturating_mul(2).min(slowest);
     }
 
     fn request_ranges(&mut self, requests: &mut BTreeMap<NodeIndex, Request>) {
-        for creator in self.config.roster.indices() {
+        for creator in self.epoch.roster().indices() {
             // A forker's events are taken only where someone names them, by id.
-            if self.forkers.contains(creator) {
-                self.repair.forget(creator);
+            if self.epoch.forkers.contains(creator) {
+                self.epoch.repair.forget(creator);
                 continue;
             }
-            let have = self.dag.chain_len(creator);
+            let have = self.epoch.dag.chain_len(creator);
             let events_max = self.config.limits.request_events_max;
-            let asked = self
-                .repair
-                .ask(creator, have, self.now, &self.config.pace, events_max);
+            let asked =
+                self.epoch
+                    .repair
+                    .ask(creator, have, self.now, &self.config.pace, events_max);
             if let Some((peer, from, to)) = asked {
                 requests
                     .entry(peer)
@@ -91,16 +103,19 @@ impl Core {
     /// Asks by id for parents that a range does not lead to: another event is
     /// at their place, or their creator is known to fork.
     fn request_ids(&mut self, requests: &mut BTreeMap<NodeIndex, Request>) {
-        let Some(due) = self.ids_at else { return };
+        let Some(due) = self.epoch.ids_at else { return };
         if self.now < due {
             return;
         }
         let pace = self.config.pace;
-        let members = self.config.roster.len();
+        let members = self.epoch.roster().len();
+        let me = self.epoch.me().map(NodeIndex::position);
         let mut next: Option<Timestamp> = None;
-        for (id, missing) in self.orphans.missing_mut() {
+        for (id, missing) in self.epoch.orphans.missing_mut() {
             let creator = missing.creator;
-            if self.dag.chain_len(creator) <= missing.seq && !self.forkers.contains(creator) {
+            if self.epoch.dag.chain_len(creator) <= missing.seq
+                && !self.epoch.forkers.contains(creator)
+            {
                 // The range request leads there; look again when it has.
                 next = Some(self.now.after(pace.request_retry))
                     .min(next.or(Some(Timestamp(u64::MAX))));
@@ -109,7 +124,7 @@ impl Core {
             if self.now >= missing.ask_at {
                 let turn = missing.from.position() + missing.asked as usize;
                 let turn = turn % members;
-                let peer = if turn == self.config.me.position() {
+                let peer = if me == Some(turn) {
                     (turn + 1) % members
                 } else {
                     turn
@@ -125,28 +140,31 @@ impl Core {
             }
             next = Some(next.map_or(missing.ask_at, |next| next.min(missing.ask_at)));
         }
-        self.ids_at = next.map(|next| next.max(self.now.after(pace.request_grace)));
+        self.epoch.ids_at = next.map(|next| next.max(self.now.after(pace.request_grace)));
     }
 
     /// Answers with one message of events, parents first.
     pub(super) fn answer(&mut self, from: NodeIndex, request: &Request) {
+        if request.epoch != self.epoch.start.epoch {
+            return;
+        }
         let mut slots = BTreeSet::new();
         for &(creator, first, end) in &request.ranges {
-            if creator.position() >= self.config.roster.len() {
+            if creator.position() >= self.epoch.roster().len() {
                 continue;
             }
             let end = end.min(first.saturating_add(self.config.limits.request_events_max));
-            for seq in first..end.min(self.dag.chain_len(creator)) {
-                slots.extend(self.dag.all_at(creator, seq));
+            for seq in first..end.min(self.epoch.dag.chain_len(creator)) {
+                slots.extend(self.epoch.dag.all_at(creator, seq));
             }
         }
-        let by_id = |id: &Digest| self.dag.find(id);
+        let by_id = |id: &Digest| self.epoch.dag.find(id);
         slots.extend(request.ids.iter().filter_map(by_id));
         let mut room = self.config.limits.message_bytes_max - MESSAGE_OVERHEAD_BYTES;
         let mut events = Vec::new();
         for slot in slots {
-            let vertex = self.dag.vertex(slot);
-            if vertex.creator() == self.config.me && vertex.seq() >= self.own_synced {
+            let vertex = self.epoch.dag.vertex(slot);
+            if self.epoch.is_me(vertex.creator()) && vertex.seq() >= self.epoch.own_synced {
                 continue;
             }
             let bytes = vertex.event.encoded().len() + 4;
@@ -157,7 +175,7 @@ impl Core {
             events.push(vertex.event.clone());
         }
         if !events.is_empty() {
-            self.send(Recipient::One(from), &Message::Events(events));
+            self.send_member(from, &Message::Events(events));
         }
     }
 }

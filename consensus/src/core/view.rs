@@ -9,9 +9,9 @@ impl Core {
     #[must_use]
     pub fn window(&self, events_max: usize) -> Window {
         Running {
-            dag: &self.dag,
-            election: &self.election,
-            order: &self.order,
+            dag: &self.epoch.dag,
+            election: &self.epoch.election,
+            order: &self.epoch.order,
             ordering: &self.config.ordering,
         }
         .window(events_max)

@@ -148,6 +148,14 @@ impl Emit {
         self.created_at = Some(now);
     }
 
+    /// The same peers in a new epoch, where this node has made nothing yet.
+    pub(crate) fn renewed(self) -> Self {
+        Self {
+            created_at: None,
+            ..self
+        }
+    }
+
     /// A restored node goes on from its last event's time.
     pub(crate) fn restored(&mut self, last_event: Timestamp) {
         self.created_at = Some(last_event);

@@ -12,7 +12,7 @@ use crate::crypto::{NullSigner, sha256};
 use crate::dag::Slot;
 use crate::engine::{Decided, Engine};
 use crate::event::{Event, EventHeader, ParentRef};
-use crate::id::{ClusterId, Digest, NodeIndex, PublicKey};
+use crate::id::{Digest, NodeIndex, PublicKey};
 use crate::limits::Limits;
 use crate::weights::Weights;
 
@@ -159,7 +159,7 @@ impl Run<'_> {
         let header = EventHeader {
             // The name goes into the id by a field that decides nothing, so
             // that events which are else equal differ.
-            cluster: ClusterId(sha256(b"dctrl/explain/1\0", &[said.id.as_bytes()])),
+            anchor: sha256(b"dctrl/explain/1\0", &[said.id.as_bytes()]),
             epoch: 0,
             creator: known.creator,
             seq: known.seq,

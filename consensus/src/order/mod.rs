@@ -18,7 +18,7 @@ mod time;
 
 use std::collections::BTreeSet;
 
-use crate::block::{Block, Transaction};
+use crate::block::{Block, Origin, Transaction};
 use crate::crypto::sha256;
 use crate::dag::{Dag, Slot};
 use crate::id::{Digest, Timestamp};
@@ -49,6 +49,7 @@ pub(crate) struct Ordered {
 /// The order so far.
 #[derive(Debug)]
 pub(crate) struct Order {
+    epoch: u64,
     rule: OrderRule,
     floor: Floor,
     /// Whether liars among few judges are kept from the times (not published).
@@ -70,11 +71,17 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    /// The order of a graph that follows a block of this index, whose last
+    /// The order of an epoch's graph that follows a block of this index, whose last
     /// transaction has this time; 0 and 0 where there is none.
-    pub(crate) fn starting_at(ordering: &Ordering, last_index: u64, clock: Timestamp) -> Self {
+    pub(crate) fn starting_at(
+        ordering: &Ordering,
+        epoch: u64,
+        last_index: u64,
+        clock: Timestamp,
+    ) -> Self {
         let layered = ordering.profile == Profile::Layered;
         Self {
+            epoch,
             rule: ordering.order,
             floor: if layered {
                 Floor::QuorumOnce
@@ -223,10 +230,13 @@ impl Order {
             let event = &dag.vertex(slot).event;
             for bytes in event.transactions() {
                 self.clock = time.max(self.clock.after(1));
-                transactions.push(Transaction {
-                    bytes: bytes.clone(),
+                let origin = Origin {
                     creator: event.header().creator,
                     time: self.clock,
+                };
+                transactions.push(Transaction {
+                    bytes: bytes.clone(),
+                    origin: Some(origin),
                 });
             }
         }
@@ -240,6 +250,8 @@ impl Order {
             .collect();
         let payload_root = merkle::root(&leaves);
         Some(Block {
+            epoch: self.epoch,
+            seals: false,
             index: self.last_index,
             round,
             time: self.clock,

@@ -167,7 +167,7 @@ fn consensus_time_rises_strictly_and_parents_come_first() {
     assert!(
         transactions
             .windows(2)
-            .all(|pair| pair[0].time < pair[1].time)
+            .all(|pair| pair[0].origin.unwrap().time < pair[1].origin.unwrap().time)
     );
     assert!(
         run.blocks

@@ -14,7 +14,7 @@ use crate::election::Election;
 use crate::engine::Engine;
 use crate::event::{Event, EventHeader, ParentRef};
 use crate::explain::notation;
-use crate::id::{ClusterId, Digest, NodeIndex, PublicKey, Timestamp};
+use crate::id::{Digest, NodeIndex, PublicKey, Timestamp};
 use crate::interface::RefusalReason;
 use crate::limits::Limits;
 use crate::ordering::Ordering;
@@ -71,7 +71,7 @@ impl Drawing {
             .collect();
         others.sort_by_key(|parent| parent.creator);
         let header = EventHeader {
-            cluster: ClusterId::default(),
+            anchor: Digest::ZERO,
             epoch: 0,
             creator,
             seq: own.map_or(0, |own| own.header().seq + 1),

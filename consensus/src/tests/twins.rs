@@ -17,7 +17,7 @@ use crate::crypto::NullSigner;
 use crate::dag::Slot;
 use crate::engine::Engine;
 use crate::event::{Event, EventHeader, ParentRef};
-use crate::id::{ClusterId, Digest, NodeIndex, PublicKey, Timestamp};
+use crate::id::{Digest, NodeIndex, PublicKey, Timestamp};
 use crate::ordering::{OrderRule, Ordering, Profile};
 use crate::weights::Weights;
 
@@ -134,7 +134,7 @@ impl Process {
         };
         let earliest = before.map_or(0, |before| before.header().timestamp.0 + 1);
         let header = EventHeader {
-            cluster: ClusterId::default(),
+            anchor: Digest::ZERO,
             epoch: 0,
             creator: self.key,
             seq: before.map_or(0, |before| before.header().seq + 1),

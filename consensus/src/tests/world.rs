@@ -10,7 +10,7 @@ use crate::crypto::NullSigner;
 use crate::emit::{Decision, Emit, Front};
 use crate::engine::Engine;
 use crate::event::{Event, EventHeader, ParentRef};
-use crate::id::{ClusterId, Digest, NodeIndex, PublicKey, Timestamp};
+use crate::id::{Digest, NodeIndex, PublicKey, Timestamp};
 use crate::limits::{Limits, Pace};
 use crate::node_set::NodeSet;
 use crate::ordering::Ordering;
@@ -187,7 +187,7 @@ impl Node {
             }
         };
         let header = EventHeader {
-            cluster: ClusterId::default(),
+            anchor: Digest::ZERO,
             epoch: 0,
             creator: me,
             seq: before.map_or(0, |before| before.header().seq + 1),

@@ -10,7 +10,7 @@ use crate::fork::ForkProof;
 use crate::id::Timestamp;
 use crate::limits::Limits;
 use crate::message::{BlockSignature, Known};
-use crate::roster::RosterMember;
+use crate::roster::{Roster, RosterMember};
 
 fn signer(node: u16) -> Ed25519Signer {
     Ed25519Signer::from_seed(&[node.to_le_bytes()[0] + 1; 32])
@@ -24,14 +24,23 @@ fn roster() -> Roster {
     Roster::new(0, members.collect()).unwrap()
 }
 
+fn epoch() -> EpochStart {
+    EpochStart {
+        epoch: 0,
+        anchor: Digest::ZERO,
+        roster: roster(),
+        me: None,
+    }
+}
+
 fn verifier() -> Verifier {
-    Verifier::new(ClusterId::default(), roster())
+    Verifier::new(epoch())
 }
 
 /// Signed by `signer`, which an honest creator is itself.
 fn event_by(by: u16, creator: u16, timestamp: u64) -> Event {
     let header = EventHeader {
-        cluster: ClusterId::default(),
+        anchor: Digest::ZERO,
         epoch: 0,
         creator: NodeIndex(creator),
         seq: 0,
@@ -61,6 +70,7 @@ fn damaged(event: &Event) -> Event {
 fn signature(signer_node: u16, index: u64) -> BlockSignature {
     let header = Digest([index.to_le_bytes()[0]; 32]);
     BlockSignature {
+        epoch: 0,
         index,
         header,
         signer: NodeIndex(signer_node),
@@ -95,7 +105,7 @@ fn one_bad_message_is_named_and_the_others_pass() {
                 Err(EventProblem::Signature(NodeIndex(3)).into()),
                 "the first signature that does not hold"
             ),
-            9 => assert_eq!(*verdict, Err(EventProblem::Foreign.into())),
+            9 => assert_eq!(*verdict, Err(VerifyError::OtherEpoch)),
             _ => assert!(verdict.is_ok(), "message {at}: {verdict:?}"),
         }
     }
@@ -191,7 +201,7 @@ proptest! {
     ) {
         let alone: Vec<bool> = messages
             .iter()
-            .map(|message| message.clone().verify(&roster(), &ClusterId::default()).is_ok())
+            .map(|message| message.clone().verify(&epoch()).is_ok())
             .collect();
         let verifier = verifier();
         prop_assert_eq!(ok(&verifier.verify_all(messages.clone())), alone.clone());

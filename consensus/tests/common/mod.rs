@@ -1,4 +1,7 @@
 //! Real engines on a perfect network of one millisecond, with real keys.
+//!
+//! Execution hashes what it is given. A transaction `members 0 1 2` makes those
+//! nodes the next roster.
 
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 #![allow(unreachable_pub, reason = "a module shared by test crates")]
@@ -8,9 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use dctrl_consensus::crypto::sha256;
 use dctrl_consensus::{
-    Block, BlockHeader, Certificate, ClusterId, Config, Core, Digest, Ed25519Signer, Executed,
-    Input, Limits, NodeIndex, Ordering, Output, Pace, Recipient, RefusalReason, Roster,
-    RosterMember, Signer, Timestamp, message,
+    Block, BlockHeader, Certificate, ClusterId, Config, Core, Digest, Ed25519Signer, EpochStart,
+    Executed, FinalBlock, Input, Limits, Ordering, Outcome, Output, Pace, PublicKey, Recipient,
+    Record, RefusalReason, Roster, RosterMember, Scheme, Signer, Timestamp, message,
 };
 
 pub const MILLISECOND: u64 = 1_000_000;
@@ -19,27 +22,45 @@ pub fn signer(node: usize) -> Ed25519Signer {
     Ed25519Signer::from_seed(&[u8::try_from(node + 1).unwrap(); 32])
 }
 
+pub fn key(node: usize) -> PublicKey {
+    signer(node).public_key()
+}
+
 pub fn roster(nodes: usize) -> Roster {
-    let member = |node| RosterMember {
+    roster_of(0, &(0..nodes).collect::<Vec<_>>())
+}
+
+pub fn roster_of(number: u64, nodes: &[usize]) -> Roster {
+    let member = |node: &usize| RosterMember {
         name: format!("node-{node}"),
-        key: signer(node).public_key(),
+        key: key(*node),
     };
-    Roster::new(0, (0..nodes).map(member).collect()).unwrap()
+    Roster::new(number, nodes.iter().map(member).collect()).unwrap()
 }
 
 pub fn cluster() -> ClusterId {
     ClusterId(sha256(b"test", &[]))
 }
 
-pub fn config(nodes: usize, me: usize) -> Config {
+pub fn config(nodes: usize) -> Config {
     Config {
         cluster: cluster(),
         roster: roster(nodes),
-        me: NodeIndex(u16::try_from(me).unwrap()),
         coin_seed: [7; 32],
         limits: Limits::STANDARD,
         pace: Pace::default(),
         ordering: Ordering::default(),
+        scheme: Scheme::Ed25519,
+    }
+}
+
+/// The epoch that a federation of these nodes begins with.
+pub fn first_epoch(nodes: usize) -> EpochStart {
+    EpochStart {
+        epoch: 0,
+        anchor: cluster().0,
+        roster: roster(nodes),
+        me: None,
     }
 }
 
@@ -47,14 +68,15 @@ pub fn clock(now: u64) -> Timestamp {
     Timestamp(1_700_000_000_000_000_000 + now)
 }
 
-/// What one node has put out.
+/// What one node has put out, and its disk.
 #[derive(Default)]
 pub struct Seen {
-    pub log: Vec<Vec<u8>>,
+    pub log: Vec<Record>,
     pub executed: Executed,
     pub state: Digest,
     pub blocks: Vec<Block>,
-    pub finals: Vec<Certificate>,
+    pub finals: BTreeMap<u64, Certificate>,
+    pub epochs: Vec<EpochStart>,
     pub refused: Vec<RefusalReason>,
     pub diverged: Vec<u64>,
     pub amnesia: Vec<u64>,
@@ -72,26 +94,39 @@ pub struct Federation {
     pub cores: Vec<Core>,
     pub seen: Vec<Seen>,
     pub down: BTreeSet<usize>,
+    /// Directed links that carry nothing.
+    pub cut: BTreeSet<(usize, usize)>,
     /// Nodes whose execution goes wrong.
     pub wrong: BTreeSet<usize>,
+    /// Nodes whose blocks, as they serve them, are changed.
+    pub forges: BTreeSet<usize>,
     pub now: u64,
+    config: Config,
     queue: BTreeMap<(u64, u64), Item>,
     count: u64,
 }
 
 impl Federation {
     pub fn new(nodes: usize) -> Self {
-        let core = |me| Core::new(config(nodes, me), Box::new(signer(me)));
+        Self::with(config(nodes), nodes)
+    }
+
+    /// `processes` nodes, of which the roster names the first ones.
+    pub fn with(config: Config, processes: usize) -> Self {
+        let core = |me| Core::new(config.clone(), Box::new(signer(me)));
         let mut federation = Self {
-            cores: (0..nodes).map(core).collect(),
-            seen: (0..nodes).map(|_| Seen::default()).collect(),
+            cores: (0..processes).map(core).collect(),
+            seen: (0..processes).map(|_| Seen::default()).collect(),
             down: BTreeSet::new(),
+            cut: BTreeSet::new(),
             wrong: BTreeSet::new(),
+            forges: BTreeSet::new(),
             now: 0,
+            config,
             queue: BTreeMap::new(),
             count: 0,
         };
-        (0..nodes).for_each(|node| federation.later(0, Item::Wake(node)));
+        (0..processes).for_each(|node| federation.later(0, Item::Wake(node)));
         federation
     }
 
@@ -100,8 +135,8 @@ impl Federation {
         self.queue.insert((at.max(self.now), self.count), item);
     }
 
-    pub fn submit(&mut self, node: usize, bytes: &'static str) {
-        self.step(node, Input::Submit(Bytes::from(bytes)));
+    pub fn submit(&mut self, node: usize, bytes: &str) {
+        self.step(node, Input::Submit(Bytes::from(bytes.to_owned())));
     }
 
     pub fn step(&mut self, node: usize, input: Input) {
@@ -121,11 +156,12 @@ impl Federation {
             let item = entry.remove();
             match item {
                 Item::Message(from, to, bytes) if !self.down.contains(&to) => {
-                    let config = config(self.cores.len(), to);
-                    let message = message::decode(&bytes, &config.limits).unwrap();
-                    let message = message.verify(&config.roster, &config.cluster).unwrap();
-                    let from = NodeIndex(u16::try_from(from).unwrap());
-                    self.step(to, Input::Receive { from, message });
+                    let message = message::decode(&bytes, &self.config.limits).unwrap();
+                    // What is about another epoch is dropped, as a driver does.
+                    if let Ok(message) = message.verify(self.cores[to].epoch()) {
+                        let from = key(from);
+                        self.step(to, Input::Receive { from, message });
+                    }
                 }
                 Item::Wake(node) if !self.down.contains(&node) => self.step(node, Input::Wake),
                 Item::Synced(node, through) => self.step(node, Input::Persisted { through }),
@@ -140,9 +176,8 @@ impl Federation {
         self.seen[node].log.truncate(records);
         self.seen[node].executed = executed.clone();
         let log = self.seen[node].log.clone();
-        let config = config(self.cores.len(), node);
         let (core, outputs) = Core::restore(
-            config,
+            self.config.clone(),
             Box::new(signer(node)),
             log,
             executed,
@@ -155,36 +190,43 @@ impl Federation {
         self.later(self.now, Item::Wake(node));
     }
 
+    /// Stops the node and starts it again with all that it has written.
+    pub fn restart(&mut self, node: usize) {
+        let records = self.seen[node].log.len();
+        let executed = self.seen[node].executed.clone();
+        self.restore(node, records, executed);
+    }
+
+    /// The node starts again with an empty disk.
+    pub fn wipe(&mut self, node: usize) {
+        self.seen[node] = Seen::default();
+        self.restart(node);
+    }
+
     pub fn perform(&mut self, node: usize, outputs: Vec<Output>) {
         let mut blocks = Vec::new();
         for output in outputs {
             let seen = &mut self.seen[node];
             match output {
                 Output::Persist(record) => {
-                    seen.log.push(record.bytes);
-                    assert_eq!(record.number, seen.log.len() as u64);
-                    self.later(
-                        self.now + MILLISECOND / 10,
-                        Item::Synced(node, record.number),
-                    );
-                }
-                Output::Send { to, message } => {
-                    seen.sent += 1;
-                    for other in (0..self.cores.len()).filter(|&other| other != node) {
-                        let meant = match to {
-                            Recipient::All => true,
-                            Recipient::One(one) => one.position() == other,
-                        };
-                        if meant && !self.down.contains(&node) && !self.down.contains(&other) {
-                            self.later(
-                                self.now + MILLISECOND,
-                                Item::Message(node, other, message.clone()),
-                            );
-                        }
+                    if let Some(last) = seen.log.last() {
+                        assert_eq!(record.number, last.number + 1);
                     }
+                    let number = record.number;
+                    seen.log.push(record);
+                    self.later(self.now + MILLISECOND / 10, Item::Synced(node, number));
                 }
+                Output::Send { to, message } => self.send(node, to, &message),
                 Output::Execute(block) => blocks.push(block),
-                Output::Final(certificate) => seen.finals.push(certificate),
+                Output::Final(certificate) => {
+                    seen.finals.insert(certificate.header.index, certificate);
+                }
+                Output::Epoch(start) => seen.epochs.push(start),
+                Output::Prune { through } => seen.log.retain(|record| record.number > through),
+                Output::ServeBlocks { to, index, offset } => {
+                    let answer = self.blocks_answer(node, index, offset);
+                    self.send(node, Recipient::One(to), &answer);
+                }
                 Output::Refused { reason, .. } => seen.refused.push(reason),
                 Output::Diverged { index, .. } => seen.diverged.push(index),
                 Output::Amnesia { seq } => seen.amnesia.push(seq),
@@ -200,12 +242,55 @@ impl Federation {
             .for_each(|block| self.execute(node, block));
     }
 
+    fn send(&mut self, node: usize, to: Recipient, message: &Bytes) {
+        self.seen[node].sent += 1;
+        for other in (0..self.cores.len()).filter(|&other| other != node) {
+            let meant = match to {
+                // To the members that the sender knows.
+                Recipient::All => self.cores[node]
+                    .epoch()
+                    .roster
+                    .index_of(&key(other))
+                    .is_some(),
+                Recipient::One(one) => one == key(other),
+            };
+            let up = !self.down.contains(&node) && !self.down.contains(&other);
+            if meant && up && !self.cut.contains(&(node, other)) {
+                self.later(
+                    self.now + MILLISECOND,
+                    Item::Message(node, other, message.clone()),
+                );
+            }
+        }
+    }
+
+    fn blocks_answer(&self, node: usize, index: u64, offset: u64) -> Bytes {
+        let seen = &self.seen[node];
+        let blocks = seen.finals.range(index..).map(|(&index, certificate)| {
+            let position = usize::try_from(index - 1).unwrap();
+            let transactions = &seen.blocks[position].transactions;
+            let mut transactions: Vec<Bytes> = transactions
+                .iter()
+                .map(|transaction| transaction.bytes.clone())
+                .collect();
+            if self.forges.contains(&node) {
+                transactions[0] = Bytes::from_static(b"forged");
+            }
+            FinalBlock {
+                certificate: certificate.clone(),
+                transactions,
+            }
+        });
+        message::blocks_answer(index, offset, blocks, &self.config.limits)
+    }
+
     fn execute(&mut self, node: usize, block: Block) {
         let mistake: &[u8] = if self.wrong.contains(&node) {
             b"wrong"
         } else {
             b""
         };
+        let roster = self.cores[node].epoch().roster.clone();
         let seen = &mut self.seen[node];
         let state_digest = sha256(b"state", &[&seen.state.0, &block.payload_root.0, mistake]);
         let previous = seen
@@ -213,15 +298,12 @@ impl Federation {
             .last_header
             .as_ref()
             .map_or(Digest::ZERO, BlockHeader::hash);
-        let roster = roster(self.cores.len());
-        let header = block.header(
-            &cluster(),
-            &roster,
-            previous,
+        let outcome = Outcome {
             state_digest,
-            Digest::ZERO,
-            Digest::ZERO,
-        );
+            outputs_root: Digest::ZERO,
+            next_roster: next_roster(&block, &roster),
+        };
+        let header = block.header(&cluster(), &roster, previous, &outcome);
         seen.state = state_digest;
         seen.executed = Executed {
             index: block.index,
@@ -229,14 +311,7 @@ impl Federation {
         };
         let index = block.index;
         seen.blocks.push(block);
-        self.step(
-            node,
-            Input::Executed {
-                index,
-                state_digest,
-                outputs_root: Digest::ZERO,
-            },
-        );
+        self.step(node, Input::Executed { index, outcome });
     }
 
     pub fn payload(&self, node: usize) -> Vec<String> {
@@ -250,4 +325,14 @@ impl Federation {
     pub fn events(&self, node: usize) -> usize {
         self.cores[node].summary().events
     }
+}
+
+fn next_roster(block: &Block, roster: &Roster) -> Option<Roster> {
+    let wanted = block.transactions.iter().filter_map(|transaction| {
+        let text = std::str::from_utf8(&transaction.bytes).ok()?;
+        let nodes = text.strip_prefix("members ")?;
+        Some(nodes.split(' ').map(|node| node.parse().unwrap()).collect())
+    });
+    let wanted: Vec<Vec<usize>> = wanted.collect();
+    Some(roster_of(roster.number + 1, wanted.last()?))
 }

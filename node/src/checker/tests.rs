@@ -23,7 +23,13 @@ fn rules() -> Rules {
         key: signer(node).public_key(),
     });
     let roster = Roster::new(0, members.collect()).expect("four members");
-    Rules::new(ClusterId::default(), roster, Limits::default())
+    let epoch = EpochStart {
+        epoch: 0,
+        anchor: Digest::ZERO,
+        roster,
+        me: None,
+    };
+    Rules::new(epoch, Limits::default())
 }
 
 /// A message that carries `number` and so many signatures.
@@ -31,6 +37,7 @@ fn signatures(node: u16, number: u64, count: usize) -> Message {
     let header = Digest([7; 32]);
     let signature = signer(node).sign(&signing_bytes(&header));
     let one = BlockSignature {
+        epoch: 0,
         index: number,
         header,
         signer: NodeIndex(node),

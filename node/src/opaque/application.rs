@@ -74,7 +74,11 @@ impl Application for Opaque {
         self.digest = sha256(STATE_DOMAIN, &parts);
         let own = block.transactions.iter();
         let labels = own
-            .filter(|transaction| transaction.creator == self.me)
+            .filter(|transaction| {
+                transaction
+                    .origin
+                    .is_some_and(|origin| origin.creator == self.me)
+            })
             .filter_map(|transaction| transaction.bytes.first_chunk::<LABEL_BYTES>())
             .flatten()
             .copied()
@@ -84,6 +88,7 @@ impl Application for Opaque {
             changes: ChangeSet::from([(STATE_KEY.to_vec(), value)]),
             outputs: Vec::new(),
             state_digest: self.digest,
+            next_roster: None,
             notice: Notice {
                 digest: self.digest,
                 transactions: u32::try_from(block.transactions.len()).unwrap_or(u32::MAX),

@@ -4,7 +4,7 @@
 //! Two implementations exist: the ledger (`execute`), and the opaque
 //! application of the benchmark, which gives the bytes no meaning at all.
 
-use dctrl_consensus::{Block, Digest};
+use dctrl_consensus::{Block, Digest, Roster};
 use dctrl_ledger::{ChangeSet, StateRead};
 
 use super::PipelineError;
@@ -38,6 +38,8 @@ pub(crate) struct Execution<N> {
     pub(crate) outputs: Vec<Vec<u8>>,
     /// The digest of the state with the changes.
     pub(crate) state_digest: Digest,
+    /// The members from the next epoch on, where the block changes them.
+    pub(crate) next_roster: Option<Roster>,
     /// Told to [`Application::durable`].
     pub(crate) notice: N,
 }

@@ -1,9 +1,9 @@
 //! Where consensus and ledger meet: an ordered block becomes state.
 
 use dctrl_api::Progress;
-use dctrl_consensus::{Block, Digest};
+use dctrl_consensus::{Block, Digest, PublicKey, Roster, RosterMember};
 use dctrl_ledger::{BlockInput, StateRead, apply};
-use dctrl_proto::v1::Receipt;
+use dctrl_proto::v1::{NodeRoster, Receipt};
 use dctrl_store::Store;
 use tokio::sync::watch;
 
@@ -47,6 +47,7 @@ impl Application for LedgerApplication {
             changes: applied.changes,
             outputs: applied.outputs,
             state_digest: Digest(applied.state_digest),
+            next_roster: applied.next_roster.as_ref().and_then(roster_of),
             notice: Notice {
                 next_deadline_ms: applied.next_deadline_ms,
                 receipts: applied.receipts,
@@ -68,4 +69,22 @@ impl Application for LedgerApplication {
             .send_modify(|progress| progress.final_height = final_height);
         Ok(())
     }
+}
+
+/// The ledger's nodes as consensus counts them. The ledger admits no node that
+/// makes this fail; if it did, all nodes would keep the roster they have.
+fn roster_of(nodes: &NodeRoster) -> Option<Roster> {
+    let member = |node: &dctrl_proto::v1::RosterNode| {
+        let node = node.node.as_ref()?;
+        let key = <[u8; 32]>::try_from(node.key.as_slice()).ok()?;
+        Some(RosterMember {
+            name: node.name.clone(),
+            key: PublicKey(key),
+        })
+    };
+    let members: Option<Vec<_>> = nodes.nodes.iter().map(member).collect();
+    let roster = Roster::new(nodes.number, members?);
+    roster
+        .inspect_err(|error| tracing::error!(%error, "the ledger named members that are no roster"))
+        .ok()
 }

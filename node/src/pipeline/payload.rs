@@ -27,7 +27,6 @@ pub(super) fn encode(transactions: &[Transaction]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use dctrl_consensus::{NodeIndex, Timestamp};
     use dctrl_proto::v1::BlockPayload;
     use prost::Message;
 
@@ -38,8 +37,7 @@ mod tests {
         let lengths = [1, 127, 128, 20_000];
         let transactions = lengths.map(|length| Transaction {
             bytes: Bytes::from(vec![7; length]),
-            creator: NodeIndex(0),
-            time: Timestamp(1),
+            origin: None,
         });
         let decoded = BlockPayload::decode(encode(&transactions).as_slice()).expect("decodes");
         let found: Vec<usize> = decoded.transactions.iter().map(Vec::len).collect();

@@ -37,8 +37,10 @@ pub(crate) fn digest_of(block: &Block) -> Digest {
         bytes.extend_from_slice(&number.to_be_bytes());
     }
     for transaction in &block.transactions {
-        bytes.extend_from_slice(&transaction.creator.0.to_be_bytes());
-        bytes.extend_from_slice(&transaction.time.0.to_be_bytes());
+        if let Some(origin) = transaction.origin {
+            bytes.extend_from_slice(&origin.creator.0.to_be_bytes());
+            bytes.extend_from_slice(&origin.time.0.to_be_bytes());
+        }
     }
     sha256(b"dctrl-sim-block\0", &[&bytes, &block.payload_root.0])
 }

@@ -9,9 +9,9 @@ use dctrl_consensus::crypto::{Ed25519Signer, Signer};
 use dctrl_consensus::event::{Event, EventHeader};
 use dctrl_consensus::message::{self, Message};
 use dctrl_consensus::{
-    Block, BlockHeader, Certificate, ClusterId, Config, Core, Digest, Executed, Input, Limits,
-    NodeIndex, NullSigner, Ordering, Output, Pace, Recipient, RefusalReason, RestoreError, Roster,
-    RosterMember, Summary, Timestamp,
+    Block, BlockHeader, Certificate, ClusterId, Config, Core, Digest, EpochStart, Executed, Input,
+    Limits, NodeIndex, NullSigner, Ordering, Outcome, Output, Pace, PublicKey, Recipient, Record,
+    RefusalReason, RestoreError, Roster, RosterMember, Scheme, Summary, Timestamp,
 };
 
 /// The place in the federation that a process takes.
@@ -70,7 +70,12 @@ impl Setting {
             cluster: ClusterId(dctrl_consensus::crypto::sha256(b"dctrl-sim\0", &[])),
             roster: roster(nodes),
             ordering,
-            limits: Limits::STANDARD,
+            // One epoch lasts as long as the run.
+            limits: Limits {
+                seal_layers: u64::MAX,
+                seal_bytes: usize::MAX,
+                ..Limits::STANDARD
+            },
             pace: Pace::default(),
             real_signatures,
         }
@@ -81,11 +86,15 @@ impl Setting {
         Config {
             cluster: self.cluster,
             roster: self.roster.clone(),
-            me,
             coin_seed: [me.0.to_be_bytes()[1]; 32],
             limits: self.limits,
             pace: self.pace,
             ordering: self.ordering,
+            scheme: if self.real_signatures {
+                Scheme::Ed25519
+            } else {
+                Scheme::Null
+            },
         }
     }
 
@@ -101,7 +110,7 @@ impl Setting {
     pub(crate) fn decode(&self, bytes: &[u8]) -> Option<Message> {
         let message = message::decode(bytes, &self.limits).ok()?;
         if self.real_signatures {
-            let verified = message.clone().verify(&self.roster, &self.cluster);
+            let verified = message.clone().verify(&self.first_epoch());
             return verified.is_ok().then_some(message);
         }
         Some(message)
@@ -111,8 +120,8 @@ impl Setting {
     /// time are the liar's; cluster and epoch are right.
     pub(crate) fn craft(&self, seat: Seat, part: Crafted, payload: &[Bytes]) -> Event {
         let header = EventHeader {
-            cluster: self.cluster,
-            epoch: self.roster.number,
+            anchor: self.cluster.0,
+            epoch: 0,
             creator: index(seat),
             seq: part.seq,
             timestamp: part.timestamp,
@@ -127,14 +136,16 @@ impl Setting {
 
     /// The header to which a block led at a node.
     pub(crate) fn header(&self, block: &Block, previous: Digest, state: Digest) -> BlockHeader {
-        block.header(
-            &self.cluster,
-            &self.roster,
-            previous,
-            state,
-            Digest::ZERO,
-            Digest::ZERO,
-        )
+        block.header(&self.cluster, &self.roster, previous, &outcome(state))
+    }
+
+    fn first_epoch(&self) -> EpochStart {
+        EpochStart {
+            epoch: 0,
+            anchor: self.cluster.0,
+            roster: self.roster.clone(),
+            me: None,
+        }
     }
 
     /// Whether the certificate holds for whoever knows the roster alone.
@@ -185,26 +196,37 @@ impl Engine {
             last_header: executed,
         };
         let config = setting.config(seat);
+        let records = (1..)
+            .zip(records)
+            .map(|(number, bytes)| Record { number, bytes });
         let (core, outputs) = Core::restore(config, setting.signer(seat), records, executed, now)?;
-        Ok((Self(core), outputs.into_iter().map(effect).collect()))
+        let engine = Self(core);
+        let effects = engine.effects(outputs);
+        Ok((engine, effects))
     }
 
     pub(crate) fn step(&mut self, now: Timestamp, stimulus: Stimulus) -> Vec<Effect> {
         let input = match stimulus {
             Stimulus::Submit(bytes) => Input::Submit(bytes),
             Stimulus::Hear { from, message } => Input::Receive {
-                from: index(from),
+                from: self.0.epoch().roster.members[from].key,
                 message: message.assume_verified(),
             },
             Stimulus::Wake => Input::Wake,
             Stimulus::Persisted(through) => Input::Persisted { through },
             Stimulus::Executed { index, state } => Input::Executed {
                 index,
-                state_digest: state,
-                outputs_root: Digest::ZERO,
+                outcome: outcome(state),
             },
         };
-        self.0.step(now, input).into_iter().map(effect).collect()
+        let outputs = self.0.step(now, input);
+        self.effects(outputs)
+    }
+
+    fn effects(&self, outputs: Vec<Output>) -> Vec<Effect> {
+        let roster = &self.0.epoch().roster;
+        let effect = |output| effect(output, roster);
+        outputs.into_iter().filter_map(effect).collect()
     }
 
     pub(crate) fn summary(&self) -> Summary {
@@ -212,8 +234,17 @@ impl Engine {
     }
 }
 
-fn effect(output: Output) -> Effect {
-    match output {
+/// What execution led to; the members stay the same.
+fn outcome(state_digest: Digest) -> Outcome {
+    Outcome {
+        state_digest,
+        outputs_root: Digest::ZERO,
+        next_roster: None,
+    }
+}
+
+fn effect(output: Output, roster: &Roster) -> Option<Effect> {
+    Some(match output {
         Output::Persist(record) => Effect::Record {
             number: record.number,
             bytes: record.bytes,
@@ -221,7 +252,7 @@ fn effect(output: Output) -> Effect {
         Output::Send { to, message } => Effect::Send {
             to: match to {
                 Recipient::All => None,
-                Recipient::One(one) => Some(one.position()),
+                Recipient::One(one) => Some(roster.index_of(&one)?.position()),
             },
             bytes: message,
         },
@@ -232,7 +263,8 @@ fn effect(output: Output) -> Effect {
         Output::Amnesia { seq } => Effect::Amnesia(seq),
         Output::Refused { reason, .. } => Effect::Refused(reason),
         Output::WakeAt(time) => Effect::WakeAt(time),
-    }
+        Output::Epoch(_) | Output::Prune { .. } | Output::ServeBlocks { .. } => return None,
+    })
 }
 
 /// The roster's index of a seat.
@@ -248,6 +280,10 @@ pub(crate) fn recorded_event(record: &[u8], limits: &Limits) -> Option<Event> {
     (*kind == 1).then(|| Event::decode(&event, limits).ok())?
 }
 
+fn public_key(seat: Seat) -> PublicKey {
+    Ed25519Signer::from_seed(&key_seed(seat)).public_key()
+}
+
 fn key_seed(seat: Seat) -> [u8; 32] {
     [u8::try_from(seat + 1).unwrap_or(0); 32]
 }
@@ -255,7 +291,7 @@ fn key_seed(seat: Seat) -> [u8; 32] {
 fn roster(nodes: usize) -> Roster {
     let member = |seat: Seat| RosterMember {
         name: index(seat).to_string(),
-        key: Ed25519Signer::from_seed(&key_seed(seat)).public_key(),
+        key: public_key(seat),
     };
     let Ok(roster) = Roster::new(0, (0..nodes).map(member).collect()) else {
         unreachable!("keys made from distinct seeds are acceptable and distinct")

@@ -58,7 +58,11 @@ pub(crate) fn blinded(mut message: Message, me: Seat) -> Message {
             let own = known.counts.get_mut(me);
             own.into_iter().for_each(|count| *count = 0);
         }
-        Message::Request(_) | Message::Signatures(_) | Message::Evidence(_) => {}
+        Message::Request(_)
+        | Message::Signatures(_)
+        | Message::Evidence(_)
+        | Message::BlockRequest(_)
+        | Message::Blocks(_) => {}
     }
     message
 }

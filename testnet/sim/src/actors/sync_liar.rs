@@ -69,7 +69,10 @@ impl Mask for SyncLiar {
                 events.truncate(usize::try_from(kept).unwrap_or(0));
                 stage.tell(to, &Message::Events(events));
             }
-            Message::Signatures(_) | Message::Evidence(_) => {}
+            Message::Signatures(_)
+            | Message::Evidence(_)
+            | Message::BlockRequest(_)
+            | Message::Blocks(_) => {}
         }
     }
 }

@@ -165,11 +165,14 @@ impl Order {
                     "block {index} holds {action:?}, which nobody submitted"
                 ));
             };
-            if submitted.seat != Some(transaction.creator.position()) {
+            let Some(origin) = transaction.origin else {
+                continue;
+            };
+            if submitted.seat != Some(origin.creator.position()) {
                 continue;
             }
             let earliest = self.earliest(index, submitted.at);
-            check_time(transaction.time, earliest, it.now)
+            check_time(origin.time, earliest, it.now)
                 .map_err(|error| format!("{action:?} in block {index}: {error}"))?;
             if let Some(before) = self.blocks.insert(action, index) {
                 return Err(format!(
