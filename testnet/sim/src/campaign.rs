@@ -157,7 +157,7 @@ impl Total {
             "actions": self.actions,
             "blocks": self.blocks,
             "faults": self.marks.by_name(&[Group::Fault, Group::Lie]),
-            "coverage": self.marks.by_name(&[Group::Branch]),
+            "coverage": self.marks.by_name(&[Group::Branch, Group::Luck]),
             "never_met": self.marks.missing(),
             "first_failing_seed": self.first_failing.map(|(seed, _)| seed),
             "first_failing_nodes": self.first_failing.map(|(_, nodes)| nodes),

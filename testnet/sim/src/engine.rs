@@ -81,6 +81,22 @@ impl Setting {
         }
     }
 
+    /// With the smallest bounds under which a federation of this size can work.
+    pub(crate) fn tight(mut self) -> Self {
+        self.limits = Limits {
+            orphan_events_max: 24,
+            twins_max: 4,
+            branches_brought_max: 2 * self.roster.len(),
+            request_events_max: 16,
+            request_hashes_max: 4,
+            message_signatures_max: 8,
+            signature_window: 16,
+            unexecuted_blocks_max: 4,
+            ..self.limits
+        };
+        self
+    }
+
     fn config(&self, seat: Seat) -> Config {
         let me = index(seat);
         Config {

@@ -14,6 +14,8 @@ pub enum Group {
     Lie,
     /// Something rare that the core did in answer.
     Branch,
+    /// The same, but too rare to be asked for.
+    Luck,
 }
 
 macro_rules! marks {
@@ -62,6 +64,7 @@ marks! {
     Fault ClockSetBack "clocks_set_back" "A clock jumped backwards.";
     Fault ClockFrozen "clocks_frozen" "A clock stood still.";
     Fault QuorumLost "quorum_lost" "So many nodes were down for an hour that nothing could be ordered.";
+    Fault TightLimits "tight_limits" "A run in which shares and messages are as small as may be.";
     Fault RealSignatures "real_signatures" "A run with real signatures, verified at every door.";
     Lie Silence "silent" "Said nothing at all.";
     Lie Withheld "withholder" "Kept its own events from some nodes.";
@@ -71,6 +74,7 @@ marks! {
     Lie WrongParent "wrong_parent" "Named parents that do not exist or are someone else's.";
     Lie AncientParents "ancient_event" "Built on nothing but the oldest events.";
     Lie Forked "forker" "Ran two histories under one key.";
+    Lie Colluded "colluders" "More nodes than f told two stories together.";
     Lie ForkBomb "fork_bomber" "Signed many events for one place in its chain.";
     Lie FalseSummary "sync_liar" "Lied about what it has, and in its answers.";
     Lie Censored "censor" "Left out all that one node says.";
@@ -85,11 +89,12 @@ marks! {
     Branch BranchesFull "refused_branches_full" "A forker's share of branches was used up.";
     Branch ParentMismatch "refused_parent_mismatch" "A parent was not what the event said.";
     Branch NotLater "refused_not_later" "An event was not later than its self-parent.";
-    Branch OwnFork "refused_own_fork" "An event knew of a fork by its own creator.";
+    Luck OwnFork "refused_own_fork" "An event knew of a fork by its own creator.";
     Branch KnownForker "refused_known_forker" "An event named a parent by a known forker.";
     Branch LayerFull "refused_layer_full" "A creator made too many events in one layer.";
     Branch ClockAhead "refused_clock_ahead" "An event was too far ahead of a node's clock.";
     Branch SignedTwice "refused_signed_twice" "A node signed two headers for one block.";
+    Branch SplitDetected "split_detected" "More liars than f split the order, and honest nodes proved it.";
     Branch Resumed "resumed" "A federation without quorum went on by itself.";
 }
 
@@ -133,7 +138,7 @@ impl Marks {
     /// What was never met.
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
-        let unmet = |mark: &&Mark| self.count(**mark) == 0;
+        let unmet = |mark: &&Mark| self.count(**mark) == 0 && mark.group() != Group::Luck;
         Mark::ALL
             .iter()
             .filter(unmet)

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use dctrl_consensus::Message;
+use dctrl_consensus::message::Known;
 
 use super::{Actor, Stage};
 use crate::clock;
@@ -29,6 +30,18 @@ impl Forker {
         });
         let audience = audience.collect();
         Self { copies, audience }
+    }
+
+    /// One copy for the seats whose bit is set, and one for the others. What
+    /// another colluder says is heard through honest nodes only, so that the
+    /// two stories stay apart.
+    pub(crate) fn colluding(sides: u32, stage: &mut Stage<'_>) -> Self {
+        let mut forker = Self::new(stage);
+        for (seat, hears) in forker.audience.iter_mut().enumerate() {
+            let first = (sides >> seat) & 1 == 1;
+            *hears = [first, !first];
+        }
+        forker
     }
 
     fn step(&mut self, copy: usize, stimulus: Stimulus, stage: &mut Stage<'_>) {
@@ -68,8 +81,19 @@ pub(crate) fn blinded(mut message: Message, me: Seat) -> Message {
 }
 
 impl Actor for Forker {
+    /// Neither copy asks whether its key is in use: each believes a made-up
+    /// answer of every other node.
     fn start(&mut self, stage: &mut Stage<'_>) {
+        let counts = vec![0; stage.setting.roster.len()];
         for copy in 0..2 {
+            for from in stage.others() {
+                let known = Known {
+                    counts: counts.clone(),
+                    ..Known::default()
+                };
+                let message = Message::Known(known);
+                self.step(copy, Stimulus::Hear { from, message }, stage);
+            }
             self.step(copy, Stimulus::Wake, stage);
         }
     }

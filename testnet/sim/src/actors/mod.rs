@@ -54,9 +54,13 @@ pub(crate) enum Lie {
     CertificateWithholder,
     ChainLiar,
     Babbler,
+    /// One of too many: forks as the others do, with two stories for the two
+    /// sides that the bits of the seats make.
+    Colluder(u32),
 }
 
 impl Lie {
+    /// What up to f nodes may do.
     pub(crate) const ALL: [Self; 14] = [
         Self::Silent,
         Self::Withholder,
@@ -104,6 +108,7 @@ impl Lie {
             Self::ChainLiar => Box::new(Masked::new(liars::ChainLiar, stage)),
             Self::Babbler => Box::new(Masked::new(liars::Babbler, stage)),
             Self::Forker => Box::new(forker::Forker::new(stage)),
+            Self::Colluder(sides) => Box::new(forker::Forker::colluding(sides, stage)),
             Self::WrongParent => Box::new(wrong_parent::WrongParent::new(stage)),
             Self::AncientEvent => Box::new(ancient::AncientEvent::new(stage)),
             Self::ForkBomber => Box::new(bomber::ForkBomber::new(stage)),

@@ -54,6 +54,30 @@ impl Cast {
         Self { parts, clocks }
     }
 
+    /// f + 1 seats lie together, and the others are on one of two sides.
+    pub(crate) fn colluding(chance: &mut Prng, nodes: usize) -> Self {
+        let mut cast = Self::of(chance, nodes, 0);
+        let first = pick(chance, nodes);
+        let colluders: Vec<Seat> = (0..=(nodes - 1) / 3)
+            .map(|offset| (first + offset) % nodes)
+            .collect();
+        let mut sides = 0_u32;
+        let honest = (0..nodes).filter(|seat| !colluders.contains(seat));
+        honest.step_by(2).for_each(|seat| sides |= 1 << seat);
+        for seat in colluders {
+            cast.parts[seat] = Part::Liar(Lie::Colluder(sides));
+        }
+        cast
+    }
+
+    /// The honest seats of one side, where liars tell two stories together.
+    pub(crate) fn sides(&self) -> Option<u32> {
+        self.parts.iter().find_map(|part| match part {
+            Part::Liar(Lie::Colluder(sides)) => Some(*sides),
+            _ => None,
+        })
+    }
+
     /// Whether the seat follows the rules, whatever its clock and disk do.
     pub(crate) fn honest(&self, seat: Seat) -> bool {
         !matches!(self.parts[seat], Part::Liar(_))

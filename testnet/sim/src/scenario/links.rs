@@ -101,6 +101,18 @@ impl Links {
         }
     }
 
+    /// Cut in two until the end, where there are sides.
+    pub(crate) fn cut_along(mut self, sides: Option<u32>, until: u64) -> Self {
+        let cut = |side| Cut {
+            side,
+            from: 0,
+            until,
+            kind: CutKind::Whole,
+        };
+        self.cuts.extend(sides.map(cut));
+        self
+    }
+
     /// When what is sent now from one node to another can begin its way.
     pub(crate) fn unclogged(&self, now: u64, from: Seat, to: Seat) -> u64 {
         let holds = |clog: &&Clog| {

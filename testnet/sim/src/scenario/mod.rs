@@ -27,6 +27,9 @@ pub(crate) enum Theme {
     Storm,
     /// So many nodes are down for an hour that nothing can be ordered.
     QuorumLost,
+    /// More than f nodes lie together. No order can be safe then, but it must
+    /// come out.
+    Collusion,
 }
 
 /// Everything that the seed decides beforehand.
@@ -35,6 +38,8 @@ pub(crate) struct Scenario {
     pub(crate) nodes: usize,
     pub(crate) theme: Theme,
     pub(crate) real_signatures: bool,
+    /// Whether all bounds that may be small are.
+    pub(crate) tight: bool,
     pub(crate) links: Links,
     /// The longest sync of a disk.
     pub(crate) sync_max: u64,
@@ -52,6 +57,7 @@ impl Scenario {
         let theme = match chance.below(1000) {
             0..60 => Theme::Calm,
             60..70 => Theme::QuorumLost,
+            70..80 if nodes >= 4 => Theme::Collusion,
             _ => Theme::Storm,
         };
         let stormy = theme == Theme::Storm;
@@ -63,9 +69,13 @@ impl Scenario {
             busy_until
         };
         let faulty = if stormy { (nodes - 1) / 3 } else { 0 };
-        let cast = Cast::of(&mut chance, nodes, faulty);
+        let cast = if theme == Theme::Collusion {
+            Cast::colluding(&mut chance, nodes)
+        } else {
+            Cast::of(&mut chance, nodes, faulty)
+        };
         let failures = match theme {
-            Theme::Calm => Failures::default(),
+            Theme::Calm | Theme::Collusion => Failures::default(),
             Theme::Storm => Failures::storm(&mut chance, &cast, heal_at),
             Theme::QuorumLost => Failures::quorum_lost(&mut chance, nodes, busy_until, heal_at),
         };
@@ -73,7 +83,8 @@ impl Scenario {
             nodes,
             theme,
             real_signatures,
-            links: Links::of(&mut chance, nodes, stormy, heal_at),
+            tight: stormy && chance.chance(150),
+            links: Links::of(&mut chance, nodes, stormy, heal_at).cut_along(cast.sides(), heal_at),
             sync_max: chance.between(MILLISECOND / 10, 6 * MILLISECOND),
             submissions: load::submissions(&mut chance, &cast, busy_until, heal_at),
             cast,

@@ -100,9 +100,7 @@ impl World {
                 Effect::Execute(block) => next = Some(self.execute(seat, &block)),
                 Effect::Final(certificate) => self.certified(seat, &certificate),
                 Effect::ForkProven(liar) => self.fork_proven(seat, liar),
-                Effect::Diverged(index) => {
-                    self.violation(format!("honest node {seat} diverged at block {index}"));
-                }
+                Effect::Diverged(index) => self.diverged(seat, index),
                 Effect::Amnesia(seq) => self.forgotten(seat, seq),
                 Effect::Refused(reason) => self.refused(reason),
                 Effect::WakeAt(date) => self.plan_wake(seat, date),
@@ -157,7 +155,8 @@ impl World {
         node.app.execute(&self.setting, block);
         node.reached();
         let state = node.app.state;
-        if let Some(header) = node.app.last_header.clone() {
+        let header = node.app.last_header.clone();
+        if let Some(header) = header.filter(|_| !self.too_many_lie()) {
             let executed = Ordered {
                 seat,
                 now: self.now,
@@ -178,6 +177,9 @@ impl World {
         let index = certificate.header.index;
         self.nodes[seat].final_index = index;
         self.note_digest(4, seat, certificate.header.hash());
+        if self.too_many_lie() {
+            return self.certified_under_collusion(certificate);
+        }
         let result = self.finality.certified(&self.setting, seat, certificate);
         self.check(result);
         if self.order.hash(seat, index) != Some(certificate.header.hash()) {
@@ -187,8 +189,16 @@ impl World {
         }
     }
 
+    fn diverged(&mut self, seat: Seat, index: u64) {
+        self.split.alarm(seat);
+        if !self.too_many_lie() {
+            self.violation(format!("honest node {seat} diverged at block {index}"));
+        }
+    }
+
     fn fork_proven(&mut self, seat: Seat, liar: Seat) {
         self.marks.hit(Mark::ForkProven);
+        self.split.alarm(seat);
         if self.scenario.cast.honest(liar) && self.remembers(liar) {
             self.violation(format!("node {seat} proved that honest node {liar} forked"));
         }

@@ -7,6 +7,7 @@
 //! the same once more.
 
 mod agenda;
+mod collusion;
 mod drive;
 mod failures;
 mod network;
@@ -28,6 +29,7 @@ use crate::rules::Rules;
 use crate::scenario::{Part, Scenario, Theme};
 use crate::trace::Trace;
 use agenda::{Agenda, Happening};
+use collusion::Split;
 use network::Network;
 
 /// An action that a user waits for.
@@ -54,6 +56,7 @@ pub(crate) struct World {
     finality: Finality,
     forks: Forks,
     bounds: Bounds,
+    split: Split,
     /// The highest round of any honest node when the network was healed.
     healed_round: u64,
     /// The layer of each node's last own event at that time.
@@ -67,6 +70,11 @@ impl World {
     pub(crate) fn new(seed: u64, nodes: usize, rules: Rules) -> Self {
         let scenario = Scenario::of(seed, nodes);
         let setting = Setting::new(nodes, rules.of(seed), scenario.real_signatures);
+        let setting = if scenario.tight {
+            setting.tight()
+        } else {
+            setting
+        };
         let clocks = scenario.cast.clocks.iter().enumerate();
         let mut world = Self {
             nodes: clocks
@@ -83,6 +91,7 @@ impl World {
             finality: Finality::default(),
             forks: Forks::default(),
             bounds: Bounds::default(),
+            split: Split::new(nodes),
             healed_round: 0,
             healed_layers: vec![0; nodes],
             marks: Marks::default(),
@@ -137,6 +146,9 @@ impl World {
         use crate::clock::Clock;
         if self.scenario.real_signatures {
             self.marks.hit(Mark::RealSignatures);
+        }
+        if self.scenario.tight {
+            self.marks.hit(Mark::TightLimits);
         }
         if self.scenario.failures.power_cut.is_some() {
             self.marks.hit(Mark::PowerCut);

@@ -22,6 +22,9 @@ const LAYERS_TO_HEAL: u64 = 2 * ROUNDS_TO_HEAL;
 
 impl World {
     pub(super) fn run_phases(&mut self) {
+        if self.too_many_lie() {
+            return self.check_detection();
+        }
         self.until_settled();
         if self.violations.is_empty() {
             self.check_settled();
@@ -189,7 +192,7 @@ impl World {
         }
     }
 
-    fn run_until(&mut self, end: u64) {
+    pub(super) fn run_until(&mut self, end: u64) {
         while self.agenda.next_at().is_some_and(|time| time <= end) {
             if let Some((time, happening)) = self.agenda.pop() {
                 self.now = time;
