@@ -7,6 +7,7 @@
 use bytes::Bytes;
 use dctrl_consensus::crypto::{Ed25519Signer, Signer};
 use dctrl_consensus::event::{Event, EventHeader};
+use dctrl_consensus::explain::Window;
 use dctrl_consensus::message::{self, Message};
 use dctrl_consensus::{
     Block, BlockHeader, Certificate, ClusterId, Config, Core, Digest, EpochStart, Executed, Input,
@@ -243,6 +244,11 @@ impl Engine {
         let roster = &self.0.epoch().roster;
         let effect = |output| effect(output, roster);
         outputs.into_iter().filter_map(effect).collect()
+    }
+
+    /// The latest events and what is decided about them, for people.
+    pub(crate) fn window(&self, events_max: usize) -> Window {
+        self.0.window(events_max)
     }
 
     pub(crate) fn summary(&self) -> Summary {

@@ -36,7 +36,7 @@ mod world;
 pub use campaign::{Campaign, RUNS_FOR_COVERAGE, Total};
 pub use marks::{Group, Mark, Marks};
 pub use prng::Prng;
-pub use report::Report;
+pub use report::{Picture, Report};
 pub use rules::Rules;
 
 /// Runs one seed with this many nodes, 1 to 16, under these rules.

@@ -1,11 +1,15 @@
 //! `dctrl-sim`: run seeds of the simulated federation.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use dctrl_consensus::{OrderRule, Profile};
 use dctrl_sim::twins::{self, Twins};
 use dctrl_sim::{Campaign, RUNS_FOR_COVERAGE, Report, Rules, latency};
+
+/// Failing runs whose graphs are drawn.
+const DRAWN_MAX: usize = 3;
 
 /// Simulate federations under faults, one per seed and number of nodes.
 #[derive(Debug, Parser)]
@@ -46,6 +50,10 @@ struct Arguments {
     /// kinds, and how many actions a core simulates in a second.
     #[arg(long)]
     latency: bool,
+    /// Where the graphs of failing runs are drawn; a folder of the system's
+    /// temporary one where it is not given.
+    #[arg(long)]
+    pictures: Option<PathBuf>,
     /// Print one JSON object as the last line, and of the runs only those that
     /// failed.
     #[arg(long)]
@@ -116,7 +124,16 @@ fn run_campaign(arguments: &Arguments) -> anyhow::Result<()> {
         threads: arguments.threads(),
     };
     let began = Instant::now();
-    let total = campaign.run(|report| tell(report, arguments.json));
+    let mut drawn = 0;
+    let total = campaign.run(|report| {
+        tell(report, arguments.json);
+        if !report.violations.is_empty() && drawn < DRAWN_MAX {
+            drawn += 1;
+            if let Err(error) = draw(report, arguments) {
+                eprintln!("the graphs cannot be drawn: {error:#}");
+            }
+        }
+    });
     eprintln!(
         "{:.1} s on {} threads",
         began.elapsed().as_secs_f64(),
@@ -146,6 +163,21 @@ fn tell(report: &Report, failures_only: bool) {
             report.blocks, report.digest
         );
     }
+}
+
+/// Writes the graphs of all honest nodes, as text and as SVG.
+fn draw(report: &Report, arguments: &Arguments) -> anyhow::Result<()> {
+    let folder = arguments.pictures.clone();
+    let folder = folder.unwrap_or_else(|| std::env::temp_dir().join("dctrl-sim"));
+    std::fs::create_dir_all(&folder)?;
+    for picture in &report.pictures {
+        let (seed, nodes, seat) = (report.seed, report.nodes, picture.seat);
+        let file = folder.join(format!("seed-{seed}-of-{nodes}-node-{seat}"));
+        std::fs::write(file.with_extension("txt"), &picture.text)?;
+        std::fs::write(file.with_extension("svg"), &picture.svg)?;
+        eprintln!("graph: {}", file.with_extension("svg").display());
+    }
+    Ok(())
 }
 
 fn run_twins(arguments: &Arguments) -> anyhow::Result<()> {

@@ -7,6 +7,17 @@ use dctrl_consensus::Digest;
 use crate::marks::Marks;
 use crate::rules::Rules;
 
+/// What one node knew at the end of a run that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// The node's seat.
+    pub seat: usize,
+    /// Its latest events in the notation of drawings.
+    pub text: String,
+    /// The same as SVG.
+    pub svg: String,
+}
+
 /// One run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
@@ -30,6 +41,8 @@ pub struct Report {
     pub blocks: u64,
     /// What the run met.
     pub marks: Marks,
+    /// What honest nodes knew, where something went wrong.
+    pub pictures: Vec<Picture>,
     /// A digest of all that happened: the same seed gives the same.
     pub digest: Digest,
 }
@@ -51,6 +64,7 @@ impl Report {
             actions: 0,
             blocks: 0,
             marks: Marks::default(),
+            pictures: Vec::new(),
             digest: Digest::ZERO,
         }
     }

@@ -70,12 +70,17 @@ impl Cast {
         cast
     }
 
-    /// The honest seats of one side, where liars tell two stories together.
-    pub(crate) fn sides(&self) -> Option<u32> {
-        self.parts.iter().find_map(|part| match part {
-            Part::Liar(Lie::Colluder(sides)) => Some(*sides),
-            _ => None,
-        })
+    /// The honest seats of one side, and the colluders, where liars tell two
+    /// stories together; one bit a seat.
+    pub(crate) fn sides(&self) -> Option<(u32, u32)> {
+        let mut found = None;
+        for (seat, part) in self.parts.iter().enumerate() {
+            if let Part::Liar(Lie::Colluder(sides)) = part {
+                let colluders = found.map_or(0, |(_, colluders)| colluders);
+                found = Some((*sides, colluders | 1 << seat));
+            }
+        }
+        found
     }
 
     /// Whether the seat follows the rules, whatever its clock and disk do.

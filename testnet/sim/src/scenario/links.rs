@@ -40,6 +40,8 @@ pub(crate) enum CutKind {
 pub(crate) struct Cut {
     /// One bit a seat.
     side: u32,
+    /// Seats that the cut does not touch, one bit each.
+    spared: u32,
     from: u64,
     until: u64,
     pub(crate) kind: CutKind,
@@ -56,7 +58,10 @@ pub(crate) struct Clog {
 impl Cut {
     pub(crate) fn stops(&self, now: u64, from: Seat, to: Seat) -> bool {
         let on = |seat: Seat| (self.side >> seat) & 1 == 1;
+        let spared = |seat: Seat| (self.spared >> seat) & 1 == 1;
         (self.from..self.until).contains(&now)
+            && !spared(from)
+            && !spared(to)
             && match self.kind {
                 CutKind::Whole => on(from) != on(to),
                 CutKind::OneWay => on(from) && !on(to),
@@ -101,10 +106,12 @@ impl Links {
         }
     }
 
-    /// Cut in two until the end, where there are sides.
-    pub(crate) fn cut_along(mut self, sides: Option<u32>, until: u64) -> Self {
-        let cut = |side| Cut {
+    /// Cut in two until the end, where there are sides; whoever is spared
+    /// reaches both.
+    pub(crate) fn cut_along(mut self, sides: Option<(u32, u32)>, until: u64) -> Self {
+        let cut = |(side, spared)| Cut {
             side,
+            spared,
             from: 0,
             until,
             kind: CutKind::Whole,
@@ -158,6 +165,7 @@ fn cuts(chance: &mut Prng, nodes: usize, end: u64) -> Vec<Cut> {
         };
         cuts.push(Cut {
             side,
+            spared: 0,
             from,
             until,
             kind,

@@ -17,6 +17,7 @@ mod stage;
 use std::collections::BTreeMap;
 
 use dctrl_consensus::Digest;
+use dctrl_consensus::explain::{draw_svg, draw_text_explained};
 
 use crate::actors::Actor;
 use crate::checks::{Bounds, Finality, Forks, Order};
@@ -24,13 +25,16 @@ use crate::engine::{Seat, Setting};
 use crate::marks::{Mark, Marks};
 use crate::node::Node;
 use crate::prng::Prng;
-use crate::report::Report;
+use crate::report::{Picture, Report};
 use crate::rules::Rules;
 use crate::scenario::{Part, Scenario, Theme};
 use crate::trace::Trace;
 use agenda::{Agenda, Happening};
 use collusion::Split;
 use network::Network;
+
+/// Events of one node that are drawn where a run failed.
+const PICTURED_EVENTS_MAX: usize = 200;
 
 /// An action that a user waits for.
 #[derive(Debug, Clone, Copy)]
@@ -173,6 +177,7 @@ impl World {
             nodes: self.scenario.nodes,
             rules,
             story: self.story(),
+            pictures: self.pictures(),
             violations: self.violations,
             simulated_ns: self.now,
             submitted: self.scenario.submissions.len() as u64,
@@ -181,6 +186,22 @@ impl World {
             marks: self.marks,
             digest: self.trace.finish(),
         }
+    }
+
+    /// What honest nodes know, if something went wrong.
+    fn pictures(&self) -> Vec<Picture> {
+        if self.violations.is_empty() {
+            return Vec::new();
+        }
+        let draw = |seat: Seat| {
+            let window = self.nodes[seat].engine()?.window(PICTURED_EVENTS_MAX);
+            Some(Picture {
+                seat,
+                text: draw_text_explained(&window.graph, &window.explanation),
+                svg: draw_svg(&window.graph, &window.explanation),
+            })
+        };
+        self.honest().filter_map(draw).collect()
     }
 
     /// What the run is about, for people.
