@@ -90,7 +90,7 @@ marks! {
     Branch ParentMismatch "refused_parent_mismatch" "A parent was not what the event said.";
     Branch NotLater "refused_not_later" "An event was not later than its self-parent.";
     Luck OwnFork "refused_own_fork" "An event knew of a fork by its own creator.";
-    Branch KnownForker "refused_known_forker" "An event named a parent by a known forker.";
+    Luck KnownForker "refused_known_forker" "An event named a parent by a known forker.";
     Branch LayerFull "refused_layer_full" "A creator made too many events in one layer.";
     Branch ClockAhead "refused_clock_ahead" "An event was too far ahead of a node's clock.";
     Branch SignedTwice "refused_signed_twice" "A node signed two headers for one block.";

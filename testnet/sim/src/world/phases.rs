@@ -166,12 +166,15 @@ impl World {
             }
         }
         for liar in self.forks.due(&self.healed_layers, &self.layers()) {
-            for seat in self.sound() {
+            // Evidence is sent on once, and the network may lose that; but it
+            // must be somewhere.
+            let known = |seat: Seat| {
                 let forked = self.summary(seat).map(|summary| summary.forked);
                 let forked = forked.unwrap_or_default();
-                if !forked.iter().any(|forked| forked.position() == liar) {
-                    found.push(format!("node {seat} has no evidence against forker {liar}"));
-                }
+                forked.iter().any(|forked| forked.position() == liar)
+            };
+            if !self.sound().any(known) {
+                found.push(format!("nobody has evidence against forker {liar}"));
             }
         }
         found.into_iter().for_each(|what| self.violation(what));
