@@ -264,6 +264,10 @@ impl<A: Application> Pipeline<A> {
                 }
                 drop(place);
             }
+            Command::Window { events_max, reply } => {
+                // Whoever asked may have lost patience.
+                let _ = reply.try_send(self.core.window(events_max));
+            }
             Command::Look => {}
             Command::Stop => return true,
         }

@@ -30,7 +30,7 @@ use crate::{
     live::LiveViews,
     machines::Machines,
     membership::{self, Membership, MembershipError},
-    pipeline::{LedgerApplication, Publisher},
+    pipeline::{LedgerApplication, PipelineHandle, Publisher},
 };
 
 /// How often the bus repeats the last final height, so that a subscriber that
@@ -167,10 +167,11 @@ impl Node {
             machines,
         };
         (ledger.next_deadline)(query::next_deadline_ms(&self.store.snapshot()));
+        let handle = engine.handle();
         let engine = engine.start(network, ledger)?;
 
         Ok(Rooms {
-            gateway: self.gateway(admission, progress, summary, &effects),
+            gateway: self.gateway(admission, progress, summary, &effects, handle),
             api: self.api_config(),
             effects,
             bus,
@@ -235,6 +236,7 @@ impl Node {
         progress: watch::Receiver<Progress>,
         summary: Arc<Mutex<Summary>>,
         effects: &Effects,
+        pipeline: PipelineHandle,
     ) -> Gateway {
         let views = LiveViews {
             summary,
@@ -254,6 +256,7 @@ impl Node {
             submit: Arc::new(move |action| admission.submit(&action)),
             progress,
             live: Arc::new(move || views.read()),
+            window: Arc::new(move |events_max| pipeline.window(events_max)),
         }
     }
 }

@@ -63,21 +63,24 @@ fn engine(graph: &Graph, checked: &Checked) -> Result<Engine, GraphError> {
         branches_max: usize::MAX,
         ..Limits::STANDARD
     };
-    let mut engine =
-        Engine::of(&checked.weights, &variant.ordering, &limits).ok_or(GraphError::Weights)?;
-    if !graph.sets.is_empty() {
-        let weights_of = |members: &[NodeIndex]| {
-            let weight = |(weight, column)| match members.contains(&NodeIndex(column)) {
-                true => weight,
-                false => 0,
-            };
-            let columns = checked.weights.iter().copied().zip(0..);
-            Weights::of(&columns.map(weight).collect::<Vec<u32>>()).ok_or(GraphError::Weights)
+    let sets: Vec<(u64, Vec<u32>)> = checked
+        .sets
+        .iter()
+        .map(|set| (set.from_round, weights_of(checked, &set.members)))
+        .collect();
+    // Whoever is not in the first set counts nowhere before the next.
+    let first = sets
+        .first()
+        .map_or(&checked.weights, |(_, weights)| weights);
+    let mut engine = Engine::of(first, &variant.ordering, &limits).ok_or(GraphError::Weights)?;
+    if sets.len() > 1 {
+        let counted = |(from, weights): (u64, Vec<u32>)| {
+            let weights = Weights::of(&weights).ok_or(GraphError::Weights)?;
+            Ok((from, weights))
         };
-        let sets = checked
-            .sets
-            .iter()
-            .map(|set| Ok((set.from_round, weights_of(&set.members)?)))
+        let sets = sets
+            .into_iter()
+            .map(counted)
             .collect::<Result<_, GraphError>>()?;
         engine = engine.with_sets(&variant.ordering, sets);
     }
@@ -85,6 +88,16 @@ fn engine(graph: &Graph, checked: &Checked) -> Result<Engine, GraphError> {
         engine = engine.needing_a_later_quorum_of_judges();
     }
     Ok(engine)
+}
+
+/// The weights, with nothing for those that are no members.
+fn weights_of(checked: &Checked, members: &[NodeIndex]) -> Vec<u32> {
+    let columns = checked.weights.iter().zip(0..);
+    let counted = |(&weight, column)| match members.contains(&NodeIndex(column)) {
+        true => weight,
+        false => 0,
+    };
+    columns.map(counted).collect()
 }
 
 impl Explained {

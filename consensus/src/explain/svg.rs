@@ -26,7 +26,7 @@ const FOOT: usize = 92;
 /// Pixels of the radius of an event.
 const RADIUS: usize = 13;
 /// Pixels of the picture's width at least, so that the legend fits.
-const WIDTH_MIN: usize = 640;
+const WIDTH_MIN: usize = 720;
 /// Characters of a name that fit into an event.
 const LABEL_CHARS_MAX: usize = 6;
 

@@ -181,3 +181,21 @@ fn a_window_of_a_running_engine_says_what_the_graph_does() {
     assert_eq!((cut.earlier, cut.graph.events.len()), (12, 4));
     assert!(draw_text(&cut.graph).contains("over \"A3\", which is not here"));
 }
+
+#[test]
+fn who_is_in_no_set_counts_in_no_layer() {
+    let events = "A0: []\nB0: []\nC0: []\nD0: []\nA1: [A0, B0, C0]\nA1': [A0, B0, D0]";
+    let level = |head: &str, name: &str| {
+        let graph = parsed(&format!("nodes: A B C D\nrules: layered\n{head}{events}"));
+        let place = graph.events.iter().position(|event| event.id == name);
+        explain(&graph).unwrap().explanation().events[place.unwrap()].level
+    };
+    assert_eq!((level("", "A1"), level("", "A1'")), (1, 1));
+    let three = "from 0: A B C\n";
+    assert_eq!((level(three, "A1"), level(three, "A1'")), (1, 0));
+    let more = notation::parse(&format!("rules: layered\nfrom 0: A B\nfrom 2: B\n{events}"));
+    assert_eq!(
+        explain(&more.unwrap()).unwrap_err().rule(),
+        "graph.validator_set"
+    );
+}

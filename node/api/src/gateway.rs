@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use dctrl_consensus::explain::Window;
 use dctrl_proto::v1::{Genesis, PeerStatus, Refusal, SignedAction, Submitted};
 use dctrl_store::Store;
 use tokio::sync::watch;
@@ -12,6 +13,10 @@ pub type Submit = Arc<dyn Fn(SignedAction) -> Result<Submitted, Refusal> + Send 
 
 /// Tells what the pipeline is doing at this moment.
 pub type Live = Arc<dyn Fn() -> LiveStatus + Send + Sync>;
+
+/// Shows so many of the latest events of the graph. Called on a blocking
+/// thread; answers within seconds.
+pub type ShowWindow = Arc<dyn Fn(usize) -> Result<Window, Refusal> + Send + Sync>;
 
 /// The handles through which the API sees its node.
 #[derive(Clone)]
@@ -27,6 +32,8 @@ pub struct Gateway {
     pub progress: watch::Receiver<Progress>,
     /// The pipeline's present condition.
     pub live: Live,
+    /// The pipeline's graph.
+    pub window: ShowWindow,
 }
 
 impl fmt::Debug for Gateway {

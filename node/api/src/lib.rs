@@ -10,6 +10,7 @@
 //! REST, and any decision about who may do what, which is the ledger's.
 
 mod block;
+mod dag;
 mod follow;
 mod gateway;
 mod limits;
@@ -22,5 +23,5 @@ mod service;
 mod stage;
 mod status;
 
-pub use gateway::{Gateway, Live, LiveStatus, NodeFacts, Progress, Submit};
+pub use gateway::{Gateway, Live, LiveStatus, NodeFacts, Progress, ShowWindow, Submit};
 pub use serve::{Api, ApiConfig, ServeError, TlsFiles, serve};

@@ -6,10 +6,10 @@ use dctrl_ledger::query;
 use dctrl_proto::{
     action::ACTION_BYTES_MAX,
     v1::{
-        Balances, BlockReply, BusFrame, FollowRequest, GenesisReply, GetActionRequest,
-        GetBalancesRequest, GetBlockRequest, GetGenesisRequest, GetRosterChain, GetStatusRequest,
-        GetVendRequest, ListNodesRequest, ListRequest, MachineList, MemberList, NodeList,
-        PaymentList, ProductList, RosterChain, RosterList, Stage, Status as NodeStatus,
+        Balances, BlockReply, BusFrame, DagReply, FollowRequest, GenesisReply, GetActionRequest,
+        GetBalancesRequest, GetBlockRequest, GetDagRequest, GetGenesisRequest, GetRosterChain,
+        GetStatusRequest, GetVendRequest, ListNodesRequest, ListRequest, MachineList, MemberList,
+        NodeList, PaymentList, ProductList, RosterChain, RosterList, Stage, Status as NodeStatus,
         SubmitReply, SubmitRequest, VendList, VendReply, dctrl_server::Dctrl,
     },
 };
@@ -20,7 +20,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    Gateway, block, follow, limits, lists,
+    Gateway, block, dag, follow, limits, lists,
     page::Page,
     read::{ReadError, read},
     refusal,
@@ -209,6 +209,17 @@ impl Dctrl for Service {
             })
         })
         .await
+    }
+
+    async fn get_dag(&self, request: Request<GetDagRequest>) -> Answer<DagReply> {
+        let events_max = dag::events_max(request.into_inner());
+        let _waiter = self.waiter()?;
+        let window = Arc::clone(&self.gateway.window);
+        let window = tokio::task::spawn_blocking(move || window(events_max))
+            .await
+            .map_err(|_| Status::internal("the question was cut off"))?
+            .map_err(|refused| refusal::status(&refused))?;
+        Ok(Response::new(dag::reply(window)))
     }
 
     type FollowStream = Pin<Box<dyn Stream<Item = Result<BusFrame, Status>> + Send>>;

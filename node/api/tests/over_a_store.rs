@@ -14,7 +14,8 @@ use dctrl_proto::{
     status::from_status,
     v1::{
         BusBody, FollowRequest, GetActionRequest, GetBalancesRequest, GetBlockRequest,
-        GetStatusRequest, GetVendRequest, ListRequest, RefusalCode, Stage, SubmitRequest,
+        GetDagRequest, GetStatusRequest, GetVendRequest, ListRequest, RefusalCode, Stage,
+        SubmitRequest,
     },
 };
 use prost::Message;
@@ -31,6 +32,24 @@ fn submit(
         wait_for: wait_for.into(),
         timeout_ms,
     }
+}
+
+#[tokio::test]
+async fn the_latest_events_are_shown_with_what_is_decided_about_them() {
+    let node = TestNode::start().await;
+    let mut client = node.client().await;
+    let ask = |events_max| GetDagRequest { events_max };
+    let whole = client.get_dag(ask(0)).await.unwrap().into_inner();
+    assert_eq!((whole.nodes, whole.earlier_events), (2, 0));
+    let last = &whole.events[2];
+    assert_eq!((last.id.as_str(), last.lamport, last.creator), ("A1", 1, 0));
+    assert_eq!(
+        (&last.self_parent[..], &last.other_parents[..]),
+        ("A0", &["B0".to_owned()][..])
+    );
+    assert!(whole.events[1].witness && whole.events[1].coin);
+    let cut = client.get_dag(ask(1)).await.unwrap().into_inner();
+    assert_eq!((cut.earlier_events, cut.events.len()), (2, 1));
 }
 
 #[tokio::test]

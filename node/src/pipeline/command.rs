@@ -1,12 +1,17 @@
 //! What other threads may ask of the pipeline.
 
-use std::sync::{
-    Arc,
-    mpsc::{SyncSender, TrySendError},
+use std::{
+    sync::{
+        Arc,
+        mpsc::{SyncSender, TrySendError, sync_channel},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
-use dctrl_consensus::{Limits, NodeIndex, RefusalReason, message::VerifiedMessage};
+use dctrl_consensus::{
+    Limits, NodeIndex, RefusalReason, explain::Window, message::VerifiedMessage,
+};
 use dctrl_proto::v1::{Refusal, RefusalCode};
 
 use super::{
@@ -17,6 +22,9 @@ use super::{
 /// Commands that may wait for the pipeline. Peers' messages take a part of it
 /// only, bounded in bytes, so that users are never crowded out.
 pub const COMMANDS_MAX: usize = 4096;
+
+/// How long a look at the graph may wait for the pipeline.
+const WINDOW_WAIT: Duration = Duration::from_secs(2);
 
 /// One request to the pipeline.
 #[derive(Debug)]
@@ -30,6 +38,11 @@ pub(crate) enum Command {
         /// Given back when the message was taken.
         place: Place,
     },
+    /// Show the latest events of the graph.
+    Window {
+        events_max: usize,
+        reply: SyncSender<Window>,
+    },
     /// A batch has become durable.
     Look,
     /// Finish what is in the queue and end.
@@ -42,7 +55,7 @@ impl Command {
         match self {
             Self::Submit(bytes) => bytes.len(),
             Self::Receive { place, .. } => place.bytes(),
-            Self::Look | Self::Stop => 0,
+            Self::Window { .. } | Self::Look | Self::Stop => 0,
         }
     }
 }
@@ -114,6 +127,25 @@ impl PipelineHandle {
                     "the node is stopping; ask another one",
                 ),
             })
+    }
+
+    /// Shows the latest events of the graph.
+    ///
+    /// # Errors
+    /// UNAVAILABLE where the pipeline is too busy to answer, or stops.
+    pub fn window(&self, events_max: usize) -> Result<Window, Refusal> {
+        let busy = || {
+            Refusal::rule(
+                RefusalCode::Unavailable,
+                "node.busy",
+                "the node is too busy to show its graph; ask another one",
+            )
+        };
+        let (reply, window) = sync_channel(1);
+        self.sender
+            .try_send(Command::Window { events_max, reply })
+            .map_err(|_| busy())?;
+        window.recv_timeout(WINDOW_WAIT).map_err(|_| busy())
     }
 
     /// Hands in a peer's message of this length; waits while too much waits

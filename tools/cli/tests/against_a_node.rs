@@ -10,7 +10,7 @@ mod support;
 use std::process::{Command, Stdio};
 
 use dctrl_cli::testnet::wallet::Wallet;
-use dctrl_proto::v1::{Refusal, RefusalCode};
+use dctrl_proto::v1::{DagEvent, DagReply, Refusal, RefusalCode};
 use serde_json::Value;
 use support::{Federation, HEIGHT, Script, dctrl, folder, quoted, serve};
 
@@ -276,4 +276,71 @@ fn the_members_of_today_are_believed_and_those_before_are_not() {
     assert!(!shown.status.success());
     let trouble = text(&shown.stderr);
     assert!(trouble.contains("answers for blocks 1 to 4"), "{trouble}");
+}
+
+/// A node's graph of three events, the last by A over both others.
+fn dag() -> DagReply {
+    let event = |id: &str, creator| DagEvent {
+        id: id.to_owned(),
+        creator,
+        coin: true,
+        witness: true,
+        ..DagEvent::default()
+    };
+    DagReply {
+        nodes: 2,
+        layered: true,
+        coin_frequency: 10,
+        events: vec![
+            event("A0", 0),
+            event("B0", 1),
+            DagEvent {
+                index: 1,
+                self_parent: "A0".to_owned(),
+                other_parents: vec!["B0".to_owned()],
+                timestamp_ms: 17,
+                lamport: 1,
+                level: 1,
+                famous: Some(true),
+                ordered: true,
+                ..event("A1", 0)
+            },
+        ],
+        ..DagReply::default()
+    }
+}
+
+#[test]
+fn a_nodes_latest_events_are_drawn_as_it_has_decided_them() {
+    let script = Script {
+        dag: dag(),
+        ..Script::default()
+    };
+    let folder = folder(&federation().genesis, &[url(serve(script))]);
+    let drawn = |options: &[&str]| {
+        let shown = dctrl(folder.path(), &[&["dag", "draw"], options].concat());
+        assert!(shown.status.success(), "{}", text(&shown.stderr));
+        text(&shown.stdout)
+    };
+    let words = drawn(&["--text"]);
+    assert!(words.contains("rules: layered received\n"), "{words}");
+    assert!(
+        words.contains("A1@17: [A0, B0]  # 1 witness famous ordered\n"),
+        "{words}"
+    );
+    let cut = drawn(&["--text", "--last", "1"]);
+    assert!(cut.contains("over \"B0\", which is not here"), "{cut}");
+    let picture = drawn(&[]);
+    assert!(picture.starts_with("<svg") && picture.contains("layer 1"));
+
+    // What a node shows can be explained again, as long as it is whole.
+    let saved = folder.path().join("graph.json");
+    std::fs::write(&saved, drawn(&["--json"])).unwrap();
+    let again = dctrl(
+        folder.path(),
+        &["dag", "explain", saved.to_str().unwrap(), "--json"],
+    );
+    assert_eq!(json(&again.stdout)["events"]["A1"]["layer"], 1);
+    let ruled = dctrl(folder.path(), &["dag", "draw", "--profile", "classic"]);
+    assert_eq!(ruled.status.code(), Some(2));
 }

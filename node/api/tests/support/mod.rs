@@ -17,6 +17,7 @@ use dctrl_consensus::{
     ClusterId, Digest, Ed25519Signer, NodeIndex, PublicKey, Roster, RosterMember, Signer,
     Timestamp,
     certificate::{BlockHeader, Certificate, signing_bytes},
+    explain::{Window, explain, notation},
     merkle,
 };
 use dctrl_ledger::{BlockInput, admit, apply};
@@ -222,7 +223,7 @@ impl TestNode {
         let payload = BlockPayload { transactions };
         let mut batch = self.store.begin();
         batch
-            .block(height, &payload.encode_to_vec(), &header.encode())
+            .block(height, payload.encode_to_vec(), &header.encode())
             .state(&applied.changes)
             .outputs(height, &applied.outputs)
             .executed(height);
@@ -273,5 +274,20 @@ fn gateway(
             alerts: vec!["the disk is nearly full".to_owned()],
             ..LiveStatus::default()
         }),
+        window: Arc::new(|events_max| Ok(window(events_max))),
+    }
+}
+
+/// A graph of three events, cut to the latest.
+fn window(events_max: usize) -> Window {
+    let mut graph = notation::parse("nodes: A B\nA0@1: []\nB0@2: []\nA1@3: [A0, B0]").unwrap();
+    let mut explanation = explain(&graph).unwrap().explanation().clone();
+    let earlier = graph.events.len().saturating_sub(events_max);
+    graph.events.drain(..earlier);
+    explanation.events.drain(..earlier);
+    Window {
+        graph,
+        explanation,
+        earlier: earlier as u64,
     }
 }

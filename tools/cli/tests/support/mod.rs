@@ -214,6 +214,8 @@ pub(crate) struct Script {
     pub(crate) refusal: Option<Refusal>,
     /// The present nodes, and proposals.
     pub(crate) nodes: NodeList,
+    /// The node's graph.
+    pub(crate) dag: DagReply,
     /// Every action that was handed in.
     pub(crate) submitted: Arc<Mutex<Vec<SignedAction>>>,
 }
@@ -364,5 +366,12 @@ impl dctrl_server::Dctrl for Script {
     }
     async fn get_block(&self, _: Request<GetBlockRequest>) -> Answer<BlockReply> {
         unscripted()
+    }
+    async fn get_dag(&self, request: Request<GetDagRequest>) -> Answer<DagReply> {
+        let mut dag = self.dag.clone();
+        let shown = request.into_inner().events_max as usize;
+        dag.earlier_events = dag.events.len().saturating_sub(shown) as u64;
+        dag.events.drain(..dag.events.len().saturating_sub(shown));
+        Ok(Response::new(dag))
     }
 }

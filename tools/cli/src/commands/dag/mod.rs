@@ -7,6 +7,7 @@ mod draw;
 mod explain;
 mod file;
 mod json;
+mod node;
 
 pub use draw::DrawArgs;
 pub use explain::ExplainArgs;
@@ -57,6 +58,10 @@ enum OrderArg {
 }
 
 impl RulesArgs {
+    fn any(&self) -> bool {
+        self.profile.is_some() || self.order.is_some()
+    }
+
     fn apply(&self, graph: &mut Graph) {
         let ordering = &mut graph.variant.ordering;
         match self.profile {
