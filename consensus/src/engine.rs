@@ -15,14 +15,26 @@ use crate::order::{Floor, Order, Ordered};
 use crate::ordering::Ordering;
 use crate::weights::Weights;
 
-/// One graph and all that follows from it.
+/// One graph and all that follows from it: for tools and measurements. A node
+/// runs a [`Core`](crate::Core).
 #[derive(Debug)]
-pub(crate) struct Engine {
+pub struct Engine {
     pub(crate) dag: Dag,
     pub(crate) election: Election,
     pub(crate) order: Order,
     /// Whether a round receives events of earlier rounds only.
     later: bool,
+}
+
+/// What an event decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Rounds or layers that are done now.
+    pub rounds: usize,
+    /// Events that have their place in the order now.
+    pub events: usize,
+    /// Transactions of these events.
+    pub transactions: usize,
 }
 
 /// A round or layer that is done.
@@ -51,7 +63,8 @@ pub(crate) struct Standing {
 impl Engine {
     /// An empty graph over nodes of these weights, before the first block.
     /// `None` where the weights' sum is 0 or too large to be counted.
-    pub(crate) fn of(weights: &[u32], ordering: &Ordering, limits: &Limits) -> Option<Self> {
+    #[must_use]
+    pub fn of(weights: &[u32], ordering: &Ordering, limits: &Limits) -> Option<Self> {
         Weights::of(weights).map(|weights| Self::new(weights, ordering, limits))
     }
 
@@ -82,6 +95,21 @@ impl Engine {
             later,
             ..self
         }
+    }
+
+    /// Inserts a valid event whose parents are all there, and counts what that
+    /// decides.
+    ///
+    /// # Errors
+    /// Why the event is not taken.
+    pub fn feed(&mut self, event: Event) -> Result<Progress, RefusalReason> {
+        let (_, done) = self.insert(event)?;
+        let blocks = done.iter().filter_map(|decided| decided.block.as_ref());
+        Ok(Progress {
+            rounds: done.len(),
+            events: done.iter().map(|decided| decided.events.len()).sum(),
+            transactions: blocks.map(|block| block.transactions.len()).sum(),
+        })
     }
 
     /// Inserts a valid event whose parents are all there.

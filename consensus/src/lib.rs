@@ -71,6 +71,7 @@ pub use certificate::{
 pub use codec::DecodeError;
 pub use core::Core;
 pub use crypto::{Ed25519Signer, NullSigner, Scheme, Signer};
+pub use engine::{Engine, Progress};
 pub use event::{Event, ForkProof};
 pub use id::{ClusterId, Digest, NodeIndex, PublicKey, Signature, Timestamp};
 pub use interface::{

@@ -26,8 +26,11 @@ impl Core {
         {
             return None;
         }
-        let front = Front::of(&self.epoch.dag, me, self.epoch.forkers);
         let pool = !self.pool.is_empty();
+        if !pool && self.epoch.order.payload().is_empty() {
+            return None;
+        }
+        let front = Front::of(&self.epoch.dag, me, self.epoch.forkers);
         let view = front.view(&self.epoch.emit, pool, self.unordered(&front));
         match self.epoch.emit.decide(&view, self.now) {
             Decision::Create => {

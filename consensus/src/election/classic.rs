@@ -92,10 +92,13 @@ impl Classic {
         weights_in(&self.sets, dag, round)
     }
 
-    /// The verdict on a witness of an open round.
+    /// The verdict on a witness. One that came when its round was done is not
+    /// famous.
     pub(super) fn verdict(&self, round: u64, slot: Slot) -> Option<bool> {
-        let index = usize::try_from(round).ok()?.checked_sub(self.first_open)?;
-        self.open.get(index)?.ballot.verdict(slot)
+        match usize::try_from(round).ok()?.checked_sub(self.first_open) {
+            Some(index) => self.open.get(index)?.ballot.verdict(slot),
+            None => Some(false),
+        }
     }
 
     /// Places the event inserted last, and counts its votes if it is a witness.

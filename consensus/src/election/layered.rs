@@ -2,8 +2,8 @@
 //!
 //! An event's layer is in the graph (`Vertex::layer`). With W the weight of all
 //! nodes, F the most that may lie and Q a quorum:
-//! - The candidates of layer L are the first events of their chains in layer L;
-//!   a chain that jumps over L has none.
+//! - The candidates of layer L are the first events of their chains in layer L,
+//!   of creators with weight; a chain that jumps over L has none.
 //! - V1, a voter of the first step: a chain's first event of layer L+1 or above.
 //! - V(k+1): a chain's first event, not before its V(k), that strongly sees V(k)
 //!   of a quorum of creators.
@@ -93,7 +93,7 @@ impl Layered {
             self.open.push_back(Layer::new(slot));
         }
         let open = &mut self.open[index as usize];
-        if before != Some(layer) && !open.closed {
+        if before != Some(layer) && !open.closed && dag.weights().one(vertex.creator()) > 0 {
             open.ballot.nominate(slot);
             open.settle(dag, self.unanimity);
         }
@@ -143,10 +143,14 @@ impl Layered {
         Some((self.first_open - 1, layer.ballot, judges))
     }
 
-    /// The verdict on a candidate of an open layer.
+    /// The verdict on a candidate. One that came when its layer was closed is
+    /// not elected.
     pub(super) fn verdict(&self, layer: u64, slot: Slot) -> Option<bool> {
-        let index = usize::try_from(layer.checked_sub(self.first_open)?).ok()?;
-        self.open.get(index)?.ballot.verdict(slot)
+        let Some(index) = layer.checked_sub(self.first_open) else {
+            return Some(false);
+        };
+        let open = self.open.get(usize::try_from(index).ok()?)?;
+        open.ballot.verdict(slot).or(open.closed.then_some(false))
     }
 }
 

@@ -21,7 +21,7 @@ use layered::Layered;
 enum Mark {
     /// No candidate (classic: no witness).
     None,
-    /// A candidate whose round or layer is open, as far as this tells.
+    /// A candidate that no finished election names: the rules tell more.
     Candidate,
     Elected,
     NotElected,
@@ -95,11 +95,10 @@ impl Election {
             Rules::Classic(rules) => rules.is_witness(slot),
             Rules::Layered(_) => starts_layer(dag, slot),
         };
-        self.marks.push(match candidate {
-            false => Mark::None,
-            // Behind the end of its election, it is never elected.
-            true if self.round_of(dag, slot) < self.first_open() => Mark::NotElected,
-            true => Mark::Candidate,
+        self.marks.push(if candidate {
+            Mark::Candidate
+        } else {
+            Mark::None
         });
     }
 
@@ -161,9 +160,9 @@ impl Election {
     }
 }
 
-/// Whether the event is its chain's first in its layer.
+/// Whether the event is its chain's first in its layer, and counts.
 fn starts_layer(dag: &Dag, slot: Slot) -> bool {
     let vertex = dag.vertex(slot);
     let before = vertex.self_parent.map(|parent| dag.vertex(parent).layer);
-    before != Some(vertex.layer)
+    before != Some(vertex.layer) && dag.weights().one(vertex.creator()) > 0
 }

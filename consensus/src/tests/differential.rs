@@ -74,6 +74,10 @@ fn compare(weights: &[u32], ordering: Ordering, drawing: &Drawing, what: &str) -
         .iter()
         .map(|judges| judges.iter().map(|&judge| reference.id(judge)).collect())
         .collect();
+    for (x, elected) in reference.verdicts().into_iter().flatten() {
+        let famous = run.election().famous(run.dag(), run.slot(&events[x]));
+        assert_eq!(famous, Some(elected), "{}, {what}", drawing.events[x].0);
+    }
     if ordering.unanimity {
         // What the first votes showed at the time, a later fork may hide.
         assert!(run.judges.starts_with(&judges), "judges, {what}");

@@ -19,7 +19,8 @@ impl Reference {
             };
             let before = self.self_parent(x).map(|before| self.rounds[before]);
             self.rounds.push(layer);
-            self.candidate.push(before != Some(layer));
+            let counts = self.weight_of(x) > 0;
+            self.candidate.push(counts && before != Some(layer));
         }
     }
 

@@ -181,17 +181,19 @@ impl Reference {
         (yes >= no, quorum && !coin)
     }
 
+    /// Of each done round in order: whether each of its candidates is elected.
+    pub(super) fn verdicts(&self) -> Vec<Vec<(usize, bool)>> {
+        let of = |round| match self.ordering.profile {
+            Profile::Classic => self.round_verdicts(round),
+            Profile::Layered => self.layer_verdicts(round),
+        };
+        (0..).map_while(of).collect()
+    }
+
     /// Judges of all done rounds, in order of rounds, each ascending by id.
     pub(super) fn judges(&self) -> Vec<Vec<usize>> {
         let mut all = Vec::new();
-        for round in 0.. {
-            let verdicts = match self.ordering.profile {
-                Profile::Classic => self.round_verdicts(round),
-                Profile::Layered => self.layer_verdicts(round),
-            };
-            let Some(verdicts) = verdicts else {
-                return all;
-            };
+        for verdicts in self.verdicts() {
             let mut judges: BTreeMap<NodeIndex, usize> = BTreeMap::new();
             for (w, _) in verdicts.iter().filter(|(_, elected)| *elected) {
                 let kept = judges.entry(self.creator(*w)).or_insert(*w);
@@ -203,7 +205,7 @@ impl Reference {
             judges.sort_by_key(|&judge| self.events[judge].id());
             all.push(judges);
         }
-        unreachable!("some round is open")
+        all
     }
 
     pub(super) fn id(&self, event: usize) -> Digest {
