@@ -116,6 +116,13 @@ impl Door {
 }
 
 fn unreadable(error: &StoreError) -> Refusal {
+    if let StoreError::Pruned { first } = error {
+        return Refusal::rule(
+            RefusalCode::Unavailable,
+            "replay.pruned",
+            format!("this node keeps frames from block {first} on; ask another one"),
+        );
+    }
     tracing::error!(%error, "cannot read the store for a caller of the door");
     Refusal::rule(
         RefusalCode::Unavailable,

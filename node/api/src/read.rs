@@ -39,6 +39,12 @@ pub(crate) async fn read<T: Send + 'static>(
         .map_err(|_| Status::internal("the read was cut off"))?
         .map_err(|error| match error {
             ReadError::Refused(refused) => refusal::status(&refused),
+            ReadError::Store(StoreError::Pruned { first }) => {
+                let name = &facts.name;
+                let message = format!("Node {name} keeps blocks from {first} on; ask another one.");
+                let rule = "store.pruned";
+                refusal::status(&Refusal::rule(RefusalCode::Unavailable, rule, message))
+            }
             broken => {
                 tracing::error!(error = &broken as &dyn std::error::Error, "a read failed");
                 // Another node's disk may be well, so the caller is sent there.

@@ -111,6 +111,49 @@ pub(crate) fn from_scratch(state: &dyn StateRead) -> [u8; 32] {
     accumulator.digest()
 }
 
+/// Digest of a state that comes entry by entry, as a node takes it over from
+/// other nodes. The entries' order does not matter; each must come once.
+#[derive(Clone)]
+pub struct StateDigest {
+    sum: Accumulator,
+    /// The accumulator that the state says it has.
+    kept: Option<Vec<u8>>,
+}
+
+impl Default for StateDigest {
+    fn default() -> Self {
+        Self {
+            sum: Accumulator::EMPTY,
+            kept: None,
+        }
+    }
+}
+
+impl StateDigest {
+    /// Takes in one entry of the state.
+    pub fn entry(&mut self, key: &[u8], value: &[u8]) {
+        if key == keys::DIGEST {
+            self.kept = Some(value.to_vec());
+        } else {
+            self.sum.add(key, value);
+        }
+    }
+
+    /// The entry under which a state of these entries keeps its accumulator.
+    #[must_use]
+    pub fn kept_entry(&self) -> (Vec<u8>, Vec<u8>) {
+        (keys::DIGEST.to_vec(), self.sum.to_bytes())
+    }
+
+    /// The digest of all entries; `None` where the accumulator among them is
+    /// not theirs, so that the next block would lead elsewhere.
+    #[must_use]
+    pub fn finish(self) -> Option<[u8; 32]> {
+        let kept = self.kept.unwrap_or_else(|| Accumulator::EMPTY.to_bytes());
+        (kept == self.sum.to_bytes()).then(|| self.sum.digest())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +178,11 @@ mod tests {
                 state.apply(&block);
                 prop_assert_eq!(digest, from_scratch(&state));
                 prop_assert_eq!(digest, kept(&state));
+                let mut arriving = StateDigest::default();
+                for (key, value) in tables::walk(&state, b"") {
+                    arriving.entry(&key, &value);
+                }
+                prop_assert_eq!(Some(digest), arriving.finish());
             }
         }
     }

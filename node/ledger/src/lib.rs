@@ -42,6 +42,7 @@ mod tables;
 mod vends;
 mod votes;
 
+pub use digest::StateDigest;
 pub use envelope::EXPIRY_AHEAD_MS_MAX;
 pub use execute::{admit, admit_with, apply, apply_with};
 pub use genesis::genesis;

@@ -23,12 +23,18 @@ pub struct Batch {
     certificates: Vec<u64>,
     rosters: Vec<u64>,
     longest_cursor_name: usize,
+    /// The state that it changes.
+    state: &'static str,
+    generation: u64,
 }
 
 impl Batch {
     pub(crate) fn new(store: Store) -> Self {
+        let live = store.live();
         Self {
             store,
+            state: live.state,
+            generation: live.generation,
             changes: WriteBatch::default(),
             records: Vec::new(),
             executed: Vec::new(),
@@ -65,7 +71,7 @@ impl Batch {
 
     /// Carries out changes of the ledger's state.
     pub fn state(&mut self, changes: &ChangeSet) -> &mut Self {
-        let family = self.store.family(columns::STATE);
+        let family = self.store.family(self.state);
         for (key, value) in changes {
             match value {
                 Some(value) => self.changes.put_cf(family, key, value),
@@ -167,6 +173,11 @@ impl Batch {
         self.blocks.iter().any(|block| block.number == height)
     }
 
+    /// Whether the state was taken over from peers after the batch was begun.
+    pub(crate) fn is_outdated(&self, generation: u64) -> bool {
+        self.generation != generation
+    }
+
     pub(crate) fn into_parts(self) -> Parts {
         Parts {
             changes: self.changes,
@@ -178,6 +189,7 @@ impl Batch {
 }
 
 /// What a batch consists of.
+#[derive(Default)]
 pub(crate) struct Parts {
     /// For RocksDB.
     pub(crate) changes: WriteBatch,

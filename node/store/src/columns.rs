@@ -8,8 +8,12 @@ pub(crate) const SCHEMA_VERSION: u32 = 2;
 pub(crate) const BLOCKS: &str = "blocks";
 /// Block headers by height.
 pub(crate) const HEADERS: &str = "headers";
-/// The ledger's state; its keys and values belong to the ledger.
-pub(crate) const STATE: &str = "state";
+/// The ledger's state; its keys and values belong to the ledger. One of the
+/// two holds it, and the other is where one that is taken over from peers
+/// grows; [`LIVE_KEY`] says which.
+pub(crate) const STATES: [&str; 2] = ["state", "state-other"];
+/// Chunks of a state that is being taken over, by their index.
+pub(crate) const CHUNKS: &str = "chunks";
 /// What a block put out, all leaves of a height in one value.
 pub(crate) const OUTPUTS: &str = "outputs";
 /// Certificates by height.
@@ -20,10 +24,12 @@ pub(crate) const ROSTERS: &str = "rosters";
 pub(crate) const META: &str = "meta";
 
 /// Every column family, with whether its values are long enough to compress.
-pub(crate) const ALL: [(&str, bool); 7] = [
+pub(crate) const ALL: [(&str, bool); 9] = [
     (BLOCKS, false),
     (HEADERS, false),
-    (STATE, false),
+    (STATES[0], false),
+    (STATES[1], false),
+    (CHUNKS, true),
     (OUTPUTS, true),
     (CERTIFICATES, false),
     (ROSTERS, false),
@@ -40,6 +46,14 @@ pub(crate) const MARK_KEY: &[u8] = b"journal";
 /// In `meta`: the last consensus record that is not needed any more, and the
 /// segment in which the ones after it begin, both u64.
 pub(crate) const PRUNED_KEY: &[u8] = b"pruned";
+
+/// In `meta`: the position in [`STATES`] of the present state, one byte; absent
+/// before a state was first taken over.
+pub(crate) const LIVE_KEY: &[u8] = b"live";
+/// In `meta`: the first height with outputs; absent where it is 1.
+pub(crate) const FIRST_BLOCK_KEY: &[u8] = b"first-block";
+/// In `meta`: the digest of the manifest whose chunks are being taken over.
+pub(crate) const STAGED_KEY: &[u8] = b"staged";
 
 /// In `meta`: the place of a follower.
 pub(crate) fn cursor_key(name: &str) -> Vec<u8> {

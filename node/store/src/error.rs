@@ -70,6 +70,15 @@ pub enum StoreError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The batch was begun before the state was taken over from peers.
+    #[error("the batch belongs to a state that was replaced")]
+    Outdated,
+    /// The outputs below this height are not kept here.
+    #[error("blocks before {first} are not kept here")]
+    Pruned {
+        /// The first height that is kept.
+        first: u64,
+    },
     /// An earlier write failed.
     #[error("an earlier write failed; nothing is written until a restart")]
     Failed,

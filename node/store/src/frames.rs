@@ -50,7 +50,8 @@ impl Snapshot<'_> {
     /// Each answer reads a bounded part of the disk; see [`Frames::more`].
     ///
     /// # Errors
-    /// Where the disk cannot be read or holds something else.
+    /// Where frames after the position are not kept any more, and where the
+    /// disk cannot be read or holds something else.
     pub fn frames(
         &self,
         after: (u64, u32),
@@ -58,7 +59,11 @@ impl Snapshot<'_> {
         frames_max: usize,
     ) -> Result<Frames, StoreError> {
         let final_height = self.final_height()?;
-        let first = after.0.max(1);
+        let kept = self.first_block()?;
+        if after.0.saturating_add(1) < kept {
+            return Err(StoreError::Pruned { first: kept });
+        }
+        let first = after.0.max(kept);
         if first > final_height {
             return Ok(Frames {
                 covered_height: final_height,

@@ -20,24 +20,34 @@
 //! this crate: headers name each other, certificates sign them, and the state
 //! digest covers the state.
 //!
+//! The state of a seal can be kept aside for peers ([`Store::checkpoint`]) and
+//! that of a peer taken over ([`Store::install`]).
+//!
 //! Deliberately absent: knowledge of what the bytes mean, except the topic of
-//! an output; any decision about what may be pruned; and any repair. A node whose disk is damaged is rebuilt
-//! from its peers.
+//! an output; any decision about what may be pruned; and any repair. A node
+//! whose disk is damaged is rebuilt from its peers.
 
 mod batch;
 mod columns;
 mod error;
+mod export;
 mod frames;
+mod install;
 mod journal;
 mod leaves;
 pub mod limits;
+mod manifest;
+mod open;
 mod options;
 mod snapshot;
 mod store;
 
 pub use batch::Batch;
 pub use error::StoreError;
+pub use export::StateExport;
 pub use frames::Frames;
+pub use install::{InstallError, Seal, StateInstall};
+pub use manifest::StateManifest;
 pub use options::Options;
 pub use snapshot::{RosterSteps, Snapshot};
 pub use store::{Records, Store};

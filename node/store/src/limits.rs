@@ -25,6 +25,31 @@ pub const ROSTER_STEPS_MAX: usize = 256;
 /// less than 32 KiB.
 pub const ROSTER_STEPS_BYTES_MAX: usize = 512 * 1024;
 
+/// Length of every chunk of a state but the last, bytes: one fits into a message
+/// between nodes, with what is around it.
+pub const STATE_CHUNK_BYTES: usize = 768 * 1024;
+
+/// Chunks of a state at most, which makes 12 GiB; their digests fit into one
+/// message between nodes.
+pub const STATE_CHUNKS_MAX: usize = 16 * 1024;
+
+/// Longest key of a state that is taken over, bytes.
+pub const STATE_KEY_BYTES_MAX: usize = 4096;
+
+/// Longest value of a state that is taken over, bytes: the longest genesis and
+/// something above it.
+pub const STATE_VALUE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Bytes of entries that are written at once while a state is taken over.
+pub(crate) const INSTALL_BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// States of seals that are kept for peers: the newest, and the one before,
+/// which some peer may just be fetching.
+pub const EXPORTS_KEPT: usize = 2;
+
+const _: () = assert!(STATE_CHUNK_BYTES > STATE_KEY_BYTES_MAX);
+const _: () = assert!(INSTALL_BATCH_BYTES + STATE_VALUE_BYTES_MAX < BATCH_BYTES_MAX);
+
 /// Segments of the journal that are filled before RocksDB writes its files:
 /// what is read again after a crash, and what a flush is worth.
 pub(crate) const UNFLUSHED_SEGMENTS_MAX: usize = 8;

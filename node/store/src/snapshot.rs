@@ -29,11 +29,21 @@ pub struct RosterSteps {
 pub struct Snapshot<'s> {
     store: &'s Store,
     snapshot: rocksdb::Snapshot<'s>,
+    /// The column family of the state.
+    state: &'static str,
 }
 
 impl<'s> Snapshot<'s> {
-    pub(crate) fn new(store: &'s Store, snapshot: rocksdb::Snapshot<'s>) -> Self {
-        Self { store, snapshot }
+    pub(crate) fn new(
+        store: &'s Store,
+        snapshot: rocksdb::Snapshot<'s>,
+        state: &'static str,
+    ) -> Self {
+        Self {
+            store,
+            snapshot,
+            state,
+        }
     }
 
     /// The height of the state: the last block that was executed. 0 is the
@@ -55,6 +65,18 @@ impl<'s> Snapshot<'s> {
     /// Where the disk cannot be read or holds something else.
     pub fn height(&self) -> Result<u64, StoreError> {
         Ok(self.executed()?.unwrap_or(0))
+    }
+
+    /// The first height whose block and outputs are kept; more than
+    /// [`Snapshot::height`] where the state was just taken over from peers.
+    ///
+    /// # Errors
+    /// Where the disk cannot be read or holds something else.
+    pub fn first_block(&self) -> Result<u64, StoreError> {
+        let Some(value) = self.read(columns::META, columns::FIRST_BLOCK_KEY)? else {
+            return Ok(1);
+        };
+        key_number(&value).ok_or_else(|| damaged(columns::META, 0))
     }
 
     /// The last height with a certificate; 0 for none.
@@ -176,13 +198,13 @@ impl<'s> Snapshot<'s> {
 
 impl StateRead for Snapshot<'_> {
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.read(columns::STATE, key)
+        self.read(self.state, key)
             .unwrap_or_else(|error| end_process(&error))
     }
 
     fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
         let start = after.filter(|after| *after >= prefix).unwrap_or(prefix);
-        self.entries(columns::STATE, start, end_of(prefix))
+        self.entries(self.state, start, end_of(prefix))
             .map(|entry| entry.unwrap_or_else(|error| end_process(&error)))
             .map(|(key, value)| (key.into_vec(), value.into_vec()))
             .skip_while(|(key, _)| after == Some(key.as_slice()))

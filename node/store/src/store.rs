@@ -1,26 +1,24 @@
 //! Open a node's folder, and write to it.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
 
-use rocksdb::{ColumnFamily, DB, FlushOptions, IteratorMode, WriteBatch, WriteOptions};
+use rocksdb::{ColumnFamily, DB, FlushOptions, WriteBatch};
 
 use crate::batch::{Batch, Parts};
-use crate::columns::{self, key_number, number_key};
+use crate::columns::{self, number_key};
 use crate::error::StoreError;
-use crate::journal::{
-    self, Journal, Mark, Place, Record, Replay, Segments, entry_bytes, journal_error,
-};
+use crate::journal::{self, Journal, Place, Record, Segments, entry_bytes, journal_error};
 use crate::limits::{BATCH_BYTES_MAX, UNFLUSHED_SEGMENTS_MAX};
+use crate::open::{
+    check_schema, last_number, live_state, lock, read_mark, read_number, read_pruned,
+    refuse_foreign, replay,
+};
 use crate::options::{self, Options};
 use crate::snapshot::Snapshot;
-
-/// Held while the folder is open. RocksDB has a lock of its own, but tells a
-/// second user only by the text of an error.
-const LOCK_FILE: &str = "dctrl.lock";
 
 /// The journal's folder.
 const JOURNAL: &str = "journal";
@@ -34,8 +32,13 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     db: DB,
+    /// The database's.
+    home: PathBuf,
+    /// The journal's.
     folder: PathBuf,
     writer: Mutex<Writer>,
+    /// Written only while a state that was taken over becomes the present one.
+    live: RwLock<Live>,
     /// Batches in segments below this one are in RocksDB's files.
     flushed: AtomicU64,
     flushing: AtomicBool,
@@ -43,9 +46,17 @@ struct Inner {
     _lock: File,
 }
 
+/// Which column family holds the state.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Live {
+    pub(crate) state: &'static str,
+    /// Grows with each state that is taken over.
+    pub(crate) generation: u64,
+}
+
 /// Who writes next.
-struct Writer {
-    tip: Tip,
+pub(crate) struct Writer {
+    pub(crate) tip: Tip,
     journal: Journal,
     pruned: u64,
 }
@@ -59,6 +70,8 @@ pub(crate) struct Tip {
     pub(crate) certificate: u64,
     /// 0 for the roster of the genesis.
     pub(crate) roster: u64,
+    /// Outputs are kept from this height on.
+    pub(crate) first_block: u64,
     /// A write failed: what is on disk is unknown.
     failed: bool,
 }
@@ -88,13 +101,20 @@ impl Store {
             executed: read_number(&db, columns::EXECUTED_KEY)?,
             certificate: last_number(&db, columns::CERTIFICATES)?.unwrap_or(0),
             roster: last_number(&db, columns::ROSTERS)?.unwrap_or(0),
+            first_block: read_number(&db, columns::FIRST_BLOCK_KEY)?.unwrap_or(1),
             failed: false,
         };
         let journal = Journal::resume(&journal_folder, replay, options.sync);
         let journal = journal.map_err(journal_error(&journal_folder))?;
         tracing::info!(folder = %folder.display(), ?tip, "store opened");
+        let live = Live {
+            state: live_state(&db)?,
+            generation: 0,
+        };
         Ok(Self(Arc::new(Inner {
             db,
+            home: folder.to_owned(),
+            live: RwLock::new(live),
             folder: journal_folder,
             writer: Mutex::new(Writer {
                 tip,
@@ -125,6 +145,9 @@ impl Store {
         if writer.tip.failed {
             return Err(StoreError::Failed);
         }
+        if batch.is_outdated(self.live().generation) {
+            return Err(StoreError::Outdated);
+        }
         let next = batch.check(writer.tip)?;
         let parts = batch.into_parts();
         if parts.is_empty() {
@@ -138,17 +161,97 @@ impl Store {
                 max: BATCH_BYTES_MAX,
             });
         }
-        if let Err(error) = self.write(&mut writer, parts) {
-            writer.tip.failed = true;
-            tracing::error!(%error, "a write failed; nothing is written until a restart");
-            return Err(error);
-        }
+        self.write(&mut writer, parts)?;
         writer.tip = next;
         self.tidy(&mut writer)
     }
 
+    /// Forgets headers, outputs and certificates below this height, and where
+    /// their blocks are. Subscribers that lack them then get them elsewhere.
+    /// Heights from the last final one on stay.
+    ///
+    /// # Errors
+    /// Where the disk fails: then nothing more is written until a restart.
+    pub fn prune_blocks(&self, below: u64) -> Result<(), StoreError> {
+        let mut writer = self.writer();
+        if writer.tip.failed {
+            return Err(StoreError::Failed);
+        }
+        let below = below.min(writer.tip.certificate);
+        if below <= writer.tip.first_block {
+            return Ok(());
+        }
+        let mut parts = Parts::default();
+        let from = writer.tip.first_block.saturating_sub(1);
+        self.forget_blocks(&mut parts.changes, from, below);
+        let (meta, first) = (self.family(columns::META), number_key(below));
+        parts.changes.put_cf(meta, columns::FIRST_BLOCK_KEY, first);
+        self.write(&mut writer, parts)?;
+        writer.tip.first_block = below;
+        Ok(())
+    }
+
+    /// Removes everything of the heights from `from` to before `to`.
+    pub(crate) fn forget_blocks(&self, changes: &mut WriteBatch, from: u64, to: u64) {
+        let (from, to) = (number_key(from), number_key(to));
+        for name in [
+            columns::BLOCKS,
+            columns::HEADERS,
+            columns::OUTPUTS,
+            columns::CERTIFICATES,
+        ] {
+            changes.delete_range_cf(self.family(name), from, to);
+        }
+    }
+
+    /// Makes the other state the present one, together with `changes` and the
+    /// tip that `next` makes, in one synced write.
+    pub(crate) fn swap_state(
+        &self,
+        mut changes: WriteBatch,
+        next: impl FnOnce(&mut Tip),
+    ) -> Result<(), StoreError> {
+        // What the journal does not have must be in RocksDB's files first.
+        self.flush_now()?;
+        let mut writer = self.writer();
+        if writer.tip.failed {
+            return Err(StoreError::Failed);
+        }
+        // Nobody takes a snapshot between the write and the change of name.
+        let mut live = self.0.live.write().unwrap_or_else(PoisonError::into_inner);
+        let other = u8::from(live.state == columns::STATES[0]);
+        changes.put_cf(self.family(columns::META), columns::LIVE_KEY, [other]);
+        let parts = Parts {
+            changes,
+            ..Parts::default()
+        };
+        self.write(&mut writer, parts)?;
+        next(&mut writer.tip);
+        live.state = columns::STATES[usize::from(other)];
+        live.generation += 1;
+        Ok(())
+    }
+
+    /// Writes to where nobody looks yet. Not in the journal: what a crash
+    /// takes of it comes again from peers.
+    pub(crate) fn write_aside(&self, changes: WriteBatch) -> Result<(), StoreError> {
+        let written = self.0.db.write_opt(changes, &options::journalled());
+        written.map_err(|error| {
+            self.writer().tip.failed = true;
+            StoreError::Write(error)
+        })
+    }
+
+    /// Writes, or closes the store for writing.
+    fn write(&self, writer: &mut Writer, parts: Parts) -> Result<(), StoreError> {
+        self.write_parts(writer, parts).inspect_err(|error| {
+            writer.tip.failed = true;
+            tracing::error!(%error, "a write failed; nothing is written until a restart");
+        })
+    }
+
     /// Into the journal, synced, and from there into RocksDB.
-    fn write(&self, writer: &mut Writer, mut parts: Parts) -> Result<(), StoreError> {
+    fn write_parts(&self, writer: &mut Writer, mut parts: Parts) -> Result<(), StoreError> {
         let error = || journal_error(&self.0.folder);
         let rows = (2 + parts.blocks.len()) * ROW_BYTES_MAX;
         let bytes = parts.long_bytes() + entry_bytes(parts.changes.size_in_bytes() + rows);
@@ -194,16 +297,22 @@ impl Store {
 
     /// Makes RocksDB write its files; batches below `segment` are in them then.
     fn flush(&self, segment: u64) {
-        let families: Vec<_> = columns::ALL
-            .iter()
-            .map(|(name, _)| self.family(name))
-            .collect();
-        match self.0.db.flush_cfs_opt(&families, &FlushOptions::default()) {
+        match self.flush_now() {
             Ok(()) => self.0.flushed.store(segment, Ordering::SeqCst),
             // The next write meets the same disk.
             Err(error) => tracing::error!(%error, "the database cannot write its files"),
         }
         self.0.flushing.store(false, Ordering::SeqCst);
+    }
+
+    /// Makes RocksDB write its files, and waits for it.
+    fn flush_now(&self) -> Result<(), StoreError> {
+        let families: Vec<_> = columns::ALL
+            .iter()
+            .map(|(name, _)| self.family(name))
+            .collect();
+        let flushed = self.0.db.flush_cfs_opt(&families, &FlushOptions::default());
+        flushed.map_err(StoreError::Write)
     }
 
     /// All consensus records that are still needed, ascending, as they are on
@@ -236,7 +345,23 @@ impl Store {
     /// versions on disk, so it is for one answer, not for long.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot<'_> {
-        Snapshot::new(self, self.0.db.snapshot())
+        // Held so that the state does not change its name in between.
+        let live = self.0.live.read().unwrap_or_else(PoisonError::into_inner);
+        Snapshot::new(self, self.0.db.snapshot(), live.state)
+    }
+
+    pub(crate) fn live(&self) -> Live {
+        *self.0.live.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The database, for what only one module does with it.
+    pub(crate) fn db(&self) -> &DB {
+        &self.0.db
+    }
+
+    /// The folder of the database.
+    pub(crate) fn home(&self) -> &Path {
+        &self.0.home
     }
 
     /// The column family of this name, which is one of [`columns::ALL`].
@@ -244,7 +369,7 @@ impl Store {
         family(&self.0.db, name)
     }
 
-    fn writer(&self) -> MutexGuard<'_, Writer> {
+    pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {
         self.0.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -296,53 +421,6 @@ impl Iterator for Records {
     }
 }
 
-/// Brings RocksDB up to date with the journal.
-fn replay(db: &DB, folder: &Path, mark: Mark) -> Result<Replay, StoreError> {
-    let (_, first) = read_pruned(db)?;
-    // The records are needed too, to know the last number.
-    let segments = Segments::list(folder, first.min(mark.segment))?;
-    let mut next = None;
-    let found = segments.replay(|batch, changes| {
-        if batch <= mark.batch {
-            return Ok(());
-        }
-        if batch != next.unwrap_or(mark.batch + 1) {
-            return Err(damaged("journal batch", mark.batch + 1));
-        }
-        next = Some(batch + 1);
-        let changes = WriteBatch::from_data(changes);
-        db.write_opt(changes, &options::journalled())
-            .map_err(StoreError::Write)
-    })?;
-    if found.last_batch < mark.batch {
-        return Err(damaged("journal batch", mark.batch));
-    }
-    Ok(found)
-}
-
-fn read_mark(db: &DB) -> Result<Mark, StoreError> {
-    let value = db
-        .get_cf(family(db, columns::META), columns::MARK_KEY)
-        .map_err(read_error(columns::META))?;
-    match value {
-        Some(value) => Mark::decode(&value).ok_or_else(|| damaged(columns::META, 0)),
-        None => Ok(Mark::default()),
-    }
-}
-
-/// The last record that is not needed, and the segment where the next begins.
-fn read_pruned(db: &DB) -> Result<(u64, u64), StoreError> {
-    let value = db
-        .get_cf(family(db, columns::META), columns::PRUNED_KEY)
-        .map_err(read_error(columns::META))?;
-    let row = value.as_deref().map(Mark::decode);
-    match row {
-        Some(Some(row)) => Ok((row.batch, row.segment)),
-        Some(None) => Err(damaged(columns::META, 0)),
-        None => Ok((0, 0)),
-    }
-}
-
 pub(crate) fn read_error(what: &'static str) -> impl Fn(rocksdb::Error) -> StoreError {
     move |source| StoreError::Read { what, source }
 }
@@ -351,102 +429,7 @@ pub(crate) fn damaged(what: &'static str, number: u64) -> StoreError {
     StoreError::Damaged { what, number }
 }
 
-fn family<'d>(db: &'d DB, name: &'static str) -> &'d ColumnFamily {
+pub(crate) fn family<'d>(db: &'d DB, name: &'static str) -> &'d ColumnFamily {
     db.cf_handle(name)
         .expect("every column family was opened with the database")
-}
-
-fn lock(folder: &Path) -> Result<File, StoreError> {
-    let error = |source| StoreError::Folder {
-        folder: folder.to_owned(),
-        source,
-    };
-    fs::create_dir_all(folder).map_err(error)?;
-    let mut options = OpenOptions::new();
-    options.create(true).write(true).truncate(false);
-    let file = options.open(folder.join(LOCK_FILE)).map_err(error)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
-            folder: folder.to_owned(),
-        }),
-        Err(TryLockError::Error(source)) => Err(error(source)),
-    }
-}
-
-/// Refuses a database with column families that are not ours, before RocksDB
-/// makes ours beside them.
-fn refuse_foreign(folder: &Path, rocks: &rocksdb::Options) -> Result<(), StoreError> {
-    if !folder.join("CURRENT").exists() {
-        return Ok(());
-    }
-    let found = DB::list_cf(rocks, folder).map_err(|source| StoreError::Open {
-        folder: folder.to_owned(),
-        source,
-    })?;
-    let ours = |name: &String| name == "default" || columns::ALL.iter().any(|(own, _)| own == name);
-    match found.iter().find(|name| !ours(name)) {
-        Some(name) => Err(foreign(folder, format!("it has the column family {name}"))),
-        None => Ok(()),
-    }
-}
-
-fn foreign(folder: &Path, problem: String) -> StoreError {
-    StoreError::Foreign {
-        folder: folder.to_owned(),
-        problem,
-    }
-}
-
-/// Compares the schema version, and writes it where the database is new.
-fn check_schema(db: &DB, folder: &Path) -> Result<(), StoreError> {
-    let meta = family(db, columns::META);
-    let expected = columns::SCHEMA_VERSION;
-    let value = db
-        .get_cf(meta, columns::SCHEMA_KEY)
-        .map_err(read_error(columns::META))?;
-    let Some(value) = value else {
-        if db.iterator_cf(meta, IteratorMode::Start).next().is_some() {
-            return Err(foreign(folder, "it has no schema version".to_owned()));
-        }
-        let mut batch = WriteBatch::default();
-        batch.put_cf(meta, columns::SCHEMA_KEY, expected.to_be_bytes());
-        // No journal yet, so RocksDB's own log.
-        let mut written = WriteOptions::default();
-        written.set_sync(true);
-        return db.write_opt(batch, &written).map_err(StoreError::Write);
-    };
-    match value.as_slice().try_into().map(u32::from_be_bytes) {
-        Ok(found) if found == expected => Ok(()),
-        Ok(found) => Err(StoreError::Schema {
-            folder: folder.to_owned(),
-            found,
-            expected,
-        }),
-        Err(_) => Err(foreign(
-            folder,
-            "its schema version is no number".to_owned(),
-        )),
-    }
-}
-
-fn read_number(db: &DB, key: &[u8]) -> Result<Option<u64>, StoreError> {
-    let value = db
-        .get_cf(family(db, columns::META), key)
-        .map_err(read_error(columns::META))?;
-    match value {
-        Some(value) => match key_number(&value) {
-            Some(number) => Ok(Some(number)),
-            None => Err(damaged(columns::META, 0)),
-        },
-        None => Ok(None),
-    }
-}
-
-fn last_number(db: &DB, name: &'static str) -> Result<Option<u64>, StoreError> {
-    match db.iterator_cf(family(db, name), IteratorMode::End).next() {
-        Some(Ok((key, _))) => key_number(&key).map(Some).ok_or_else(|| damaged(name, 0)),
-        Some(Err(source)) => Err(read_error(name)(source)),
-        None => Ok(None),
-    }
 }

@@ -6,6 +6,11 @@ mod crash;
 mod frames;
 #[cfg(test)]
 mod keep;
+#[cfg(test)]
+mod prune;
+#[cfg(test)]
 mod rosters;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod takeover;
