@@ -3,7 +3,7 @@
 use std::sync::{Mutex, mpsc::channel};
 
 use dctrl_consensus::{
-    Digest, Ed25519Signer, RosterMember, Signature, Signer,
+    Digest, Ed25519Signer, Roster, RosterMember, Signature, Signer,
     certificate::signing_bytes,
     message::{BlockSignature, Known},
 };
