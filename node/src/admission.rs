@@ -4,25 +4,35 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use dctrl_ledger::admit;
+use dctrl_ledger::admit_with;
 use dctrl_proto::v1::{Refusal, SignedAction, Submitted};
 use dctrl_store::Store;
 use prost::Message;
 
-use crate::pipeline::PipelineHandle;
+use crate::{pipeline::PipelineHandle, signatures::ActionSignatures};
 
 /// Admits actions on behalf of one node.
 #[derive(Clone)]
 pub struct Admission {
     store: Store,
     pipeline: PipelineHandle,
+    signatures: ActionSignatures,
 }
 
 impl Admission {
-    /// Admits to `pipeline`, by the state in `store`.
+    /// Admits to `pipeline`, by the state in `store` and by what `signatures`
+    /// says.
     #[must_use]
-    pub fn new(store: Store, pipeline: PipelineHandle) -> Self {
-        Self { store, pipeline }
+    pub(crate) fn new(
+        store: Store,
+        pipeline: PipelineHandle,
+        signatures: ActionSignatures,
+    ) -> Self {
+        Self {
+            store,
+            pipeline,
+            signatures,
+        }
     }
 
     /// Refuses at once what the latest state refuses; hands on the rest. An
@@ -31,7 +41,8 @@ impl Admission {
     /// # Errors
     /// The ledger's refusal, or EXHAUSTED and UNAVAILABLE from the node.
     pub fn submit(&self, action: &SignedAction) -> Result<Submitted, Refusal> {
-        let admitted = admit(&self.store.snapshot(), wall_clock_ms(), action)?;
+        let state = self.store.snapshot();
+        let admitted = admit_with(&state, wall_clock_ms(), action, &self.signatures)?;
         if admitted.already.is_none() {
             self.pipeline.submit(Bytes::from(action.encode_to_vec()))?;
         }

@@ -25,6 +25,7 @@ pub mod opaque;
 pub mod pipeline;
 mod run;
 mod signals;
+mod signatures;
 
 pub use effects::{EffectKind, run_effect};
 pub use engine::EngineError;

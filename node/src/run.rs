@@ -31,6 +31,7 @@ use crate::{
     machines::Machines,
     membership::{self, Membership, MembershipError},
     pipeline::{LedgerApplication, PipelineHandle, Publisher},
+    signatures::ActionSignatures,
 };
 
 /// How often the bus repeats the last final height, so that a subscriber that
@@ -146,7 +147,8 @@ impl Node {
         let engine = Idle::restore(self.store.clone(), config, signer)?;
         let (progress_sender, progress) = watch::channel(self.progress()?);
         let summary = engine.summary();
-        let admission = Admission::new(self.store.clone(), engine.handle());
+        let signatures = ActionSignatures::default();
+        let admission = Admission::new(self.store.clone(), engine.handle(), signatures.clone());
 
         let context = zmq::Context::new();
         let zap = Zap::start(&context, AllowList::new())?;
@@ -161,6 +163,7 @@ impl Node {
         let effects = effects::start(&self.config, &self.membership, &self.identity, &context)?;
         let ledger = LedgerApplication {
             store: self.store.clone(),
+            signatures,
             publisher: Publisher::new(bus.clone(), progress.borrow().final_height),
             progress: progress_sender,
             next_deadline: effects.deadline_setter(),

@@ -2,7 +2,7 @@
 
 use dctrl_api::Progress;
 use dctrl_consensus::{Block, Digest, PublicKey, Roster, RosterMember};
-use dctrl_ledger::{BlockInput, StateRead, apply};
+use dctrl_ledger::{BlockInput, StateRead, apply_with};
 use dctrl_proto::v1::{NodeRoster, Receipt};
 use dctrl_store::Store;
 use tokio::sync::watch;
@@ -11,11 +11,12 @@ use super::{
     PipelineError, Publisher,
     application::{Application, Execution},
 };
-use crate::machines::Machines;
+use crate::{machines::Machines, signatures::ActionSignatures};
 
 /// The federation's ledger as an application of the engine.
 pub(crate) struct LedgerApplication {
     pub(crate) store: Store,
+    pub(crate) signatures: ActionSignatures,
     pub(crate) publisher: Publisher,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) next_deadline: Box<dyn Fn(Option<u64>) + Send>,
@@ -42,7 +43,7 @@ impl Application for LedgerApplication {
             time_ms: block.time.as_millis(),
             transactions: &transactions,
         };
-        let applied = apply(state, &input);
+        let applied = apply_with(state, &input, &self.signatures);
         Execution {
             changes: applied.changes,
             outputs: applied.outputs,
