@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use dctrl_access::{Identity, KeyFileError};
 use dctrl_follow::{
     Door, Federation, FederationError, FollowError, Follower, FollowerConfig, Position, Rosters,
-    RostersError, Verified,
+    RostersError, Verified, Waker,
 };
 
 use crate::actuator::{Actuator, ActuatorError};
@@ -31,8 +31,11 @@ use crate::sensor::{self, SensorError};
 const EVENTS_MAX: usize = 256;
 /// Actions that wait for a door.
 const ACTIONS_MAX: usize = 64;
-/// The state machine hears of time this often.
+/// The state machine hears of time this often while it has an order in hand.
 const TICK: Duration = Duration::from_millis(50);
+/// And this often at rest, where it only repeats what was not heard, after a
+/// second at the soonest. So late is a stop noticed too.
+const TICK_AT_REST: Duration = Duration::from_millis(500);
 /// The actuator is tested this often.
 const SELF_TEST: Duration = Duration::from_secs(2);
 /// A stop waits so long for what the sensors still have to say.
@@ -99,6 +102,7 @@ pub struct Agent {
 
 struct Threads {
     follow: Option<std::thread::JoinHandle<Result<(), FollowError>>>,
+    wake_follow: Waker,
     others: Vec<std::thread::JoinHandle<()>>,
 }
 
@@ -156,6 +160,7 @@ impl Agent {
             let stop = Arc::clone(&stop);
             others.push(sensor::start(&source, config.debounce_ms, stop, deliver)?);
         }
+        let wake_follow = follower.waker();
         let follow = link::follow(follower, to_events, Arc::clone(&stop));
         Ok(Self {
             machine: Machine::new(facts, identity, durable),
@@ -167,6 +172,7 @@ impl Agent {
             stop,
             threads: Threads {
                 follow: Some(follow),
+                wake_follow,
                 others,
             },
             tested: None,
@@ -180,6 +186,7 @@ impl Agent {
     pub fn run(mut self) -> Result<(), AgentError> {
         let outcome = self.serve();
         self.stop.store(true, Ordering::Relaxed);
+        self.threads.wake_follow.wake();
         let safe = self.actuator.make_safe();
         let outcome = outcome.and_then(|()| self.keep_reports());
         // Senders that wait for room end when nobody listens any more.
@@ -207,7 +214,12 @@ impl Agent {
     fn serve(&mut self) -> Result<(), AgentError> {
         while !self.stop.load(Ordering::Relaxed) {
             self.self_test()?;
-            let input = match self.events.recv_timeout(TICK) {
+            let tick = if self.machine.is_at_rest() {
+                TICK_AT_REST
+            } else {
+                TICK
+            };
+            let input = match self.events.recv_timeout(tick) {
                 Ok(Event::Frame(frame)) => {
                     if frame.body.topic.ends_with(".order") {
                         crash_point("agent.order_received");

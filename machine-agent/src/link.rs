@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -18,8 +18,10 @@ use crate::machine::Sending;
 
 /// How long a node may take to take an action.
 const SUBMIT_TIMEOUT: Duration = Duration::from_secs(4);
-/// The threads look at the stop flag this often.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often it is looked whether everything has come that there was.
+const CATCH_UP_LOOK: Duration = Duration::from_millis(50);
+/// The same, once it has come: it only serves to note the place.
+const AT_REST: Duration = Duration::from_secs(2);
 
 /// Follows the bus until `stop` is set or nobody listens.
 pub(crate) fn follow(
@@ -30,7 +32,9 @@ pub(crate) fn follow(
     thread::spawn(move || {
         let mut told: Option<Position> = None;
         while !stop.load(Ordering::Relaxed) {
-            if let Some(frame) = follower.next(LOOK)? {
+            let settled = told == Some(follower.settled());
+            let wait = if settled { AT_REST } else { CATCH_UP_LOOK };
+            if let Some(frame) = follower.next(wait)? {
                 if events.send(Event::Frame(Box::new(frame))).is_err() {
                     break;
                 }
@@ -48,19 +52,17 @@ pub(crate) fn follow(
     })
 }
 
-/// Hands actions to a door until `stop` is set or nobody sends any.
+/// Hands actions to a door until `stop` is set or nobody can send any more.
 pub(crate) fn submit(
     door: Door,
     actions: Receiver<Sending>,
     stop: Arc<AtomicBool>,
 ) -> JoinHandle<()> {
     thread::spawn(move || {
-        while !stop.load(Ordering::Relaxed) {
-            let sending = match actions.recv_timeout(LOOK) {
-                Ok(sending) => sending,
-                Err(RecvTimeoutError::Timeout) => continue,
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
+        for sending in actions {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
             let name = sending.name;
             if sending.another {
                 door.prefer_next();

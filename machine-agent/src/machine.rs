@@ -223,6 +223,15 @@ impl Machine {
         self.readiness.clone().err()
     }
 
+    /// Whether nothing is to be done within half a second unless something
+    /// happens: there is no order in hand, and nothing is to be said at once.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        matches!(self.durable.stage, Stage::Idle)
+            && self.pending.is_empty()
+            && !self.beat.is_wanted()
+    }
+
     /// Takes in what happened and says what to do.
     pub fn step(&mut self, now: Now, input: Input) -> Vec<Effect> {
         let mut out = Vec::new();

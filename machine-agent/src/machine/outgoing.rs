@@ -51,6 +51,11 @@ impl Beat {
         *self = Self::default();
     }
 
+    /// Whether one shall go out before its time.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted || self.last_ms.is_none()
+    }
+
     fn due(&self, now: Now, every_ms: u64) -> bool {
         let Some(last) = self.last_ms else {
             return true;

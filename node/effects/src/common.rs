@@ -1,7 +1,8 @@
 //! What all effects share: how they are started, and how they are stopped.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -12,9 +13,15 @@ use dctrl_follow::{Door, Federation, Follower, FollowerConfig, Position, Rosters
 
 use crate::Health;
 
-/// How long an effect may sit in one wait before it looks whether it shall
-/// stop, and so about how long `join` takes.
-pub(crate) const STOP_LATENCY: Duration = Duration::from_millis(250);
+/// How often an effect looks whether its follower has caught up.
+const CATCH_UP_LOOK: Duration = Duration::from_millis(250);
+
+/// Longest wait of an effect that has nothing to do. What happens, and a stop,
+/// wake it.
+pub(crate) const AT_REST: Duration = Duration::from_secs(60);
+
+/// What a stop wakes at most.
+const WAKES_MAX: usize = 16;
 
 /// The present time, milliseconds since the Unix epoch.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -195,41 +202,81 @@ impl CatchUp {
     pub(crate) fn is_done(&self) -> bool {
         self.done
     }
+
+    /// How long to wait for the next frame, where nothing else happens for
+    /// `rest`.
+    pub(crate) fn wait(&self, rest: Duration) -> Duration {
+        if self.done { rest } else { CATCH_UP_LOOK }
+    }
 }
 
-/// A flag that can be waited for.
-#[derive(Debug, Default)]
+/// A flag that can be waited for, and that wakes who waits for something else.
+#[derive(Default)]
 pub(crate) struct Stop {
-    stopped: Mutex<bool>,
+    state: Mutex<Stopping>,
     changed: Condvar,
+}
+
+#[derive(Default)]
+struct Stopping {
+    stopped: bool,
+    wakes: VecDeque<Box<dyn Fn() + Send>>,
 }
 
 impl Stop {
     pub(crate) fn set(&self) {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        let mut state = self.lock();
+        state.stopped = true;
+        for wake in std::mem::take(&mut state.wakes) {
+            wake();
+        }
         self.changed.notify_all();
     }
 
     pub(crate) fn is_set(&self) -> bool {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lock().stopped
+    }
+
+    /// A stop calls `wake`, which must not block. Of too many the oldest is
+    /// forgotten: it belongs to what was opened anew since.
+    pub(crate) fn wakes(&self, wake: impl Fn() + Send + 'static) {
+        let mut state = self.lock();
+        if state.stopped {
+            wake();
+            return;
+        }
+        if state.wakes.len() >= WAKES_MAX {
+            state.wakes.pop_front();
+        }
+        state.wakes.push_back(Box::new(wake));
+    }
+
+    /// A stop ends what this follower waits for.
+    pub(crate) fn wakes_follower(&self, follower: &Follower) {
+        let waker = follower.waker();
+        self.wakes(move || waker.wake());
     }
 
     /// Waits at most `timeout`; true when the effect shall stop.
     pub(crate) fn wait(&self, timeout: Duration) -> bool {
         let until = Instant::now() + timeout;
-        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*stopped {
+        let mut state = self.lock();
+        while !state.stopped {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
             }
-            stopped = self
+            state = self
                 .changed
-                .wait_timeout(stopped, left)
+                .wait_timeout(state, left)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
         true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Stopping> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -267,6 +314,28 @@ pub(crate) mod tests {
             identity: Arc::new(identity),
             clock,
         }
+    }
+
+    #[test]
+    fn a_stop_wakes_what_waits_for_something_else_now_and_later() {
+        let stop = Stop::default();
+        let woken = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let wake = |woken: &Arc<std::sync::atomic::AtomicUsize>| {
+            let woken = woken.clone();
+            move || {
+                woken.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        };
+        for _ in 0..10 * WAKES_MAX {
+            stop.wakes(wake(&woken));
+        }
+        stop.set();
+        stop.set();
+        stop.wakes(wake(&woken));
+        assert_eq!(
+            woken.load(std::sync::atomic::Ordering::Relaxed),
+            WAKES_MAX + 1
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use dctrl_proto::v1::TimeTick;
 
 use crate::{
     Common, Health, Running, StartError,
-    common::{STOP_LATENCY, Stop},
+    common::Stop,
     outbox::{Desk, Outbox},
 };
 
@@ -57,6 +57,12 @@ impl DeadlineHandle {
             state.version += 1;
             self.shared.changed.notify_all();
         }
+    }
+
+    /// Ends a wait as a changed deadline does.
+    fn wake(&self) {
+        self.lock().version += 1;
+        self.shared.changed.notify_all();
     }
 
     fn get(&self) -> Deadline {
@@ -138,6 +144,8 @@ fn run(common: &Common, door: &Door, handle: &DeadlineHandle, health: &Health, s
         ..Ticker::default()
     };
     let mut outbox = Outbox::default();
+    let woken = handle.clone();
+    stop.wakes(move || woken.wake());
     while !stop.is_set() {
         let deadline = handle.get();
         turn(common, door, &mut ticker, &mut outbox, deadline);
@@ -153,7 +161,7 @@ fn run(common: &Common, door: &Door, handle: &DeadlineHandle, health: &Health, s
         let wait = due_ms.map_or(WAIT_MAX, |due_ms| {
             Duration::from_millis(due_ms.saturating_add(1).saturating_sub((common.clock)()))
         });
-        handle.wait(deadline, wait.min(STOP_LATENCY));
+        handle.wait(deadline, wait.min(WAIT_MAX));
     }
 }
 

@@ -10,6 +10,7 @@ use dctrl_proto::v1::TipHint;
 use prost::Message;
 use zmq::{Context, DONTWAIT, POLLIN, Socket, SocketType};
 
+use crate::bell::{Bell, Waker};
 use crate::counters::Counters;
 use crate::federation::Federation;
 use crate::position::{Position, Verified};
@@ -66,6 +67,9 @@ pub enum FollowError {
     /// ZeroMQ: a bad endpoint, or the context is gone.
     #[error("ZeroMQ: {0}")]
     Socket(#[from] zmq::Error),
+    /// The process has too many open files.
+    #[error("no bell: {0}")]
+    Bell(#[from] std::io::Error),
 }
 
 struct Link {
@@ -76,6 +80,7 @@ struct Link {
 /// A subscriber that hands out certified frames.
 pub struct Follower {
     links: Vec<Link>,
+    bell: Bell,
     topics: Vec<String>,
     verifier: Verifier,
     sequencer: Sequencer,
@@ -129,6 +134,7 @@ impl Follower {
             replays: Replays::new(links.len(), fault_bound, config.after, Instant::now()),
             rosters_asked: vec![0; links.len()],
             links,
+            bell: Bell::new()?,
             topics: config.topics,
             verifier: Verifier::new(config.rosters),
             sequencer: Sequencer::new(config.after),
@@ -138,7 +144,13 @@ impl Follower {
         })
     }
 
-    /// The next frame, or nothing after `timeout`.
+    /// Ends a wait in [`Self::next`] from another thread.
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        self.bell.waker()
+    }
+
+    /// The next frame, or nothing after `timeout` or when woken.
     ///
     /// # Errors
     /// Only where ZeroMQ itself is gone; what nodes send is never an error.
@@ -160,7 +172,8 @@ impl Follower {
             let at_rest = self.replays.at_rest() && !self.sequencer.has_gaps();
             self.wait(if at_rest { left } else { left.min(TICK) })?;
             self.read()?;
-            if self.ready.is_empty() && Instant::now() >= deadline {
+            let over = self.bell.take() || Instant::now() >= deadline;
+            if self.ready.is_empty() && over {
                 return Ok(None);
             }
         }
@@ -196,6 +209,7 @@ impl Follower {
                     link.door.as_poll_item(POLLIN),
                 ]
             })
+            .chain([self.bell.poll_item()])
             .collect();
         let millis = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
         match zmq::poll(&mut items, millis) {

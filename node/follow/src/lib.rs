@@ -18,6 +18,7 @@
 //! Deliberately absent: threads (the caller's thread drives [`Follower::next`]),
 //! storage of positions, and knowledge of any event's meaning.
 
+mod bell;
 mod counters;
 mod door;
 mod federation;
@@ -33,6 +34,7 @@ pub mod testing;
 mod tests;
 pub mod verify;
 
+pub use bell::{Bell, Waker};
 pub use counters::Counters;
 pub use door::{Door, DoorError};
 pub use federation::{Federation, FederationError, NodeEndpoint};

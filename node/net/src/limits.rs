@@ -108,7 +108,7 @@ pub(crate) const SEND_BATCH: usize = 256;
 
 /// Longest sleep of a thread that has nothing to do, milliseconds. Wake-ups
 /// arrive at once; this only bounds how late a revoked key is noticed.
-pub(crate) const IDLE_MS: i64 = 500;
+pub(crate) const IDLE_MS: i64 = 2_000;
 
 /// How long a closing socket waits for its port to be free, milliseconds.
 pub(crate) const CLOSE_MS: i64 = 2_000;

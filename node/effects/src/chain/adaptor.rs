@@ -176,7 +176,16 @@ pub enum Hints {
 }
 
 impl Hints {
-    /// The next hint, or `None` when there is none within `timeout`. What is
+    /// What ends a wait in [`Self::next`] from another thread.
+    pub(crate) fn waker(&self) -> Box<dyn Fn() + Send> {
+        match self {
+            Self::Bitcoind(hints) => hints.waker(),
+            Self::Simulated(hints) => hints.waker(),
+        }
+    }
+
+    /// The next hint, or `None` when there is none within `timeout` or when
+    /// woken. What is
     /// malformed is counted and skipped; a lost connection is made anew and
     /// shows as a gap.
     pub fn next(&mut self, timeout: Duration) -> Option<Hint> {

@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     Common, Health, Running, StartError,
-    common::{CatchUp, STOP_LATENCY, Stop},
+    common::{AT_REST, CatchUp, Stop},
 };
 use staging::Staging;
 
@@ -96,6 +96,9 @@ pub fn start(common: Common, config: ChainNotifierConfig) -> Result<Running, Sta
     let mut running = Running::new("chain-notifier", health.clone());
     let (events, received) = sync_channel(EVENTS_WAITING_MAX);
     let stop = running.stop_flag();
+    let woken = events.clone();
+    // Where the queue is full, whoever empties it looks at the flag.
+    stop.wakes(move || drop(woken.try_send(Event::Stop)));
     running.spawn({
         let (events, stop, health) = (events.clone(), stop.clone(), health.clone());
         move || pass_frames(follower, &events, &stop, &health)
@@ -150,12 +153,15 @@ enum Event {
     /// Everything that the bus had to tell of the past has come.
     CaughtUp,
     Hint(Hint),
+    /// There is a reason to look at the stop flag.
+    Stop,
 }
 
 fn pass_frames(mut follower: Follower, events: &SyncSender<Event>, stop: &Stop, health: &Health) {
     let mut catch_up = CatchUp::new();
+    stop.wakes_follower(&follower);
     while !stop.is_set() {
-        let event = match follower.next(STOP_LATENCY) {
+        let event = match follower.next(catch_up.wait(AT_REST)) {
             Ok(Some(frame)) => Event::Frame(Box::new(frame)),
             Ok(None) if catch_up.is_done() || !catch_up.idle(&follower) => continue,
             Ok(None) => Event::CaughtUp,
@@ -171,8 +177,9 @@ fn pass_frames(mut follower: Follower, events: &SyncSender<Event>, stop: &Stop, 
 }
 
 fn pass_hints(mut hints: Hints, events: &SyncSender<Event>, stop: &Stop) {
+    stop.wakes(hints.waker());
     while !stop.is_set() {
-        if let Some(hint) = hints.next(STOP_LATENCY)
+        if let Some(hint) = hints.next(AT_REST)
             && events.send(Event::Hint(hint)).is_err()
         {
             return;
@@ -232,7 +239,7 @@ impl Notifier {
 
     /// How long nothing needs to be done unless something happens.
     fn wait(&self, ask_at: Instant) -> Duration {
-        let mut wait = STOP_LATENCY;
+        let mut wait = AT_REST;
         if self.caught_up {
             wait = wait.min(ask_at.saturating_duration_since(Instant::now()));
         }
@@ -260,6 +267,7 @@ impl Notifier {
                 !self.staging.watch.unchecked().is_empty()
             }
             Event::Hint(Hint::Block) => true,
+            Event::Stop => false,
             Event::Hint(Hint::Gap { topic }) => {
                 tracing::debug!(topic, "hints were lost: looking at everything again");
                 self.scan = true;

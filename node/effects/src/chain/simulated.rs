@@ -1,11 +1,14 @@
 //! The simulated chain as a backend: a gRPC client.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use dctrl_proto::v1::{
     self, sim_notice::Notice, simulated_chain_client::SimulatedChainClient as Client,
 };
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::Notify,
+};
 use tonic::{
     Code, Status, Streaming,
     transport::{Channel, Endpoint},
@@ -110,6 +113,7 @@ impl Simulated {
             client,
             stream: None,
             last: None,
+            woken: Arc::default(),
         })
     }
 
@@ -177,21 +181,32 @@ pub struct SimulatedHints {
     stream: Option<Streaming<v1::SimNotice>>,
     /// Sequence number of the last notice of this stream.
     last: Option<u64>,
+    woken: Arc<Notify>,
 }
 
 impl SimulatedHints {
+    pub(in crate::chain) fn waker(&self) -> Box<dyn Fn() + Send> {
+        let woken = self.woken.clone();
+        Box::new(move || woken.notify_one())
+    }
+
     pub(in crate::chain) fn next(&mut self, timeout: Duration) -> Option<Hint> {
         let stream = match &mut self.stream {
             Some(stream) => stream,
             None => return self.open(timeout),
         };
-        let message = self
-            .runtime
-            .block_on(async { tokio::time::timeout(timeout, stream.message()).await });
+        let woken = &self.woken;
+        let message = self.runtime.block_on(async {
+            tokio::select! {
+                message = stream.message() => Some(message),
+                () = woken.notified() => None,
+                () = tokio::time::sleep(timeout) => None,
+            }
+        });
         match message {
-            Err(_) => None,
-            Ok(Ok(Some(notice))) => self.read(notice),
-            Ok(Ok(None) | Err(_)) => {
+            None => None,
+            Some(Ok(Some(notice))) => self.read(notice),
+            Some(Ok(None) | Err(_)) => {
                 self.stream = None;
                 None
             }
@@ -201,6 +216,7 @@ impl SimulatedHints {
     /// Opens the stream; what happened before it opened is a gap.
     fn open(&mut self, timeout: Duration) -> Option<Hint> {
         let client = &mut self.client;
+        let timeout = timeout.min(CALL_TIMEOUT);
         let opened = self.runtime.block_on(async {
             let opened = tokio::time::timeout(timeout, client.watch(v1::SimWatchRequest {})).await;
             if !matches!(opened, Ok(Ok(_))) {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Common, Health, Running, StartError,
-    common::{STOP_LATENCY, Stop},
+    common::{AT_REST, Stop},
 };
 
 /// Frames written before they are synced together, at most.
@@ -21,6 +21,8 @@ const BATCH_MAX: usize = 512;
 /// How long a hole may stay open before everything after the log's end is
 /// asked for anew.
 const HOLE_MAX: Duration = Duration::from_secs(15);
+/// How often it is looked whether a hole is that old.
+const HOLE_LOOK: Duration = Duration::from_millis(250);
 /// How long to wait after an error of the disk.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -64,6 +66,7 @@ fn run(
     health: &Health,
     stop: &Stop,
 ) {
+    stop.wakes_follower(&writer.follower);
     while !stop.is_set() {
         match writer.turn(stop) {
             Ok(()) => {
@@ -89,6 +92,7 @@ fn run(
             match Writer::open(common, config) {
                 Ok(again) => {
                     writer = again;
+                    stop.wakes_follower(&writer.follower);
                     break;
                 }
                 Err(error) => {
@@ -138,7 +142,11 @@ impl Writer {
 
     /// Writes and syncs what comes together.
     fn turn(&mut self, stop: &Stop) -> Result<(), Trouble> {
-        let mut wait = STOP_LATENCY;
+        let mut wait = if self.assembly.has_hole() {
+            HOLE_LOOK
+        } else {
+            AT_REST
+        };
         let mut written = 0;
         while written < BATCH_MAX && !stop.is_set() {
             let frame = self.follower.next(wait);

@@ -13,11 +13,11 @@ use super::{
 };
 use crate::{
     Common, Health, Running, StartError,
-    common::{CatchUp, STOP_LATENCY, Stop},
+    common::{CatchUp, Stop},
 };
 
 /// How often silence is looked for.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// How the notifier works.
 #[derive(Clone, Debug)]
@@ -68,8 +68,10 @@ impl Notifier {
         let mut view = View::default();
         let mut catch_up = CatchUp::new();
         let mut look_at = Instant::now();
+        stop.wakes_follower(&follower);
         while !stop.is_set() {
-            let changed = match follower.next(STOP_LATENCY) {
+            let rest = look_at.saturating_duration_since(Instant::now());
+            let changed = match follower.next(catch_up.wait(rest)) {
                 Ok(Some(frame)) => {
                     view.take(&frame.body);
                     true

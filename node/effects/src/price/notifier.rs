@@ -12,12 +12,14 @@ use super::{
 };
 use crate::{
     Common, Health, Running, StartError,
-    common::{CatchUp, STOP_LATENCY, Stop},
+    common::{CatchUp, Stop},
     outbox::{Desk, Ended, Outbox},
 };
 
 /// Most sources and currencies; each costs a call at every poll.
 const SOURCES_MAX: usize = 64;
+/// How often prices are looked through: what was said may have become old.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// A smaller move than this is not news, basis points.
 const MOVE_BPS: u32 = 10;
 /// Turns without a door after which it is said.
@@ -57,9 +59,15 @@ pub fn start(common: Common, config: PriceNotifierConfig) -> Result<Running, Sta
     }
     let speaker = Speaker::new(common.clone(), config.clone(), health.clone(), said);
     let (prices_in, prices_out) = std::sync::mpsc::sync_channel(SOURCES_MAX);
+    let waker = follower.waker();
+    let out = move |price| {
+        let taken = prices_in.send(price).is_ok();
+        waker.wake();
+        taken
+    };
     running.spawn({
         let stop = stop.clone();
-        move || poll(&common, &config, prices, &health, &prices_in, &stop)
+        move || poll(&common, &config, prices, &health, out, &stop)
     })?;
     running.spawn(move || speaker.run(follower, &door, &stop, Some(&prices_out)))?;
     Ok(running)
@@ -102,7 +110,7 @@ fn poll(
     config: &PriceNotifierConfig,
     mut prices: Prices,
     health: &Health,
-    out: &std::sync::mpsc::SyncSender<Price>,
+    out: impl Fn(Price) -> bool,
     stop: &Stop,
 ) {
     let agent = source::agent();
@@ -119,7 +127,7 @@ fn poll(
             prices.take(source, answer, now_ms, config.limits, health);
         }
         for verdict in prices.verdicts((common.clock)(), config.limits, health) {
-            if out.send(verdict).is_err() {
+            if !out(verdict) {
                 return;
             }
         }
@@ -256,8 +264,9 @@ impl Speaker {
         prices: Option<&std::sync::mpsc::Receiver<Price>>,
     ) {
         let mut catch_up = CatchUp::new();
+        stop.wakes_follower(&follower);
         while !stop.is_set() {
-            match follower.next(STOP_LATENCY) {
+            match follower.next(catch_up.wait(self.rest())) {
                 Ok(Some(frame)) => {
                     self.agreed(frame.body.event.as_ref());
                     continue;
@@ -281,6 +290,15 @@ impl Speaker {
                 self.turn(door);
             }
         }
+    }
+
+    /// How long nothing needs to be said unless something happens.
+    fn rest(&self) -> Duration {
+        let now_ms = (self.common.clock)();
+        let due_ms = self.outbox.due_ms();
+        due_ms.map_or(LOOK_EVERY, |due_ms| {
+            LOOK_EVERY.min(Duration::from_millis(due_ms.saturating_sub(now_ms)))
+        })
     }
 
     fn agreed(&mut self, event: Option<&Event>) {

@@ -10,6 +10,7 @@ use std::{
 };
 
 use bitcoin::consensus::encode;
+use dctrl_follow::Bell;
 
 use super::{
     super::{ChainError, Hash, Hint},
@@ -25,6 +26,7 @@ const TOPICS: [&str; 3] = ["rawtx", "hashblock", "sequence"];
 /// A subscription to bitcoind's notifications.
 pub struct BitcoindHints {
     socket: Option<zmq::Socket>,
+    bell: Bell,
     reader: Reader,
 }
 
@@ -53,8 +55,13 @@ impl BitcoindHints {
                 socket.connect(endpoint).map_err(unusable)?;
             }
         }
+        let bell = Bell::new().map_err(|error| ChainError::Config {
+            field: "chain.zmq_rawtx",
+            problem: format!("too many open files: {error}"),
+        })?;
         Ok(Self {
             socket,
+            bell,
             reader: Reader::default(),
         })
     }
@@ -65,21 +72,23 @@ impl BitcoindHints {
         self.reader.malformed
     }
 
+    pub(in crate::chain) fn waker(&self) -> Box<dyn Fn() + Send> {
+        let waker = self.bell.waker();
+        Box::new(move || waker.wake())
+    }
+
     pub(in crate::chain) fn next(&mut self, timeout: Duration) -> Option<Hint> {
         if !std::mem::replace(&mut self.reader.begun, true) {
             return Some(Hint::Gap { topic: "start" });
         }
-        let Some(socket) = &self.socket else {
-            // Without ZeroMQ the chain is polled and this stream is empty.
-            std::thread::sleep(timeout);
-            return None;
-        };
         let millis = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+        // Without ZeroMQ the chain is polled and this stream is empty.
+        let messages = self.socket.iter().map(|one| one.as_poll_item(zmq::POLLIN));
+        let mut items: Vec<zmq::PollItem<'_>> = messages.chain([self.bell.poll_item()]).collect();
         // A signal during the wait is no message; neither is a closing context.
-        if socket.poll(zmq::POLLIN, millis).ok()? == 0 {
-            return None;
-        }
-        let parts = socket.recv_multipart(zmq::DONTWAIT).ok()?;
+        zmq::poll(&mut items, millis).ok()?;
+        self.bell.take();
+        let parts = self.socket.as_ref()?.recv_multipart(zmq::DONTWAIT).ok()?;
         self.reader.read(&parts)
     }
 }
