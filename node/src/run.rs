@@ -34,9 +34,12 @@ use crate::{
     signatures::ActionSignatures,
 };
 
-/// How often the bus repeats the last final height, so that a subscriber that
-/// lost the last frames notices.
+/// How soon the bus says a new final height, so that a subscriber that lost the
+/// last frames notices.
 const TIP_HINT_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it repeats one that stays: a hint wakes every subscriber.
+const TIP_HINT_EVERY_MAX: Duration = Duration::from_secs(4);
 
 /// Why the node did not start, or ended by itself.
 #[derive(Debug, Error)]
@@ -264,11 +267,26 @@ impl Node {
     }
 }
 
-async fn repeat_tip_hint(bus: Arc<Bus>, progress: watch::Receiver<Progress>) {
-    let mut every = tokio::time::interval(TIP_HINT_EVERY);
+async fn repeat_tip_hint(bus: Arc<Bus>, mut progress: watch::Receiver<Progress>) {
+    let mut pause = TIP_HINT_EVERY;
     loop {
-        every.tick().await;
-        bus.tip_hint(progress.borrow().final_height);
+        let told = progress.borrow_and_update().final_height;
+        bus.tip_hint(told);
+        let moved = async {
+            progress
+                .wait_for(|now| now.final_height != told)
+                .await
+                .is_ok()
+        };
+        match tokio::time::timeout(pause, moved).await {
+            Err(_) => pause = (2 * pause).min(TIP_HINT_EVERY_MAX),
+            Ok(true) => {
+                pause = TIP_HINT_EVERY;
+                tokio::time::sleep(TIP_HINT_EVERY).await;
+            }
+            // The pipeline has ended.
+            Ok(false) => return,
+        }
     }
 }
 
