@@ -20,6 +20,7 @@ mod client;
 pub mod consensus;
 pub mod demo;
 mod federation;
+pub mod idle;
 mod ports;
 mod process;
 mod programs;

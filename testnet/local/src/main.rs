@@ -5,7 +5,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use dctrl_testnet::{Programs, bench, consensus, demo};
+use dctrl_testnet::{Programs, bench, consensus, demo, idle};
 
 /// Drive a federation of processes on this machine.
 #[derive(Debug, Parser)]
@@ -22,6 +22,8 @@ struct Arguments {
 enum Command {
     /// A payment becomes one vend, shown step by step
     Demo(demo::Arguments),
+    /// What a federation costs while nobody wants anything of it
+    BenchIdle(idle::Arguments),
     /// From a payment to the machine's pin, over many vends
     BenchVend(bench::Arguments),
     /// Throughput and latency of consensus, without a ledger
@@ -47,6 +49,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Demo(demo) => dctrl_testnet::demo::run(demo, programs).await,
         Command::BenchVend(bench) => dctrl_testnet::bench::run(bench, programs).await,
+        Command::BenchIdle(bench) => dctrl_testnet::idle::run(bench, programs).await,
         Command::BenchConsensus(bench) => dctrl_testnet::consensus::run(bench, programs).await,
     }
 }

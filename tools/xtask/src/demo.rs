@@ -120,15 +120,16 @@ impl BenchVend {
     }
 }
 
-/// Prepares, builds for release and becomes the benchmark of consensus.
+/// Prepares, builds for release and becomes a benchmark that reads its own
+/// arguments.
 ///
 /// # Errors
 /// Where a preparation fails.
-pub(crate) fn bench_consensus(place: &Place, arguments: &[String]) -> Result<()> {
+pub(crate) fn bench(place: &Place, name: &str, arguments: &[String]) -> Result<()> {
     setup::packages()?;
     build::workspace(place, Profile::Release)?;
     let mut command = driver(place, Profile::Release);
-    become_program(command.arg("bench-consensus").args(arguments))
+    become_program(command.arg(name).args(arguments))
 }
 
 /// The testnet driver, told where its sister programs are.

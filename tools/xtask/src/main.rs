@@ -87,6 +87,13 @@ enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// What a federation at rest costs; arguments are its own (try `--help`).
+    #[command(disable_help_flag = true)]
+    Idle {
+        /// Arguments for the benchmark.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// The criterion benches of consensus and ledger.
     Core {
         /// Arguments for criterion, such as a name to filter by.
@@ -119,7 +126,10 @@ fn run(place: &Place, command: Command) -> anyhow::Result<()> {
         } => bench.run(place),
         Command::Bench {
             what: Bench::Consensus { arguments },
-        } => demo::bench_consensus(place, &arguments),
+        } => demo::bench(place, "bench-consensus", &arguments),
+        Command::Bench {
+            what: Bench::Idle { arguments },
+        } => demo::bench(place, "bench-idle", &arguments),
         Command::Bench {
             what: Bench::Core { arguments },
         } => build::core_benches(place, &arguments),
