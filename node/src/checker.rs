@@ -22,7 +22,7 @@ use std::{
 };
 
 use dctrl_consensus::{
-    EpochStart, Limits, NodeIndex, ROSTER_MEMBERS_MAX, Verifier,
+    EpochStart, Limits, PublicKey, ROSTER_MEMBERS_MAX, Verifier,
     event::EventProblem,
     message::{self, Message, VerifiedMessage, VerifyError},
 };
@@ -77,9 +77,9 @@ impl Rules {
 
 /// Takes a peer's checked message of this many bytes; false when it never will
 /// again.
-pub(crate) trait Sink: Fn(NodeIndex, VerifiedMessage, usize) -> bool + Send + Sync {}
+pub(crate) trait Sink: Fn(PublicKey, VerifiedMessage, usize) -> bool + Send + Sync {}
 
-impl<T: Fn(NodeIndex, VerifiedMessage, usize) -> bool + Send + Sync> Sink for T {}
+impl<T: Fn(PublicKey, VerifiedMessage, usize) -> bool + Send + Sync> Sink for T {}
 
 /// The threads at work.
 pub(crate) struct Checker {
@@ -88,7 +88,7 @@ pub(crate) struct Checker {
 
 /// One peer's letters, decoded.
 struct Decoded {
-    from: NodeIndex,
+    from: PublicKey,
     /// Each with its length.
     messages: Vec<(Message, usize)>,
     signatures: usize,
@@ -116,7 +116,7 @@ pub(crate) fn start(
         sink: Arc::clone(&sink),
     };
     // Each peer has one set of letters out at most.
-    let (to_long, long) = sync_channel(ROSTER_MEMBERS_MAX);
+    let (to_long, long) = sync_channel(2 * ROSTER_MEMBERS_MAX);
     let mut checker = Checker {
         threads: Vec::new(),
     };

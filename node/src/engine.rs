@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use dctrl_consensus::{Config as CoreConfig, PublicKey, Roster, Signer, Summary};
+use dctrl_consensus::{Config as CoreConfig, PublicKey, Signer, Summary};
 use dctrl_net::{
     NetError,
     gossip::{Gossip, GossipConfig, Peer},
@@ -115,8 +115,7 @@ impl Idle {
         network: Network,
         application: impl Application,
     ) -> Result<Engine, EngineError> {
-        let Roster { members, .. } = &self.config.roster;
-        let (inbox, received) = inbox::new(members.len());
+        let (inbox, received) = inbox::new();
         let gossip = GossipConfig {
             zap: network.zap,
             me: network.me,
@@ -126,12 +125,7 @@ impl Idle {
             linger: Duration::from_millis(LEAVING_MS),
             frame_bytes_max: self.config.limits.message_bytes_max,
         };
-        let roster = self.config.roster.clone();
-        let deliver = Box::new(move |from: PublicKey, bytes| {
-            if let Some(index) = roster.index_of(&from) {
-                inbox.put(index, bytes);
-            }
-        });
+        let deliver = Box::new(move |from: PublicKey, bytes| inbox.put(from, bytes));
         let gossip = Gossip::start(gossip, deliver)?;
         let epoch = self.restored.core.epoch().clone();
         let rules = checker::Rules::new(epoch.clone(), self.config.limits);

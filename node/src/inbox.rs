@@ -16,17 +16,22 @@ mod complaint;
 mod tests;
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
+    ops::Bound,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use dctrl_consensus::NodeIndex;
+use dctrl_consensus::{PublicKey, ROSTER_MEMBERS_MAX};
 
 use budget::Budget;
 pub(crate) use budget::Cost;
 pub(crate) use complaint::Complaint;
 use complaint::Complaints;
+
+/// Peers with a share at most: the members of two rosters, since those who
+/// leave are heard for a while. The transport lets nobody else in.
+const PEERS_MAX: usize = 2 * ROSTER_MEMBERS_MAX;
 
 /// Messages of one peer that may wait.
 const PEER_MESSAGES_MAX: usize = 512;
@@ -51,7 +56,7 @@ pub(crate) struct Intake(Arc<Shared>);
 /// Messages of one peer, in the order in which they came.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Letters {
-    pub(crate) from: NodeIndex,
+    pub(crate) from: PublicKey,
     pub(crate) messages: Vec<Vec<u8>>,
 }
 
@@ -61,11 +66,12 @@ struct Shared {
     start: Instant,
 }
 
+#[derive(Default)]
 struct State {
-    /// By node index.
-    shares: Vec<Share>,
-    /// Whose turn it is.
-    turn: usize,
+    /// By the peer's key, from its first message on.
+    shares: BTreeMap<PublicKey, Share>,
+    /// Who had the first turn.
+    turn: Option<PublicKey>,
     closed: bool,
 }
 
@@ -85,10 +91,10 @@ enum Taken {
     NothingUntil(Option<Duration>),
 }
 
-/// An empty inbox for a roster of this many nodes, and its other end.
-pub(crate) fn new(nodes: usize) -> (Inbox, Intake) {
+/// An empty inbox and its other end.
+pub(crate) fn new() -> (Inbox, Intake) {
     let shared = Arc::new(Shared {
-        state: Mutex::new(State::new(nodes)),
+        state: Mutex::default(),
         changed: Condvar::new(),
         start: Instant::now(),
     });
@@ -98,7 +104,7 @@ pub(crate) fn new(nodes: usize) -> (Inbox, Intake) {
 impl Inbox {
     /// Never blocks the network's thread: what does not fit is dropped, and
     /// the peers' repair brings it again.
-    pub(crate) fn put(&self, from: NodeIndex, bytes: Vec<u8>) {
+    pub(crate) fn put(&self, from: PublicKey, bytes: Vec<u8>) {
         let now = self.0.start.elapsed();
         let wakes = self.0.lock().put(from, bytes, now);
         if wakes {
@@ -139,7 +145,7 @@ impl Intake {
 
     /// What was taken of this peer has been checked and handed on, and that
     /// cost so much beyond the reading.
-    pub(crate) fn done(&self, from: NodeIndex, cost: Cost) {
+    pub(crate) fn done(&self, from: PublicKey, cost: Cost) {
         let now = self.0.start.elapsed();
         let mut state = self.0.lock();
         let more = state.done(from, cost, now);
@@ -154,7 +160,7 @@ impl Intake {
     }
 
     /// Notes what there is to say against a peer.
-    pub(crate) fn complain(&self, from: NodeIndex, complaint: &Complaint) {
+    pub(crate) fn complain(&self, from: PublicKey, complaint: &Complaint) {
         let now = self.0.start.elapsed();
         self.0.lock().complain(from, complaint, now);
     }
@@ -177,22 +183,12 @@ impl Shared {
 }
 
 impl State {
-    fn new(nodes: usize) -> Self {
-        Self {
-            shares: (0..nodes).map(|_| Share::default()).collect(),
-            turn: 0,
-            closed: false,
-        }
-    }
-
     /// True when there is more to take than before.
-    fn put(&mut self, from: NodeIndex, bytes: Vec<u8>, now: Duration) -> bool {
-        let Some(share) = self.shares.get_mut(from.position()) else {
-            return false;
-        };
-        if self.closed {
+    fn put(&mut self, from: PublicKey, bytes: Vec<u8>, now: Duration) -> bool {
+        if self.closed || !self.has_room_for(&from) {
             return false;
         }
+        let share = self.shares.entry(from).or_default();
         if share.messages.len() >= PEER_MESSAGES_MAX || share.bytes + bytes.len() > PEER_BYTES_MAX {
             share.complaints.say(from, &Complaint::ShareFull, now);
             return false;
@@ -203,15 +199,12 @@ impl State {
     }
 
     fn take(&mut self, now: Duration) -> Taken {
-        let nodes = self.shares.len();
         let mut taken = Vec::new();
         let mut next: Option<Duration> = None;
-        for step in 0..nodes {
-            let place = (self.turn + step) % nodes;
-            let Ok(from) = u16::try_from(place).map(NodeIndex) else {
-                break;
+        for from in self.in_turn() {
+            let Some(share) = self.shares.get_mut(&from) else {
+                continue;
             };
-            let share = &mut self.shares[place];
             if share.out || share.messages.is_empty() {
                 continue;
             }
@@ -230,13 +223,34 @@ impl State {
         if taken.is_empty() {
             return Taken::NothingUntil(next);
         }
-        self.turn = (self.turn + 1) % nodes;
+        self.turn = taken.first().map(|letters| letters.from);
         Taken::Some(taken)
     }
 
+    /// All peers, beginning behind the one that was first before.
+    fn in_turn(&self) -> Vec<PublicKey> {
+        let Some(turn) = self.turn else {
+            return self.shares.keys().copied().collect();
+        };
+        let behind = (Bound::Excluded(turn), Bound::Unbounded);
+        let behind = self.shares.range(behind).chain(self.shares.range(..=turn));
+        behind.map(|(from, _)| *from).collect()
+    }
+
+    /// Whether the peer has a share or may get one. Where there are too many,
+    /// a share that nothing is in makes room.
+    fn has_room_for(&mut self, from: &PublicKey) -> bool {
+        if self.shares.contains_key(from) || self.shares.len() < PEERS_MAX {
+            return true;
+        }
+        let unused = self.shares.iter().find(|(_, share)| share.is_unused());
+        let unused = unused.map(|(peer, _)| *peer);
+        unused.is_some_and(|peer| self.shares.remove(&peer).is_some())
+    }
+
     /// True when there is more to take of this peer.
-    fn done(&mut self, from: NodeIndex, cost: Cost, now: Duration) -> bool {
-        let Some(share) = self.shares.get_mut(from.position()) else {
+    fn done(&mut self, from: PublicKey, cost: Cost, now: Duration) -> bool {
+        let Some(share) = self.shares.get_mut(&from) else {
             return false;
         };
         share.out = false;
@@ -244,15 +258,15 @@ impl State {
         !share.messages.is_empty()
     }
 
-    fn complain(&mut self, from: NodeIndex, complaint: &Complaint, now: Duration) {
-        if let Some(share) = self.shares.get_mut(from.position()) {
+    fn complain(&mut self, from: PublicKey, complaint: &Complaint, now: Duration) {
+        if let Some(share) = self.shares.get_mut(&from) {
             share.complaints.say(from, complaint, now);
         }
     }
 
     /// Whether nothing will ever be taken again.
     fn is_over(&self) -> bool {
-        self.closed && self.shares.iter().all(|share| share.messages.is_empty())
+        self.closed && self.shares.values().all(|share| share.messages.is_empty())
     }
 }
 
@@ -269,6 +283,10 @@ impl Default for Share {
 }
 
 impl Share {
+    fn is_unused(&self) -> bool {
+        self.messages.is_empty() && !self.out
+    }
+
     /// The oldest messages, while the budget allows the reading of the next.
     fn take(&mut self, now: Duration) -> Vec<Vec<u8>> {
         let mut taken = Vec::new();

@@ -259,9 +259,7 @@ impl<A: Application> Pipeline<A> {
                 place,
             } => {
                 let message = *message;
-                if let Some(from) = self.rules.roster.key(from).copied() {
-                    outputs.extend(self.step(Input::Receive { from, message }));
-                }
+                outputs.extend(self.step(Input::Receive { from, message }));
                 drop(place);
             }
             Command::Window { events_max, reply } => {

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, mpsc::channel};
 
 use dctrl_consensus::{
-    Digest, Ed25519Signer, Roster, RosterMember, Signature, Signer,
+    Digest, Ed25519Signer, NodeIndex, Roster, RosterMember, Signature, Signer,
     certificate::signing_bytes,
     message::{BlockSignature, Known},
 };
@@ -57,17 +57,18 @@ fn bad(node: u16) -> Message {
 /// Puts all of it in, waits for the end, and returns what came out of each
 /// node, in order.
 fn checked(threads: usize, sent: &[(u16, Message)]) -> Vec<Vec<Message>> {
-    let (inbox, intake) = inbox::new(usize::from(NODES));
+    let (inbox, intake) = inbox::new();
     let out = Arc::new(Mutex::new(vec![Vec::new(); usize::from(NODES)]));
     let taken = Arc::clone(&out);
-    let sink = move |from: NodeIndex, message: VerifiedMessage, _bytes| {
+    let sink = move |from: PublicKey, message: VerifiedMessage, _bytes| {
         let mut taken = taken.lock().expect("nobody panicked");
-        taken[from.position()].push(message.message().clone());
+        let node = (0..NODES).position(|node| signer(node).public_key() == from);
+        taken[node.expect("a member")].push(message.message().clone());
         true
     };
     let checker = start(&intake, &rules(), threads, sink).expect("threads");
     for (from, message) in sent {
-        inbox.put(NodeIndex(*from), message.encode().to_vec());
+        inbox.put(signer(*from).public_key(), message.encode().to_vec());
     }
     drop(inbox);
     checker.join().expect("no panic");
@@ -119,7 +120,7 @@ fn what_does_not_hold_is_refused_and_takes_no_honest_message_with_it() {
 
 #[test]
 fn the_threads_end_when_nobody_takes_their_messages_any_more() {
-    let (inbox, intake) = inbox::new(1);
+    let (inbox, intake) = inbox::new();
     let (asked, was_asked) = channel();
     let sink = move |_, _, _| {
         // The receiver outlives the threads.
@@ -127,7 +128,10 @@ fn the_threads_end_when_nobody_takes_their_messages_any_more() {
         false
     };
     let checker = start(&intake, &rules(), 2, sink).expect("threads");
-    inbox.put(NodeIndex(0), signatures(0, 1, 1).encode().to_vec());
+    inbox.put(
+        signer(0).public_key(),
+        signatures(0, 1, 1).encode().to_vec(),
+    );
     was_asked.recv().expect("the message is checked");
     checker.join().expect("no panic");
 }

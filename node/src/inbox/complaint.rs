@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dctrl_consensus::{DecodeError, NodeIndex, message::VerifyError};
+use dctrl_consensus::{DecodeError, PublicKey, message::VerifyError};
 use thiserror::Error;
 
 /// Between two complaints of one kind about one peer: a flood of bad messages
@@ -54,7 +54,7 @@ struct Said {
 impl Complaints {
     /// Says it, unless the same kind was said a short while ago. True when it
     /// was said.
-    pub(crate) fn say(&mut self, from: NodeIndex, complaint: &Complaint, now: Duration) -> bool {
+    pub(crate) fn say(&mut self, from: PublicKey, complaint: &Complaint, now: Duration) -> bool {
         let said = &mut self.said[complaint.kind()];
         if said.last.is_some_and(|last| now < last + AGAIN_AFTER) {
             said.unsaid += 1;
@@ -75,7 +75,7 @@ mod tests {
     fn each_kind_of_complaint_is_said_once_a_minute() {
         let mut complaints = Complaints::default();
         let mut say = |complaint: &Complaint, ms| {
-            complaints.say(NodeIndex(1), complaint, Duration::from_millis(ms))
+            complaints.say(PublicKey([1; 32]), complaint, Duration::from_millis(ms))
         };
         let said = (0..59_999).filter(|ms| say(&Complaint::ShareFull, *ms));
         assert_eq!(said.count(), 1);

@@ -2,8 +2,17 @@
 
 use super::*;
 
+fn peer(number: u16) -> PublicKey {
+    PublicKey([number.to_le_bytes()[0]; 32])
+}
+
+/// Which one it is.
+fn number(peer: &PublicKey) -> usize {
+    usize::from(peer.0[0])
+}
+
 fn put(state: &mut State, from: u16, bytes: usize, now: Duration) {
-    state.put(NodeIndex(from), vec![0; bytes], now);
+    state.put(peer(from), vec![0; bytes], now);
 }
 
 fn take(state: &mut State, now: Duration) -> Vec<Letters> {
@@ -15,32 +24,30 @@ fn take(state: &mut State, now: Duration) -> Vec<Letters> {
 
 #[test]
 fn a_share_is_bounded_in_messages_and_in_bytes() {
-    let (inbox, intake) = new(4);
+    let (inbox, intake) = new();
     for _ in 0..10 * PEER_MESSAGES_MAX {
-        inbox.put(NodeIndex(0), vec![0]);
+        inbox.put(peer(0), vec![0]);
     }
     for _ in 0..100 {
-        inbox.put(NodeIndex(1), vec![1; 1 << 20]);
+        inbox.put(peer(1), vec![1; 1 << 20]);
     }
-    inbox.put(NodeIndex(9), vec![9]);
     drop(inbox);
     let mut messages = [0; 10];
     let mut bytes = [0; 10];
     while let Some(all) = intake.take() {
         for letters in all {
-            messages[letters.from.position()] += letters.messages.len();
-            bytes[letters.from.position()] += letters.messages.iter().map(Vec::len).sum::<usize>();
+            messages[number(&letters.from)] += letters.messages.len();
+            bytes[number(&letters.from)] += letters.messages.iter().map(Vec::len).sum::<usize>();
             intake.done(letters.from, Cost::default());
         }
     }
     assert_eq!(messages[0], PEER_MESSAGES_MAX);
     assert_eq!(bytes[1], PEER_BYTES_MAX);
-    assert_eq!(messages[9], 0, "there is no such node");
 }
 
 #[test]
 fn nothing_more_of_a_peer_is_taken_while_some_is_out_and_the_order_stays() {
-    let mut state = State::new(2);
+    let mut state = State::default();
     let now = Duration::ZERO;
     for size in 1..=40 {
         put(&mut state, 0, size, now);
@@ -53,20 +60,45 @@ fn nothing_more_of_a_peer_is_taken_while_some_is_out_and_the_order_stays() {
         put(&mut state, 1, 7, now);
         let other = take(&mut state, now);
         assert_eq!(other.len(), 1, "another peer does not");
-        state.done(NodeIndex(1), Cost::default(), now);
-        state.done(NodeIndex(0), Cost::default(), now);
+        state.done(peer(1), Cost::default(), now);
+        state.done(peer(0), Cost::default(), now);
     }
     assert_eq!(sizes, (1..=40).collect::<Vec<_>>());
 }
 
 #[test]
 fn a_closed_inbox_hands_on_what_waits_whatever_it_costs() {
-    let (inbox, intake) = new(1);
-    intake.done(NodeIndex(0), Cost::bad_signature());
-    inbox.put(NodeIndex(0), vec![1]);
+    let (inbox, intake) = new();
+    intake.done(peer(0), Cost::bad_signature());
+    inbox.put(peer(0), vec![1]);
     drop(inbox);
     assert_eq!(intake.take().map(|letters| letters.len()), Some(1));
     assert_eq!(intake.take(), None);
+}
+
+#[test]
+fn peers_come_and_go_and_their_shares_are_bounded_in_number() {
+    let key = |number: usize| {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&number.to_be_bytes());
+        PublicKey(key)
+    };
+    let mut state = State::default();
+    for number in 0..10 * PEERS_MAX {
+        assert!(state.put(key(number), vec![1], Duration::ZERO));
+        for letters in take(&mut state, Duration::ZERO) {
+            state.done(letters.from, Cost::default(), Duration::ZERO);
+        }
+    }
+    assert_eq!(state.shares.len(), PEERS_MAX);
+    for number in 0..PEERS_MAX {
+        state.put(key(number), vec![1], Duration::ZERO);
+    }
+    let stranger = key(usize::MAX);
+    assert!(
+        !state.put(stranger, vec![1], Duration::ZERO),
+        "all are in use"
+    );
 }
 
 /// Between two messages of an honest node.
@@ -81,7 +113,7 @@ const END: Duration = Duration::from_secs(6);
 /// node 2 sends messages that hold and node 3 bad signatures, as many as fit
 /// into their shares. Returns how long each honest message took, sorted.
 fn honest_delays(flood: bool) -> Vec<Duration> {
-    let mut state = State::new(4);
+    let mut state = State::default();
     let mut now = Duration::ZERO;
     let mut next = [Duration::ZERO, HONEST_EVERY / 2];
     let mut sent = [VecDeque::new(), VecDeque::new()];
@@ -94,7 +126,11 @@ fn honest_delays(flood: bool) -> Vec<Duration> {
                 *next += HONEST_EVERY;
             }
         }
-        while flood && state.shares[3].messages.len() < PEER_MESSAGES_MAX {
+        let room = |state: &State| {
+            let share = state.shares.get(&peer(3));
+            share.is_none_or(|share| share.messages.len() < PEER_MESSAGES_MAX)
+        };
+        while flood && room(&state) {
             put(&mut state, 2, LENGTH, now);
             put(&mut state, 3, LENGTH, now);
         }
@@ -102,11 +138,11 @@ fn honest_delays(flood: bool) -> Vec<Duration> {
         now += letters.iter().map(work).sum::<Duration>();
         for of in &letters {
             let mut cost = Cost::signatures(of.messages.len());
-            if of.from == NodeIndex(3) {
+            if of.from == peer(3) {
                 cost += Cost::bad_signature();
             }
             state.done(of.from, cost, now);
-            if let Some(sent) = sent.get_mut(of.from.position()) {
+            if let Some(sent) = sent.get_mut(number(&of.from)) {
                 delays.extend(sent.drain(..of.messages.len()).map(|at| (at, now - at)));
             }
         }
@@ -123,7 +159,7 @@ fn honest_delays(flood: bool) -> Vec<Duration> {
 /// How long a thread is busy with these: to find a bad signature takes some
 /// halving.
 fn work(letters: &Letters) -> Duration {
-    let signatures = if letters.from == NodeIndex(3) { 3 } else { 1 };
+    let signatures = if letters.from == peer(3) { 3 } else { 1 };
     let mut each = Cost::reading(LENGTH);
     each += Cost::signatures(signatures);
     each.time() * u32::try_from(letters.messages.len()).unwrap_or(u32::MAX)

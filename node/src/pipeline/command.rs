@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use dctrl_consensus::{
-    Limits, NodeIndex, RefusalReason, explain::Window, message::VerifiedMessage,
+    Limits, PublicKey, RefusalReason, explain::Window, message::VerifiedMessage,
 };
 use dctrl_proto::v1::{Refusal, RefusalCode};
 
@@ -33,7 +33,7 @@ pub(crate) enum Command {
     Submit(Bytes),
     /// A message whose signatures have been checked.
     Receive {
-        from: NodeIndex,
+        from: PublicKey,
         message: Box<VerifiedMessage>,
         /// Given back when the message was taken.
         place: Place,
@@ -151,7 +151,7 @@ impl PipelineHandle {
     /// Hands in a peer's message of this length; waits while too much waits
     /// already, so that the peer's own share of the inbox fills. False when the
     /// pipeline has ended.
-    pub(crate) fn receive(&self, from: NodeIndex, message: VerifiedMessage, bytes: usize) -> bool {
+    pub(crate) fn receive(&self, from: PublicKey, message: VerifiedMessage, bytes: usize) -> bool {
         let place = self.places.wait(bytes);
         self.sender
             .send(Command::Receive {
