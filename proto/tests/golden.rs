@@ -8,11 +8,14 @@ use std::{env, fs, path::PathBuf};
 use dctrl_proto::{
     action::{action_id, body, signing_bytes},
     genesis::cluster_id,
+    proposal::proposal_digest,
     v1::{
         ActionBody, Beacon, BlockApplied, BusBody, BusFrame, DoorRequest, FiatPrice, Genesis,
-        Machine, MachineReceipt, MerkleProof, Node, Order, Outcome, Outpoint, PaymentObserve,
-        PaymentView, Policy, Product, Replay, SignedAction, VendQuote, bus_body::Event,
-        door_request::Request, product::Price,
+        Machine, MachineReceipt, MerkleProof, Node, NodeAdd, NodeApproval, NodeApprove, NodeChange,
+        NodeLeave, NodeProposal, NodeReincarnate, NodeRemove, NodeReplace, NodeRoster, NodeUpdate,
+        Order, Outcome, Outpoint, PaymentObserve, PaymentView, Policy, Product, ProposalChanged,
+        ProposalState, Replay, RosterChange, RosterChanged, RosterNode, SignedAction, VendQuote,
+        bus_body::Event, door_request::Request, node_change::Kind, product::Price,
     },
 };
 use prost::Message;
@@ -148,6 +151,128 @@ fn a_door_request_keeps_its_bytes() {
         })),
     };
     check("door_request", &request.encode_to_vec());
+}
+
+fn echo() -> Node {
+    Node {
+        name: "echo".into(),
+        key: vec![4; 32],
+        curve_key: vec![5; 32],
+        gossip_endpoint: "tcp://192.0.2.5:7000".into(),
+        bus_endpoint: "tcp://192.0.2.5:7001".into(),
+        door_endpoint: "tcp://192.0.2.5:7002".into(),
+    }
+}
+
+/// Every kind of change, by the name of its golden file.
+fn changes() -> [(&'static str, NodeChange); 5] {
+    let (key, node, evidence) = (vec![2; 32], Some(echo()), vec![9; 32]);
+    let add = Kind::Add(NodeAdd { node: node.clone() });
+    let remove = Kind::Remove(NodeRemove {
+        key: key.clone(),
+        evidence: evidence.clone(),
+    });
+    let replace = Kind::Replace(NodeReplace {
+        key: key.clone(),
+        node,
+        evidence,
+    });
+    let update = Kind::Update(NodeUpdate {
+        key: key.clone(),
+        curve_key: vec![5; 32],
+        gossip_endpoint: "tcp://192.0.2.5:7000".into(),
+        bus_endpoint: "tcp://192.0.2.5:7001".into(),
+        door_endpoint: "tcp://192.0.2.5:7002".into(),
+    });
+    let reincarnate = Kind::Reincarnate(NodeReincarnate {
+        key,
+        incarnation: 2,
+        new_key: vec![6; 32],
+        new_curve_key: vec![7; 32],
+    });
+    let change = |kind| NodeChange {
+        kind: Some(kind),
+        reason: "a new hall".into(),
+        expires_at_ms: 1_700_000_000_000,
+        force: true,
+    };
+    [
+        ("node_change_add", change(add)),
+        ("node_change_remove", change(remove)),
+        ("node_change_replace", change(replace)),
+        ("node_change_update", change(update)),
+        ("node_change_reincarnate", change(reincarnate)),
+    ]
+}
+
+#[test]
+fn what_operators_approve_keeps_its_bytes_and_its_digest() {
+    let mut digests = Vec::new();
+    for (name, change) in changes() {
+        check(name, &change.encode_to_vec());
+        digests.extend(proposal_digest(&[7; 32], &change));
+    }
+    check("proposal_digests", &digests);
+    let [(_, add), ..] = changes();
+    assert_ne!(
+        proposal_digest(&[7; 32], &add),
+        proposal_digest(&[8; 32], &add)
+    );
+    check(
+        "node_approve",
+        &NodeApprove {
+            proposal: vec![3; 32],
+        }
+        .encode_to_vec(),
+    );
+    let leave = NodeLeave {
+        name: "echo".into(),
+        reason: "closed".into(),
+        force: true,
+    };
+    check("node_leave", &leave.encode_to_vec());
+}
+
+#[test]
+fn a_roster_keeps_its_bytes_in_its_frame() {
+    let [(_, add), ..] = changes();
+    let roster = NodeRoster {
+        number: 3,
+        since_height: 13,
+        since_ms: 1_700_000_000_000,
+        nodes: vec![RosterNode {
+            node: Some(echo()),
+            seat: 4,
+            incarnation: 1,
+        }],
+        changes: vec![RosterChange {
+            change: Some(add.clone()),
+            proposal: vec![3; 32],
+            approved_by: vec![0, 1, 2],
+        }],
+    };
+    let told = Event::Roster(RosterChanged {
+        roster: Some(roster),
+    });
+    check("bus_body_roster", &frame_body(told).encode_to_vec());
+    let proposal = NodeProposal {
+        digest: vec![3; 32],
+        change: Some(add),
+        proposed_by: "member/olga".into(),
+        height: 11,
+        time_ms: 1_700_000_000_000,
+        approvals: vec![NodeApproval {
+            seat: 2,
+            height: 12,
+            time_ms: 1_700_000_000_001,
+        }],
+    };
+    let told = Event::Proposal(ProposalChanged {
+        proposal: Some(proposal),
+        state: ProposalState::Open.into(),
+        detail: "x".into(),
+    });
+    check("bus_body_proposal", &frame_body(told).encode_to_vec());
 }
 
 fn genesis() -> Genesis {

@@ -14,8 +14,8 @@ use dctrl_proto::{
     status::from_status,
     v1::{
         BusBody, FollowRequest, GetActionRequest, GetBalancesRequest, GetBlockRequest,
-        GetDagRequest, GetStatusRequest, GetVendRequest, ListRequest, RefusalCode, Stage,
-        SubmitRequest,
+        GetDagRequest, GetGenesisRequest, GetStatusRequest, GetVendRequest, ListNodesRequest,
+        ListRequest, RefusalCode, Stage, SubmitRequest,
     },
 };
 use prost::Message;
@@ -99,6 +99,43 @@ async fn every_answer_about_state_names_its_height() {
         .unwrap()
         .into_inner();
     assert_eq!((books.height, books.sum_sats), (1, 0));
+}
+
+#[tokio::test]
+async fn the_nodes_and_every_roster_are_shown() {
+    let node = TestNode::start().await;
+    let mut client = node.client().await;
+    let shown = client
+        .list_nodes(ListNodesRequest {})
+        .await
+        .unwrap()
+        .into_inner();
+    let roster = shown.roster.unwrap();
+    let genesis = client
+        .get_genesis(GetGenesisRequest {})
+        .await
+        .unwrap()
+        .into_inner()
+        .genesis
+        .unwrap();
+    let nodes: Vec<_> = roster
+        .nodes
+        .iter()
+        .flat_map(|one| one.node.clone())
+        .collect();
+    assert_eq!((roster.number, nodes), (0, genesis.nodes));
+    assert_eq!(shown.quorum as usize, 2 * roster.nodes.len() / 3 + 1);
+    let history = client
+        .list_rosters(ListRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!((history.rosters, &*history.next), (vec![roster], ""));
+    let wrong = ListRequest {
+        after: "first".into(),
+        ..ListRequest::default()
+    };
+    assert!(client.list_rosters(wrong).await.is_err());
 }
 
 #[tokio::test]

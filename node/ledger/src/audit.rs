@@ -1,12 +1,13 @@
-//! Whether the books and the stock add up.
+//! Whether the books and the stock add up, and the nodes are who was approved.
 //!
 //! [`block`] looks at what a block has touched and stops the process when it
 //! is wrong: the block is not kept then. [`full`] computes everything anew,
 //! for tests and for people who doubt.
 
 mod full;
+mod rosters;
 
-use dctrl_proto::v1::{Account, JournalEntry, Machine, Slot, Vend};
+use dctrl_proto::v1::{Account, JournalEntry, Machine, NodeRoster, Slot, Vend};
 
 pub use full::full;
 
@@ -41,6 +42,9 @@ pub(crate) fn block(scope: &Scope<'_>) {
         } else if key.starts_with(keys::VENDS) {
             let vend: Vend = tables::decode(key, value);
             order_is_the_machines_only_one(scope, &vend);
+        } else if key.starts_with(keys::ROSTERS) {
+            let roster: NodeRoster = tables::decode(key, value);
+            rosters::assert_approved(scope, &roster);
         }
     }
     assert_eq!(booked, 0, "the block's journal does not sum to 0");

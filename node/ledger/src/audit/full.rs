@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dctrl_proto::v1::VendState::{self, Authorised};
 use dctrl_proto::v1::{Account, JournalEntry, Machine, Payment, Slot, Vend};
 
-use super::entry_sum;
+use super::{entry_sum, rosters};
 use crate::payments::is_gone;
 use crate::{StateRead, books, digest, keys, stock, tables, vends};
 
@@ -19,10 +19,10 @@ pub struct AuditFailure {
 
 /// What has been found wrong so far.
 #[derive(Default)]
-struct Findings(Vec<String>);
+pub(super) struct Findings(Vec<String>);
 
 impl Findings {
-    fn expect(&mut self, holds: bool, problem: impl FnOnce() -> String) {
+    pub(super) fn expect(&mut self, holds: bool, problem: impl FnOnce() -> String) {
         if !holds {
             self.0.push(problem());
         }
@@ -40,6 +40,7 @@ pub fn full(state: &dyn StateRead) -> Result<(), AuditFailure> {
     units_are_conserved(state, &mut found);
     vends_are_where_their_money_is(state, &balances, &mut found);
     machines_do_one_thing_at_a_time(state, &mut found);
+    rosters::check(state, &mut found);
     found.expect(digest::kept(state) == digest::from_scratch(state), || {
         "The state digest does not cover the state.".to_owned()
     });

@@ -60,7 +60,7 @@ enum Fate {
     Waits,
     Expired,
     Void(Refusal),
-    Effective(Vec<RosterNode>, RosterChange),
+    Effective(Vec<RosterNode>, Box<RosterChange>),
 }
 
 /// Makes one roster of everything that left and of every proposal that a
@@ -96,7 +96,7 @@ pub(crate) fn settle(scope: &mut Scope<'_>) -> Option<NodeRoster> {
                 close(scope, proposal, ProposalState::Void, &refusal.message);
             }
             Fate::Effective(nodes, change) => {
-                draft.make(nodes, change);
+                draft.make(nodes, *change);
                 close(scope, proposal, ProposalState::Effective, "");
             }
         }
@@ -156,7 +156,7 @@ fn fate(scope: &Scope<'_>, draft: &Draft, proposal: &NodeProposal) -> Fate {
         proposal: proposal.digest.clone(),
         approved_by: approved_by.into_iter().collect(),
     };
-    Fate::Effective(nodes, change)
+    Fate::Effective(nodes, Box::new(change))
 }
 
 /// Makes the draft the present roster: it orders and signs from the next

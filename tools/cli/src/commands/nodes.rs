@@ -56,7 +56,8 @@ pub enum NodesCommand {
     /// Propose that a node goes
     ProposeRemove {
         /// The node's name, or its public key in hexadecimal
-        node: String,
+        #[arg(value_name = "NODE")]
+        target: String,
         /// Digest of the proof that it forked: its key never comes back
         #[arg(long, value_name = "HEX", value_parser = change::parse_digest)]
         evidence: Option<[u8; 32]>,
@@ -67,7 +68,8 @@ pub enum NodesCommand {
     /// Propose that another node takes a node's place
     ProposeReplace {
         /// The name of the node that goes, or its public key in hexadecimal
-        node: String,
+        #[arg(value_name = "NODE")]
+        target: String,
         /// The new node's name, where it is another one
         #[arg(long)]
         name: Option<String>,
@@ -87,7 +89,8 @@ pub enum NodesCommand {
     /// Propose that a node is reached elsewhere; what is not named stays
     ProposeUpdate {
         /// The node's name, or its public key in hexadecimal
-        node: String,
+        #[arg(value_name = "NODE")]
+        target: String,
         /// What changes.
         #[command(flatten)]
         update: UpdateArgs,
@@ -98,7 +101,8 @@ pub enum NodesCommand {
     /// Propose that a node that lost its log starts anew
     ProposeReincarnate {
         /// The node's name, or its public key in hexadecimal
-        node: String,
+        #[arg(value_name = "NODE")]
+        target: String,
         /// Its new public key, where it lost that too; a key file brings its curve key
         #[arg(long, value_name = "HEX|KEYFILE")]
         public_key: Option<KeyArg>,
@@ -217,41 +221,41 @@ async fn propose(context: &mut Context, command: NodesCommand) -> Result<(), Fai
             propose,
         } => (change::add(identity.node(name, place)?), propose),
         NodesCommand::ProposeRemove {
-            node,
+            target,
             evidence,
             propose,
         } => {
-            let old = find(context, &node).await?;
+            let old = find(context, &target).await?;
             (change::remove(&old, evidence), propose)
         }
         NodesCommand::ProposeReplace {
-            node,
+            target,
             name,
             identity,
             place,
             evidence,
             propose,
         } => {
-            let old = find(context, &node).await?;
+            let old = find(context, &target).await?;
             let name = name.unwrap_or_else(|| change::row(&old).name);
             let new = identity.node(name, place)?;
             (change::replace(&old, new, evidence), propose)
         }
         NodesCommand::ProposeUpdate {
-            node,
+            target,
             update,
             propose,
         } => {
-            let old = find(context, &node).await?;
+            let old = find(context, &target).await?;
             (change::update(&old, update), propose)
         }
         NodesCommand::ProposeReincarnate {
-            node,
+            target,
             public_key,
             curve_key,
             propose,
         } => {
-            let old = find(context, &node).await?;
+            let old = find(context, &target).await?;
             (change::reincarnate(&old, public_key, curve_key), propose)
         }
         _ => return Ok(()),

@@ -2,6 +2,7 @@
 //! time, and a full audit after each.
 
 pub(crate) mod genesis;
+pub(crate) mod nodes;
 
 use dctrl_ledger::{Applied, BlockInput, MemoryState, apply, audit, query};
 use dctrl_proto::action::{Payload, body, signing_bytes};
