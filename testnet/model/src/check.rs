@@ -7,7 +7,8 @@ use stateright::{Checker, HasDiscoveries, Model};
 use crate::{
     draw::draw,
     judge::{Findings, judge},
-    layers::{AGREEMENT, Layers, PLAIN_AGREEMENT},
+    layers::{AGREEMENT, Layers, PLAIN_AGREEMENT, PRODUCT},
+    product::{compare, observe},
     random::sample,
     report::{Check, Kind, seconds},
     rules::Rules,
@@ -60,15 +61,38 @@ pub fn votes(rules: Rules, name: &str, control: bool) -> Check {
 /// Every graph of a family, n = 4.
 #[must_use]
 pub fn layers(rules: Rules, family: Family, name: &str, control: bool) -> Check {
+    explore(
+        Layers {
+            rules,
+            family,
+            product: false,
+        },
+        name,
+        control,
+    )
+}
+
+/// Every graph of a family, each state's judged by the product's code too.
+#[must_use]
+pub fn product_layers(rules: Rules, family: Family) -> Check {
+    let model = Layers {
+        rules,
+        family,
+        product: true,
+    };
+    explore(model, ", the product too", false)
+}
+
+fn explore(model: Layers, name: &str, control: bool) -> Check {
     let start = Instant::now();
-    let model = Layers { rules, family };
-    let checker = model.clone().checker().timeout(CHECK_TIME_MAX);
+    let family = model.family;
+    let checker = model.checker().timeout(CHECK_TIME_MAX);
     let checker = checker
         .finish_when(HasDiscoveries::AnyFailures)
         .spawn_dfs()
         .join();
     let finished = start.elapsed() < CHECK_TIME_MAX;
-    let properties = [AGREEMENT, PLAIN_AGREEMENT];
+    let properties = [AGREEMENT, PLAIN_AGREEMENT, PRODUCT];
     let failure = properties.into_iter().find_map(|p| checker.discovery(p));
     let found = failure.is_some();
     let note = failure.map_or_else(String::new, |path| draw(&path.last_state().world));
@@ -104,6 +128,38 @@ fn describe(family: &Family) -> String {
         if family.pause > 0 { ", pauses" } else { "" },
         if family.lag > 1 { ", late parents" } else { "" },
     )
+}
+
+/// The product's code on random graphs: the model's layers, candidates and
+/// verdicts, and the same judges for observers of different parts.
+#[must_use]
+pub fn product(rules: Rules, first: u64, seeds: u64) -> Check {
+    let start = Instant::now();
+    let (mut verdicts, mut layers) = (0, 0);
+    let mut fault = String::new();
+    for seed in first..first.saturating_add(seeds) {
+        let sample = sample(rules, seed);
+        let found = compare(&sample.graph, &sample.coins);
+        match found.and_then(|verdicts| Ok((verdicts, observe(&sample, seed)?))) {
+            Ok(found) => (verdicts, layers) = (verdicts + found.0, layers + found.1),
+            Err(error) => {
+                fault = format!("; seed {seed}: {error}");
+                break;
+            }
+        }
+    }
+    Check {
+        name: format!(
+            "the product on random graphs, n = {}, coin every {} steps",
+            rules.nodes, rules.coin_every
+        ),
+        kind: Kind::Sampled,
+        states: usize::try_from(seeds).unwrap_or(usize::MAX),
+        steps: verdicts,
+        seconds: seconds(start.elapsed()),
+        ok: fault.is_empty(),
+        note: format!("{verdicts} verdicts and {layers} closed layers compared{fault}"),
+    }
 }
 
 /// Random graphs: `seeds` of them from `first` on.

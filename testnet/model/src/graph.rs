@@ -16,7 +16,7 @@ pub const EVENTS_MAX: usize = Set::BITS as usize;
 pub const NODES_MAX: usize = 8;
 
 /// Most layers of a graph.
-pub const LAYERS_MAX: usize = 32;
+pub const LAYERS_MAX: usize = 64;
 
 /// What is known of one event once its parents are.
 #[derive(Debug, Clone)]
@@ -127,21 +127,30 @@ impl Graph {
         creators
     }
 
-    /// The layer that an event over these parents would have, and its past
-    /// without itself.
+    /// The layer that an event of this creator over these parents would have,
+    /// and its past without itself.
     #[must_use]
-    pub fn layer_over(&self, parents: Set) -> (usize, Set) {
+    pub fn layer_over(&self, creator: usize, base: Option<usize>, others: Set) -> (usize, Set) {
+        let parents = others | base.map_or(0, bit);
+        if parents == 0 {
+            return (0, 0);
+        }
         let mut past = 0;
         let mut top = 0;
         for parent in elements(parents) {
             past |= self.events[parent].past;
             top = top.max(self.events[parent].layer);
         }
-        if parents == 0 {
-            return (0, 0);
+        let mut blind = self.forked_within(past);
+        let line = base.map_or(0, |base| self.events[base].line);
+        if self.rules.fork_aware && past & self.by_creator[creator] & !line != 0 {
+            // It is itself a twin of what it knows.
+            blind |= bit(creator);
         }
-        let blind = self.forked_within(past);
-        let there = self.creators(past & self.by_layer[top]) & !blind;
+        let mut there = self.creators(past & self.by_layer[top]);
+        if self.rules.layer_sees {
+            there &= !blind;
+        }
         let full = there.count_ones() as usize >= self.rules.quorum;
         (top + usize::from(full), past)
     }
@@ -152,7 +161,7 @@ impl Graph {
         let index = self.events.len();
         assert!(index < EVENTS_MAX, "a graph of the model is full");
         let parents = others | self_parent.map_or(0, bit);
-        let (layer, below) = self.layer_over(parents);
+        let (layer, below) = self.layer_over(creator, self_parent, others);
         let past = below | bit(index);
         self.by_creator[creator] |= bit(index);
         let line = self_parent.map_or(0, |parent| self.events[parent].line) | bit(index);

@@ -11,6 +11,7 @@ use stateright::{Model, Property};
 use crate::{
     election::{NO_BY_CLOSING, NO_BY_SHORTCUT, NO_BY_TALLY, YES_BY_SHORTCUT, YES_BY_TALLY},
     key, outcome,
+    product::compare,
     rules::Rules,
     world::{Family, Move, World, beginning},
 };
@@ -21,6 +22,9 @@ pub const AGREEMENT: &str = "no two observers decide differently";
 /// The same among observers that do not take the shortcut.
 pub const PLAIN_AGREEMENT: &str = "no two observers without the shortcut decide differently";
 
+/// The name of the property that the product decides what the model does.
+pub const PRODUCT: &str = "the product decides what the model decides";
+
 /// A family of graphs under rules.
 #[derive(Debug, Clone)]
 pub struct Layers {
@@ -28,6 +32,8 @@ pub struct Layers {
     pub rules: Rules,
     /// The graphs.
     pub family: Family,
+    /// Whether the product's code judges the graph of every state too.
+    pub product: bool,
 }
 
 /// A graph, known by its future.
@@ -96,6 +102,10 @@ impl Model for Layers {
             Property::always(AGREEMENT, |_, s: &State| !s.world.election.is_split(true)),
             Property::always(PLAIN_AGREEMENT, |_, s: &State| {
                 !s.world.election.is_split(false)
+            }),
+            Property::always(PRODUCT, |model: &Self, s: &State| {
+                let world = &s.world;
+                !model.product || compare(&world.graph, &world.coins()).is_ok()
             }),
             Property::sometimes("YES by tally", |_, s| can(s, YES_BY_TALLY)),
             Property::sometimes("NO by tally", |_, s| can(s, NO_BY_TALLY)),

@@ -22,6 +22,7 @@ pub mod layers;
 mod outcome;
 pub mod plan;
 pub mod prng;
+pub mod product;
 pub mod random;
 pub mod report;
 pub mod rules;

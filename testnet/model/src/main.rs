@@ -26,6 +26,10 @@ struct Arguments {
     /// creators. 3 is right.
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=4))]
     strongly: Option<u8>,
+    /// Check one variant only: an event counts for its layer only creators of
+    /// whom it knows no fork. The product counts all; both are right.
+    #[arg(long)]
+    layer_sees: bool,
     /// Layers of the graphs that are enumerated; without it, several bounds.
     #[arg(long, value_parser = clap::value_parser!(u8).range(2..=8))]
     layers: Option<u8>,
@@ -57,13 +61,14 @@ fn main() -> anyhow::Result<()> {
     };
     let mut report = Report::default();
     let one = arguments.threshold.is_some() || arguments.strongly.is_some();
-    if one || arguments.shortcut.is_some() {
+    if one || arguments.layer_sees || arguments.shortcut.is_some() {
         let mut rules = Rules::design(4, arguments.shortcut != Some(Switch::Off));
         if let Some(threshold) = arguments.threshold {
             rules.shortcut_yes = rules.shortcut_yes.map(|_| usize::from(threshold));
             rules.shortcut_no = rules.shortcut_no.map(|_| usize::from(threshold));
         }
         rules.strongly = arguments.strongly.map_or(rules.strongly, usize::from);
+        rules.layer_sees = arguments.layer_sees;
         custom(&mut report, rules, &bounds);
     } else {
         standard(&mut report, &bounds);

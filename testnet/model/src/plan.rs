@@ -1,7 +1,7 @@
 //! Which checks a run makes.
 
 use crate::{
-    check::{layers, random, votes},
+    check::{layers, product, product_layers, random, votes},
     report::Report,
     rules::{Planted, Rules},
     world::{Electee, Family},
@@ -24,6 +24,9 @@ pub struct Bounds {
 
 const SEEDS: u64 = 500;
 const LONG_SEEDS: u64 = 250_000;
+/// Of so many random graphs one is given to the product's code too, which is
+/// slower because events are named there.
+const PRODUCT_SHARE: u64 = 10;
 /// Seeds that may pass before a planted error has to be found.
 const CONTROL_SEEDS: u64 = 20_000;
 /// Numbers of nodes whose elections are checked as votes.
@@ -66,7 +69,18 @@ pub fn standard(report: &mut Report, bounds: &Bounds) {
             bounds.quiet,
         );
     }
+    for family in product_families(bounds) {
+        report.add(product_layers(Rules::design(4, true), family), bounds.quiet);
+    }
     layer_controls(report, bounds);
+    let seeing = Rules {
+        layer_sees: true,
+        ..Rules::design(4, true)
+    };
+    let seeds = bounds.seeds.unwrap_or(SEEDS);
+    let mut check = random(seeing, bounds.first, seeds, false);
+    check.name.push_str(", layers by what is seen");
+    report.add(check, bounds.quiet);
     for nodes in RANDOM_NODES {
         for coin_every in [6, 3] {
             let mut rules = Rules::design(nodes, true);
@@ -75,6 +89,8 @@ pub fn standard(report: &mut Report, bounds: &Bounds) {
                 .seeds
                 .unwrap_or(if bounds.long { LONG_SEEDS } else { SEEDS });
             report.add(random(rules, bounds.first, seeds, false), bounds.quiet);
+            let seeds = seeds / PRODUCT_SHARE;
+            report.add(product(rules, bounds.first, seeds), bounds.quiet);
         }
     }
 }
@@ -145,6 +161,30 @@ fn families(bounds: &Bounds) -> Vec<Family> {
         }
     }
     families
+}
+
+/// The families whose states the product's code judges too.
+fn product_families(bounds: &Bounds) -> Vec<Family> {
+    let steady = Family {
+        electee: Electee::Liar,
+        ..STEADY
+    };
+    let twins = Family {
+        twins: true,
+        layers: 4,
+        ..steady
+    };
+    if bounds.long {
+        vec![STEADY, steady, twins]
+    } else {
+        vec![
+            Family {
+                layers: 4,
+                ..STEADY
+            },
+            twins,
+        ]
+    }
 }
 
 /// Planted errors in graphs. Two of them need six layers and twins, so a

@@ -112,7 +112,7 @@ impl Sample {
             Some(tips[prng.below(tips.len())])
         };
         let others = self.other_parents(prng, habits, creator, base);
-        let (layer, _) = self.graph.layer_over(others | base.map_or(0, bit));
+        let (layer, _) = self.graph.layer_over(creator, base, others);
         if base.is_none() && others != 0 && !lies {
             return;
         }

@@ -28,6 +28,10 @@ pub struct Rules {
     pub coin_every: u32,
     /// Whether an event that knows a creator's fork sees nothing of it.
     pub fork_aware: bool,
+    /// Whether an event counts for its layer only creators that it sees, and
+    /// so none of whom it knows a fork. The product counts every creator that
+    /// it has an event of; agreement needs neither.
+    pub layer_sees: bool,
 }
 
 impl Rules {
@@ -50,6 +54,7 @@ impl Rules {
             closing: shortcut.then_some(no),
             coin_every: 6,
             fork_aware: true,
+            layer_sees: false,
         }
     }
 

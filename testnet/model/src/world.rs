@@ -79,6 +79,8 @@ pub struct World {
     pub election: Election,
     /// The last event of each line.
     pub tips: [Option<usize>; LINES],
+    /// The events whose coin says yes.
+    heads: Set,
     electee: Electee,
 }
 
@@ -90,6 +92,7 @@ impl World {
             graph: Graph::new(rules),
             election: Election::new(family.candidate_layer),
             tips: [None; LINES],
+            heads: 0,
             electee: family.electee,
         };
         for step in moves {
@@ -104,6 +107,9 @@ impl World {
         let below = step.self_parent.map(usize::from);
         let x = self.graph.push(line.min(LIAR), below, step.others);
         self.tips[line] = Some(x);
+        if step.coin {
+            self.heads |= bit(x);
+        }
         if self.election.candidate.event.is_none()
             && line == self.electee.line()
             && self.graph.event(x).layer == self.election.candidate.layer
@@ -111,6 +117,13 @@ impl World {
             self.election.candidate.event = Some(x);
         }
         self.election.insert(&self.graph, x, step.coin)
+    }
+
+    /// The coin of each event.
+    #[must_use]
+    pub fn coins(&self) -> Vec<bool> {
+        let events = 0..self.graph.events().len();
+        events.map(|event| self.heads & bit(event) != 0).collect()
     }
 
     /// Whether the line can still grow.
@@ -141,7 +154,7 @@ impl World {
             return moves;
         };
         for others in self.choices(family, line.min(LIAR), base) {
-            let (layer, past) = self.graph.layer_over(others | bit(base));
+            let (layer, past) = self.graph.layer_over(line.min(LIAR), Some(base), others);
             if layer == next && !pasts.contains(&past) {
                 pasts.push(past);
                 moves.push(Move {

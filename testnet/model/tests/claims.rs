@@ -1,7 +1,7 @@
 //! The claims that the model makes, each small enough for every test run.
 
 use dctrl_model::{
-    check::{layers, random, votes},
+    check::{layers, product, product_layers, random, votes},
     graph::Graph,
     judge::{candidates, elect, judge},
     key::fingerprint,
@@ -145,4 +145,14 @@ fn renaming_honest_nodes_does_not_change_the_future() {
     };
     assert_eq!(one_deaf(0), one_deaf(1));
     assert_eq!(one_deaf(0), one_deaf(2));
+}
+
+#[test]
+fn the_product_decides_what_the_model_decides() {
+    for nodes in [4, 5, 7] {
+        let check = product(Rules::design(nodes, true), 0, 20);
+        assert!(check.ok && check.steps > 500, "{}", check.note);
+    }
+    let check = product_layers(Rules::design(4, true), FAMILY);
+    assert!(check.ok, "{}", check.note);
 }
