@@ -42,6 +42,9 @@ pub struct Config {
 pub struct Gossip {
     /// ZeroMQ endpoint to listen on.
     pub listen: String,
+    /// Whether the key may be in no roster yet.
+    #[serde(default)]
+    pub join: bool,
 }
 
 /// Where subscribers and agents reach this node.
@@ -167,6 +170,12 @@ pub const SCHEMA: &[Key] = &[
         "gossip.listen",
         Kind::Text,
         "ZeroMQ endpoint for peers, such as tcp://0.0.0.0:17000.",
+    ),
+    Key::with_default(
+        "gossip.join",
+        Kind::Bool,
+        "false",
+        "Whether this node joins later than the genesis.",
     ),
     Key::required(
         "bus.listen",

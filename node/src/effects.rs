@@ -157,7 +157,7 @@ pub async fn run_effect(
 
 fn start_one(kind: EffectKind, config: &Config) -> Result<Running, RunError> {
     let identity = Arc::new(Identity::load(&config.key)?);
-    let membership = Membership::load(&config.genesis, &identity)?;
+    let membership = Membership::load(&config.genesis, &identity, config.gossip.join)?;
     let context = zmq::Context::new();
     // Each process keeps its own chain: two must not write one file.
     let name = format!("{kind:?}").to_lowercase();
@@ -192,7 +192,11 @@ impl<'a> Settings<'a> {
                 context: context.clone(),
                 federation,
                 rosters,
-                nodes: vec![usize::from(membership.me.0)],
+                // A node that joined later follows one of the first ones.
+                nodes: match membership.me {
+                    Some(me) => vec![usize::from(me.0)],
+                    None => (0..membership.genesis.nodes.len()).collect(),
+                },
                 identity: identity.clone(),
                 clock: Arc::new(wall_clock_ms),
             },

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use dctrl_consensus::{Config as CoreConfig, PublicKey, Signer, Summary};
+use dctrl_consensus::{Config as CoreConfig, PublicKey, Roster, Signer, Summary};
 use dctrl_net::{
     NetError,
     gossip::{Gossip, GossipConfig, Peer},
@@ -71,6 +71,7 @@ pub(crate) struct Idle {
     handle: PipelineHandle,
     commands: Receiver<Command>,
     summary: Arc<Mutex<Summary>>,
+    roster: Arc<Mutex<Roster>>,
 }
 
 impl Idle {
@@ -86,6 +87,7 @@ impl Idle {
         let restored = boot::restore_core(&store, config.clone(), signer)?;
         let (handle, commands) = pipeline::channel(&config.limits);
         let summary = Arc::new(Mutex::new(restored.core.summary()));
+        let roster = Arc::new(Mutex::new(restored.core.epoch().roster.clone()));
         Ok(Self {
             store,
             config,
@@ -93,6 +95,7 @@ impl Idle {
             handle,
             commands,
             summary,
+            roster,
         })
     }
 
@@ -104,6 +107,11 @@ impl Idle {
     /// What the core says about itself.
     pub(crate) fn summary(&self) -> Arc<Mutex<Summary>> {
         Arc::clone(&self.summary)
+    }
+
+    /// The members that the summary's rows are about.
+    pub(crate) fn roster(&self) -> Arc<Mutex<Roster>> {
+        Arc::clone(&self.roster)
     }
 
     /// Connects to the peers and begins to work.
@@ -136,6 +144,7 @@ impl Idle {
         let keeper = Keeper::start(self.store.clone(), self.handle.clone())?;
         let views = Views {
             summary: self.summary.clone(),
+            roster: Arc::clone(&self.roster),
             gate: self.handle.gate(),
         };
         let rules = Rules {

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dctrl_api::LiveStatus;
-use dctrl_consensus::{Summary, Timestamp};
-use dctrl_proto::v1::{Genesis, PeerStatus};
+use dctrl_consensus::{PublicKey, Roster, Summary, Timestamp};
+use dctrl_proto::v1::PeerStatus;
 
 use crate::admission::wall_clock_ms;
 
@@ -18,8 +18,8 @@ pub(crate) type Alerts = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
 /// Where the present condition is read from.
 pub(crate) struct LiveViews {
     pub(crate) summary: Arc<Mutex<Summary>>,
-    pub(crate) genesis: Genesis,
-    pub(crate) me: usize,
+    pub(crate) roster: Arc<Mutex<Roster>>,
+    pub(crate) me: PublicKey,
     pub(crate) alerts: Alerts,
 }
 
@@ -42,8 +42,11 @@ impl LiveViews {
 
     fn peers(&self, summary: &Summary) -> Vec<PeerStatus> {
         let now_ms = wall_clock_ms();
-        let rows = self.genesis.nodes.iter().enumerate();
-        rows.filter(|(index, _)| *index != self.me)
+        let roster = self.roster.lock().unwrap_or_else(PoisonError::into_inner);
+        // For a moment the one may be of another epoch than the other.
+        let known = summary.last_heard.len().min(summary.known.len());
+        let rows = roster.members.iter().enumerate().take(known);
+        rows.filter(|(_, node)| node.key != self.me)
             .map(|(index, node)| {
                 let heard_ms_ago = summary.last_heard[index].map_or(u64::MAX, |at: Timestamp| {
                     now_ms.saturating_sub(at.as_millis())

@@ -18,11 +18,12 @@ const MACHINES_PER_PAGE: usize = 100;
 /// Keeps the allow-list of the bus equal to the ledger.
 pub(crate) struct Machines {
     allowed: AllowList,
-    nodes: BTreeSet<[u8; 32]>,
+    /// Nodes of the genesis: their followers may read after they left, too.
+    genesis: BTreeSet<[u8; 32]>,
 }
 
 impl Machines {
-    /// The nodes of the genesis, and the machines in `state`.
+    /// The nodes of the genesis, and the nodes and machines in `state`.
     pub(crate) fn new(
         allowed: AllowList,
         membership: &Membership,
@@ -31,7 +32,7 @@ impl Machines {
         let nodes = membership.genesis.nodes.iter().map(curve_key);
         let machines = Self {
             allowed,
-            nodes: nodes.collect::<Result<_, _>>()?,
+            genesis: nodes.collect::<Result<_, _>>()?,
         };
         machines.refresh(state);
         Ok(machines)
@@ -39,16 +40,20 @@ impl Machines {
 
     /// Looks again after a block whose actions may have changed a machine.
     pub(crate) fn after_block(&self, receipts: &[Receipt], state: &dyn StateRead) {
-        let changed = receipts
-            .iter()
-            .any(|receipt| [MachineSet::NAME, MachineReset::NAME].contains(&receipt.name.as_str()));
+        let changed = receipts.iter().any(|receipt| {
+            let name = receipt.name.as_str();
+            name.starts_with("node.") || [MachineSet::NAME, MachineReset::NAME].contains(&name)
+        });
         if changed {
             self.refresh(state);
         }
     }
 
     fn refresh(&self, state: &dyn StateRead) {
-        let mut keys = self.nodes.clone();
+        let mut keys = self.genesis.clone();
+        let nodes = query::roster(state).nodes.into_iter();
+        let nodes = nodes.filter_map(|node| <[u8; 32]>::try_from(node.node?.curve_key).ok());
+        keys.extend(nodes);
         let mut after = String::new();
         loop {
             // The time only decides what can be sold from, which is not asked.

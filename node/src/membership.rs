@@ -22,8 +22,8 @@ pub struct Membership {
     pub cluster: [u8; 32],
     /// Voters of the first epoch.
     pub roster: Roster,
-    /// This node.
-    pub me: NodeIndex,
+    /// This node; `None` where it came later than the genesis.
+    pub me: Option<NodeIndex>,
 }
 
 /// Why the genesis cannot be used.
@@ -64,7 +64,8 @@ pub enum MembershipError {
     Roster(#[from] RosterError),
     /// This node's key is not in the genesis.
     #[error(
-        "the key file's public key {key} belongs to no node of the genesis; its nodes are {nodes}"
+        "the key file's public key {key} belongs to no node of the genesis; its nodes are {nodes}. \
+         A node that joins later says so with gossip.join = true"
     )]
     NotAMember {
         /// Ours.
@@ -75,16 +76,17 @@ pub enum MembershipError {
 }
 
 impl Membership {
-    /// Reads the genesis and finds the node that `identity` belongs to.
+    /// Reads the genesis and finds the node that `identity` belongs to. One
+    /// that `joins` later need not be there.
     ///
     /// # Errors
     /// A file that cannot be read or understood, or without this node.
-    pub fn load(path: &Path, identity: &Identity) -> Result<Self, MembershipError> {
+    pub fn load(path: &Path, identity: &Identity, joins: bool) -> Result<Self, MembershipError> {
         let genesis = read(path)?;
         let roster = roster_of(&genesis)?;
-        let me = roster
-            .index_of(&PublicKey(identity.public_key()))
-            .ok_or_else(|| MembershipError::NotAMember {
+        let me = roster.index_of(&PublicKey(identity.public_key()));
+        if me.is_none() && !joins {
+            return Err(MembershipError::NotAMember {
                 key: hex::encode(identity.public_key()),
                 nodes: genesis
                     .nodes
@@ -92,7 +94,8 @@ impl Membership {
                     .map(|node| node.name.as_str())
                     .collect::<Vec<_>>()
                     .join(", "),
-            })?;
+            });
+        }
         Ok(Self {
             cluster: cluster_id(&genesis),
             genesis,
@@ -105,12 +108,6 @@ impl Membership {
     #[must_use]
     pub fn cluster_id(&self) -> ClusterId {
         ClusterId(Digest(self.cluster))
-    }
-
-    /// This node's row of the genesis.
-    #[must_use]
-    pub fn this_node(&self) -> &Node {
-        &self.genesis.nodes[usize::from(self.me.0)]
     }
 }
 

@@ -37,8 +37,8 @@ use std::{
 
 use bytes::Bytes;
 use dctrl_consensus::{
-    Block, Certificate, ClusterId, Core, Digest, Input, Limits, Outcome, Output, Recipient, Roster,
-    Summary, Timestamp, merkle,
+    Block, Certificate, ClusterId, Core, Digest, EpochStart, Input, Limits, Outcome, Output,
+    Recipient, Roster, RosterStep, Summary, Timestamp, merkle,
 };
 use dctrl_ledger::ChangeSet;
 use dctrl_net::gossip::{Gossip, To};
@@ -50,7 +50,7 @@ use crate::checker;
 pub(crate) use application::{Application, Execution};
 pub(crate) use command::Command;
 pub use command::{COMMANDS_MAX, PipelineHandle};
-pub(crate) use execute::LedgerApplication;
+pub(crate) use execute::{LedgerApplication, peers};
 pub(crate) use keeper::Keeper;
 pub(crate) use publish::Publisher;
 
@@ -99,6 +99,8 @@ pub enum PipelineError {
 /// What the pipeline shows of itself.
 pub(crate) struct Views {
     pub(crate) summary: Arc<Mutex<Summary>>,
+    /// The members that the summary's rows are about.
+    pub(crate) roster: Arc<Mutex<Roster>>,
     pub(crate) gate: Arc<Gate>,
 }
 
@@ -109,6 +111,8 @@ pub(crate) struct Pipeline<A: Application> {
     keeper: Keeper,
     gossip: Gossip,
     application: A,
+    /// The certificate that sealed the epoch, until the next one begins.
+    seal: Option<Certificate>,
     views: Views,
     rules: Rules,
     /// Hash of the header before the next block's.
@@ -187,6 +191,7 @@ impl<A: Application> Pipeline<A> {
             keeper,
             gossip,
             application,
+            seal: None,
             views,
             rules,
             previous: restored.previous,
@@ -362,10 +367,7 @@ impl<A: Application> Pipeline<A> {
             Output::Send { to, message } => self.send(to, message),
             Output::Execute(block) => self.execute(&block, queue),
             Output::Final(certificate) => self.keep_certificate(&certificate),
-            Output::Epoch(epoch) => {
-                self.rules.roster = epoch.roster.clone();
-                self.rules.checks.begin(epoch);
-            }
+            Output::Epoch(epoch) => self.begin(epoch),
             Output::Prune { through } => {
                 self.batch.prune(through);
                 self.filling.any = true;
@@ -439,6 +441,39 @@ impl<A: Application> Pipeline<A> {
         queue.extend(follows);
     }
 
+    /// Another epoch: peers' messages are checked by its roster, and where that
+    /// is another one, the nodes behind it are the peers from now on.
+    fn begin(&mut self, epoch: EpochStart) {
+        *self
+            .views
+            .roster
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = epoch.roster.clone();
+        let changed = epoch.roster.number != self.rules.roster.number;
+        self.rules.roster = epoch.roster.clone();
+        self.rules.checks.begin(epoch);
+        let seal = self.seal.take();
+        if !changed {
+            return;
+        }
+        if let Some(certificate) = seal {
+            // For light clients, in the batch that holds the certificate.
+            let next = self.rules.roster.clone();
+            let step = RosterStep { certificate, next };
+            self.batch.roster_step(step.next.number, &step.encode());
+            self.filling.any = true;
+        }
+        let none = ChangeSet::new();
+        let older = self.in_flight.as_ref().map_or(&none, |it| &it.changes);
+        let snapshot = self.store.snapshot();
+        let state = Ahead::new(&snapshot, older, &self.filling.changes);
+        if let Some(peers) = self.application.peers(&state)
+            && let Err(error) = self.gossip.set_peers(peers)
+        {
+            tracing::error!(%error, "the new nodes cannot be reached");
+        }
+    }
+
     fn send(&self, to: Recipient, message: Bytes) {
         let to = match to {
             Recipient::All => To::All,
@@ -452,6 +487,9 @@ impl<A: Application> Pipeline<A> {
         self.batch.certificate(height, &certificate.encode());
         self.filling.any = true;
         self.filling.certified = self.filling.certified.max(Some(height));
+        if certificate.header.seals() {
+            self.seal = Some(certificate.clone());
+        }
     }
 
     /// The batch in flight is durable: lets the world know.

@@ -8,12 +8,11 @@ use std::{
 
 use dctrl_access::{Identity, KeyFileError};
 use dctrl_api::{Api, ApiConfig, Gateway, NodeFacts, Progress, ServeError, TlsFiles};
-use dctrl_consensus::{Ed25519Signer, PublicKey, Summary};
+use dctrl_consensus::{Ed25519Signer, PublicKey, Roster, Summary};
 use dctrl_ledger::query;
 use dctrl_net::{
     NetError,
     bus::{Bus, BusConfig},
-    gossip::Peer,
     zap::{AllowList, Zap},
 };
 use dctrl_store::{Options, Store};
@@ -29,8 +28,8 @@ use crate::{
     engine::{Engine, EngineError, Idle, Network},
     live::LiveViews,
     machines::Machines,
-    membership::{self, Membership, MembershipError},
-    pipeline::{LedgerApplication, PipelineHandle, Publisher},
+    membership::{Membership, MembershipError},
+    pipeline::{self, LedgerApplication, PipelineHandle, Publisher},
     signatures::ActionSignatures,
 };
 
@@ -100,7 +99,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 /// The first that is wrong.
 pub fn check(config: &Config) -> Result<(), RunError> {
     let identity = Identity::load(&config.key)?;
-    let membership = Membership::load(&config.genesis, &identity)?;
+    let membership = Membership::load(&config.genesis, &identity, config.gossip.join)?;
     dctrl_ledger::genesis(&membership.genesis).map_err(BootError::Genesis)?;
     Ok(())
 }
@@ -133,7 +132,7 @@ struct Started {
 impl Node {
     fn open(config: Config) -> Result<Self, RunError> {
         let identity = Arc::new(Identity::load(&config.key)?);
-        let membership = Membership::load(&config.genesis, &identity)?;
+        let membership = Membership::load(&config.genesis, &identity, config.gossip.join)?;
         let store = Store::open(&config.data, &Options::default()).map_err(BootError::from)?;
         boot::prepare_store(&store, &membership)?;
         Ok(Self {
@@ -149,7 +148,7 @@ impl Node {
         let signer = Box::new(Ed25519Signer::from_seed(&self.identity.seed()));
         let engine = Idle::restore(self.store.clone(), config, signer)?;
         let (progress_sender, progress) = watch::channel(self.progress()?);
-        let summary = engine.summary();
+        let (summary, roster) = (engine.summary(), engine.roster());
         let signatures = ActionSignatures::default();
         let admission = Admission::new(self.store.clone(), engine.handle(), signatures.clone());
 
@@ -177,7 +176,7 @@ impl Node {
         let engine = engine.start(network, ledger)?;
 
         Ok(Rooms {
-            gateway: self.gateway(admission, progress, summary, &effects, handle),
+            gateway: self.gateway(admission, progress, summary, roster, &effects, handle),
             api: self.api_config(),
             effects,
             bus,
@@ -194,17 +193,8 @@ impl Node {
     }
 
     fn network(&self, zap: &Zap) -> Result<Network, RunError> {
-        let nodes = self.membership.genesis.nodes.iter();
-        let peers = nodes
-            .enumerate()
-            .map(|(index, node)| {
-                Ok(Peer {
-                    key: self.membership.roster.members[index].key,
-                    endpoint: node.gossip_endpoint.clone(),
-                    curve_public: membership::curve_key(node)?,
-                })
-            })
-            .collect::<Result<Vec<_>, MembershipError>>()?;
+        // Those of the roster that this node knows last.
+        let peers = pipeline::peers(&self.store.snapshot());
         Ok(Network {
             zap: zap.clone(),
             me: PublicKey(self.identity.public_key()),
@@ -213,6 +203,16 @@ impl Node {
             peers,
             check_threads: self.config.check.threads,
         })
+    }
+
+    /// What people call this node; the key's first digits before the
+    /// federation has given it a name.
+    fn name(&self) -> String {
+        let key = self.identity.public_key();
+        let nodes = query::roster(&self.store.snapshot()).nodes;
+        let mut rows = nodes.into_iter().filter_map(|node| node.node);
+        rows.find(|node| node.key == key)
+            .map_or_else(|| hex::encode(&key[..4]), |node| node.name)
     }
 
     fn start_bus(&self, zap: &Zap, admission: Admission) -> Result<Bus, RunError> {
@@ -241,20 +241,21 @@ impl Node {
         admission: Admission,
         progress: watch::Receiver<Progress>,
         summary: Arc<Mutex<Summary>>,
+        roster: Arc<Mutex<Roster>>,
         effects: &Effects,
         pipeline: PipelineHandle,
     ) -> Gateway {
         let views = LiveViews {
             summary,
-            genesis: self.membership.genesis.clone(),
-            me: usize::from(self.membership.me.0),
+            roster,
+            me: PublicKey(self.identity.public_key()),
             alerts: effects.alerts(),
         };
         Gateway {
             store: self.store.clone(),
             facts: Arc::new(NodeFacts {
-                name: self.membership.this_node().name.clone(),
-                index: self.membership.me.0,
+                name: self.name(),
+                index: self.membership.me.map_or(u16::MAX, |me| me.0),
                 cluster: self.membership.cluster,
                 genesis: self.membership.genesis.clone(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),

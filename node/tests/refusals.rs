@@ -78,8 +78,15 @@ fn a_key_that_is_not_in_the_genesis_is_refused_by_name() {
     let genesis = genesis_of("alpha", &member);
     fs::write(&file, serde_json::to_vec(&genesis).unwrap()).unwrap();
 
-    assert_eq!(Membership::load(&file, &member).unwrap().me.0, 0);
-    let error = Membership::load(&file, &stranger).unwrap_err();
+    assert_eq!(
+        Membership::load(&file, &member, false)
+            .unwrap()
+            .me
+            .unwrap()
+            .0,
+        0
+    );
+    let error = Membership::load(&file, &stranger, false).unwrap_err();
     assert!(matches!(error, MembershipError::NotAMember { .. }));
     assert!(error.to_string().contains("alpha"));
 }
@@ -89,7 +96,7 @@ fn a_genesis_that_is_not_json_is_refused_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("genesis.json");
     fs::write(&file, "{\"name\": }").unwrap();
-    let error = Membership::load(&file, &Identity::generate().unwrap()).unwrap_err();
+    let error = Membership::load(&file, &Identity::generate().unwrap(), false).unwrap_err();
     assert!(error.to_string().contains("line 1"), "{error}");
 }
 

@@ -6,6 +6,7 @@
 
 use dctrl_consensus::{Block, Digest, Roster};
 use dctrl_ledger::{ChangeSet, StateRead};
+use dctrl_net::gossip::Peer;
 
 use super::PipelineError;
 
@@ -21,6 +22,12 @@ pub(crate) trait Application: Send + 'static {
     /// The block at `height` and everything that follows from it is durable:
     /// the world may know.
     fn durable(&mut self, height: u64, notice: Self::Notice);
+
+    /// Where the nodes of the present roster are, in the state at its
+    /// beginning; `None` where the application does not know.
+    fn peers(&self, _state: &dyn StateRead) -> Option<Vec<Peer>> {
+        None
+    }
 
     /// The certificates of all blocks up to `height` are durable.
     ///

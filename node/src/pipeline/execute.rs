@@ -2,7 +2,8 @@
 
 use dctrl_api::Progress;
 use dctrl_consensus::{Block, Digest, PublicKey, Roster, RosterMember};
-use dctrl_ledger::{BlockInput, StateRead, apply_with};
+use dctrl_ledger::{BlockInput, StateRead, apply_with, query};
+use dctrl_net::gossip::Peer;
 use dctrl_proto::v1::{NodeRoster, Receipt};
 use dctrl_store::Store;
 use tokio::sync::watch;
@@ -56,6 +57,10 @@ impl Application for LedgerApplication {
         }
     }
 
+    fn peers(&self, state: &dyn StateRead) -> Option<Vec<Peer>> {
+        Some(peers(state))
+    }
+
     fn durable(&mut self, height: u64, notice: Notice) {
         self.progress
             .send_modify(|progress| progress.applied_height = height);
@@ -70,6 +75,20 @@ impl Application for LedgerApplication {
             .send_modify(|progress| progress.final_height = final_height);
         Ok(())
     }
+}
+
+/// The ledger's nodes as gossip reaches them.
+pub(crate) fn peers(state: &dyn StateRead) -> Vec<Peer> {
+    let nodes = query::roster(state).nodes.into_iter();
+    let peer = |node: dctrl_proto::v1::RosterNode| {
+        let node = node.node?;
+        Some(Peer {
+            key: PublicKey(node.key.try_into().ok()?),
+            endpoint: node.gossip_endpoint,
+            curve_public: node.curve_key.try_into().ok()?,
+        })
+    };
+    nodes.filter_map(peer).collect()
 }
 
 /// The ledger's nodes as consensus counts them. The ledger admits no node that
