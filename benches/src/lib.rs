@@ -5,5 +5,6 @@
 //! with a block of actions ([`workload`]). The latency of a vend through all
 //! processes is measured by `cargo xtask bench vend`.
 
+pub mod lockstep;
 pub mod recording;
 pub mod workload;
