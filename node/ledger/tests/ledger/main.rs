@@ -11,6 +11,7 @@ mod envelope;
 mod genesis;
 mod machine;
 mod nodes;
+mod nodes_leave;
 mod nodes_votes;
 mod payments;
 mod replicas;
