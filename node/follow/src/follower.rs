@@ -163,9 +163,7 @@ impl Follower {
                 self.counters.delivered += 1;
                 return Ok(Some(frame));
             }
-            if !self.sequencer.has_gaps() {
-                self.settled = self.settled.max(self.replays.agreed());
-            }
+            self.note_settled();
             let now = Instant::now();
             self.ask(now);
             let left = deadline.saturating_duration_since(now);
@@ -174,8 +172,16 @@ impl Follower {
             self.read()?;
             let over = self.bell.take() || Instant::now() >= deadline;
             if self.ready.is_empty() && over {
+                // What was read last may have settled more.
+                self.note_settled();
                 return Ok(None);
             }
+        }
+    }
+
+    fn note_settled(&mut self) {
+        if !self.sequencer.has_gaps() && self.ready.is_empty() {
+            self.settled = self.settled.max(self.replays.agreed());
         }
     }
 
