@@ -30,19 +30,14 @@ impl App {
     }
 }
 
-/// Everything about a block that nodes must agree on.
+/// Everything about a block that nodes know alike, whether they ordered it or
+/// fetched it.
 pub(crate) fn digest_of(block: &Block) -> Digest {
-    let mut bytes = Vec::with_capacity(24 + 10 * block.transactions.len());
-    for number in [block.index, block.round, block.time.0] {
-        bytes.extend_from_slice(&number.to_be_bytes());
-    }
-    for transaction in &block.transactions {
-        if let Some(origin) = transaction.origin {
-            bytes.extend_from_slice(&origin.creator.0.to_be_bytes());
-            bytes.extend_from_slice(&origin.time.0.to_be_bytes());
-        }
-    }
-    sha256(b"dctrl-sim-block\0", &[&bytes, &block.payload_root.0])
+    let numbers = [block.index, block.round, block.time.0].map(u64::to_be_bytes);
+    sha256(
+        b"dctrl-sim-block\0",
+        &[&numbers.concat(), &block.payload_root.0],
+    )
 }
 
 /// One action of a user: which one, and how often it was submitted before.

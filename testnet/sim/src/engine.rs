@@ -61,6 +61,15 @@ pub(crate) enum Effect {
     ForkProven(Seat),
     Diverged(u64),
     Amnesia(u64),
+    /// The number of the epoch that begins.
+    Epoch(u64),
+    /// Records up to this number are not needed any more.
+    Prune(u64),
+    ServeBlocks {
+        to: Seat,
+        index: u64,
+        offset: u64,
+    },
     Refused(RefusalReason),
     WakeAt(Timestamp),
 }
@@ -71,7 +80,7 @@ impl Setting {
             cluster: ClusterId(dctrl_consensus::crypto::sha256(b"dctrl-sim\0", &[])),
             roster: roster(nodes),
             ordering,
-            // One epoch lasts as long as the run.
+            // One epoch lasts as long as the run, unless it is told to seal.
             limits: Limits {
                 seal_layers: u64::MAX,
                 seal_bytes: usize::MAX,
@@ -80,6 +89,12 @@ impl Setting {
             pace: Pace::default(),
             real_signatures,
         }
+    }
+
+    /// With epochs that end in this layer.
+    pub(crate) fn sealing(mut self, layers: u64) -> Self {
+        self.limits.seal_layers = layers;
+        self
     }
 
     /// With the smallest bounds under which a federation of this size can work.
@@ -137,8 +152,8 @@ impl Setting {
     /// time are the liar's; cluster and epoch are right.
     pub(crate) fn craft(&self, seat: Seat, part: Crafted, payload: &[Bytes]) -> Event {
         let header = EventHeader {
-            anchor: self.cluster.0,
-            epoch: 0,
+            anchor: part.anchor.unwrap_or(self.cluster.0),
+            epoch: part.epoch,
             creator: index(seat),
             seq: part.seq,
             timestamp: part.timestamp,
@@ -187,6 +202,9 @@ impl Setting {
 /// What a liar chooses about an event.
 #[derive(Debug, Clone)]
 pub(crate) struct Crafted {
+    pub(crate) epoch: u64,
+    /// What binds it to the epoch; `None` in the first one.
+    pub(crate) anchor: Option<Digest>,
     pub(crate) seq: u64,
     pub(crate) timestamp: Timestamp,
     pub(crate) self_parent: Option<Digest>,
@@ -204,7 +222,7 @@ impl Engine {
     pub(crate) fn restore(
         setting: &Setting,
         seat: Seat,
-        records: Vec<Vec<u8>>,
+        records: Vec<(u64, Vec<u8>)>,
         executed: Option<BlockHeader>,
         now: Timestamp,
     ) -> Result<(Self, Vec<Effect>), RestoreError> {
@@ -213,9 +231,8 @@ impl Engine {
             last_header: executed,
         };
         let config = setting.config(seat);
-        let records = (1..)
-            .zip(records)
-            .map(|(number, bytes)| Record { number, bytes });
+        let records = records.into_iter();
+        let records = records.map(|(number, bytes)| Record { number, bytes });
         let (core, outputs) = Core::restore(config, setting.signer(seat), records, executed, now)?;
         let engine = Self(core);
         let effects = engine.effects(outputs);
@@ -285,7 +302,13 @@ fn effect(output: Output, roster: &Roster) -> Option<Effect> {
         Output::Amnesia { seq } => Effect::Amnesia(seq),
         Output::Refused { reason, .. } => Effect::Refused(reason),
         Output::WakeAt(time) => Effect::WakeAt(time),
-        Output::Epoch(_) | Output::Prune { .. } | Output::ServeBlocks { .. } => return None,
+        Output::Epoch(start) => Effect::Epoch(start.epoch),
+        Output::Prune { through } => Effect::Prune(through),
+        Output::ServeBlocks { to, index, offset } => Effect::ServeBlocks {
+            to: roster.index_of(&to)?.position(),
+            index,
+            offset,
+        },
     })
 }
 

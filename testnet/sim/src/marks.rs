@@ -95,6 +95,8 @@ marks! {
     Branch ClockAhead "refused_clock_ahead" "An event was too far ahead of a node's clock.";
     Branch SignedTwice "refused_signed_twice" "A node signed two headers for one block.";
     Branch SplitDetected "split_detected" "More liars than f split the order, and honest nodes proved it.";
+    Branch EpochSealed "epochs_sealed" "An epoch was sealed and the next one began.";
+    Branch BlocksServed "blocks_served" "A node that was away was sent final blocks.";
     Branch Resumed "resumed" "A federation without quorum went on by itself.";
 }
 

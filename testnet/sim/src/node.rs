@@ -1,7 +1,10 @@
 //! One simulated process that follows the rules: a real engine, a disk that
 //! forgets what was not synced, a clock, and an application.
 
-use dctrl_consensus::{BlockHeader, RestoreError, Timestamp};
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use dctrl_consensus::{Block, BlockHeader, Certificate, FinalBlock, RestoreError, Timestamp};
 
 use crate::app::App;
 use crate::clock::Clock;
@@ -10,10 +13,12 @@ use crate::engine::{Effect, Engine, Seat, Setting, Stimulus};
 use crate::marks::Marks;
 use crate::prng::Prng;
 
-/// The first byte of a frame that holds a record of the core.
+/// The first byte of an entry that holds a record of the core.
 const RECORD: u8 = b'r';
-/// The first byte of a frame that holds what execution has reached.
+/// The first byte of an entry that holds what execution has reached.
 const REACHED: u8 = b'x';
+/// The first byte of an entry that says which records are not needed.
+const PRUNED: u8 = b'p';
 
 /// A process, up or down.
 pub(crate) struct Node {
@@ -21,6 +26,14 @@ pub(crate) struct Node {
     clock: Clock,
     engine: Option<Engine>,
     disk: Disk,
+    /// Entries that go to the disk together: a frame is there wholly or not.
+    batch: Vec<u8>,
+    /// Final blocks, as they are served to nodes that were away.
+    pub(crate) blocks: BTreeMap<u64, FinalBlock>,
+    /// The transactions of executed blocks that are not final yet.
+    executed: BTreeMap<u64, Vec<Bytes>>,
+    /// Whether the log does not begin with the first record any more.
+    pub(crate) pruned: bool,
     pub(crate) app: App,
     /// The number of the last record in the log.
     pub(crate) records: u64,
@@ -36,7 +49,9 @@ pub(crate) struct Node {
 
 /// What is on a disk.
 pub(crate) struct Recovered {
-    pub(crate) records: Vec<Vec<u8>>,
+    /// Records by number.
+    pub(crate) records: Vec<(u64, Vec<u8>)>,
+    pub(crate) pruned: bool,
     pub(crate) app: App,
 }
 
@@ -48,6 +63,10 @@ impl Node {
             clock,
             engine: None,
             disk: Disk::default(),
+            batch: Vec::new(),
+            blocks: BTreeMap::new(),
+            executed: BTreeMap::new(),
+            pruned: false,
             app: App::default(),
             records: 0,
             wake_at: None,
@@ -89,15 +108,54 @@ impl Node {
 
     pub(crate) fn record(&mut self, number: u64, bytes: &[u8]) {
         self.records = number;
-        self.disk.append(&[&[RECORD], bytes].concat());
+        self.entry(RECORD, &[&number.to_be_bytes()[..], bytes].concat());
     }
 
-    /// What execution has reached goes into the log, behind all records so far.
-    pub(crate) fn reached(&mut self) {
+    /// A block was executed: what that has reached goes into the batch.
+    pub(crate) fn reached(&mut self, block: &Block) {
         let header = self.app.last_header.as_ref();
         let header = header.map(BlockHeader::encode).unwrap_or_default();
-        self.disk
-            .append(&[&[REACHED], &self.app.state.0[..], &header].concat());
+        self.entry(REACHED, &[&self.app.state.0[..], &header].concat());
+        let transactions = block.transactions.iter();
+        let transactions = transactions.map(|one| one.bytes.clone()).collect();
+        self.executed.insert(block.index, transactions);
+    }
+
+    /// A block is final, and can be served.
+    pub(crate) fn finalized(&mut self, certificate: &Certificate) {
+        let index = certificate.header.index;
+        self.final_index = index;
+        if let Some(transactions) = self.executed.remove(&index) {
+            let certificate = certificate.clone();
+            self.blocks.insert(
+                index,
+                FinalBlock {
+                    certificate,
+                    transactions,
+                },
+            );
+        }
+    }
+
+    pub(crate) fn prune(&mut self, through: u64) {
+        self.pruned = true;
+        self.entry(PRUNED, &through.to_be_bytes());
+    }
+
+    fn entry(&mut self, kind: u8, body: &[u8]) {
+        self.batch.push(kind);
+        let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
+        self.batch.extend_from_slice(&length.to_be_bytes());
+        self.batch.extend_from_slice(body);
+    }
+
+    /// Hands the batch to the disk; false where there is none.
+    pub(crate) fn write(&mut self) -> bool {
+        let batch = std::mem::take(&mut self.batch);
+        if !batch.is_empty() {
+            self.disk.append(&batch);
+        }
+        !batch.is_empty()
     }
 
     /// The length of the log.
@@ -118,19 +176,28 @@ impl Node {
 
     /// What the disk holds.
     pub(crate) fn recover(&self) -> Recovered {
-        let (mut records, mut app) = (Vec::new(), App::default());
-        for frame in self.disk.frames() {
-            match frame.split_first() {
-                Some((&RECORD, record)) => records.push(record.to_vec()),
-                Some((&REACHED, reached)) => {
-                    let (state, header) = reached.split_at(32);
+        let (mut records, mut app, mut through) = (Vec::new(), App::default(), 0);
+        for (kind, body) in self.disk.frames().flat_map(entries) {
+            match kind {
+                RECORD => {
+                    let (number, record) = body.split_at(8);
+                    records.push((big_endian(number), record.to_vec()));
+                }
+                REACHED => {
+                    let (state, header) = body.split_at(32);
                     app.state.0.copy_from_slice(state);
                     app.last_header = BlockHeader::decode(header).ok();
                 }
-                _ => {}
+                _ => through = big_endian(body),
             }
         }
-        Recovered { records, app }
+        records.retain(|(number, _)| *number > through);
+        let pruned = through > 0;
+        Recovered {
+            records,
+            pruned,
+            app,
+        }
     }
 
     pub(crate) fn restart(
@@ -138,12 +205,38 @@ impl Node {
         setting: &Setting,
         now: u64,
     ) -> Result<Vec<Effect>, RestoreError> {
-        let Recovered { records, app } = self.recover();
-        self.records = records.len() as u64;
+        let Recovered {
+            records,
+            pruned,
+            app,
+        } = self.recover();
+        self.records = records.last().map_or(0, |(number, _)| *number);
         self.app = app;
+        self.pruned = pruned;
+        self.batch.clear();
+        let lost = self.app.index() + 1;
+        self.blocks.split_off(&lost);
+        self.executed.split_off(&lost);
         let (seat, header) = (self.seat, self.app.last_header.clone());
         let (engine, effects) = Engine::restore(setting, seat, records, header, self.date(now))?;
         self.engine = Some(engine);
         Ok(effects)
     }
+}
+
+/// The entries of a frame.
+fn entries(mut frame: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    std::iter::from_fn(move || {
+        let (head, rest) = frame.split_at_checked(5)?;
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
+        let (body, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+        frame = rest;
+        Some((head[0], body))
+    })
+}
+
+fn big_endian(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

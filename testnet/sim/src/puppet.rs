@@ -64,6 +64,9 @@ impl Puppet {
                     | Effect::ForkProven(_)
                     | Effect::Diverged(_)
                     | Effect::Amnesia(_)
+                    | Effect::Epoch(_)
+                    | Effect::Prune(_)
+                    | Effect::ServeBlocks { .. }
                     | Effect::Refused(_) => {}
                 }
             }

@@ -20,6 +20,9 @@ pub(crate) struct Crafter {
     /// By seat, the events heard: in order of arrival, the oldest ones kept.
     heard: Vec<Vec<ParentRef>>,
     crafted: u64,
+    /// The epoch that others are in, and what binds events to it.
+    epoch: u64,
+    anchor: Option<Digest>,
     turns: u64,
 }
 
@@ -38,6 +41,12 @@ impl Crafter {
         };
         for event in events {
             let header = event.header();
+            if header.epoch > self.epoch {
+                self.epoch = header.epoch;
+                self.anchor = Some(header.anchor);
+                self.last = None;
+                self.heard.iter_mut().for_each(Vec::clear);
+            }
             let parent = ParentRef {
                 creator: header.creator,
                 seq: header.seq,
@@ -72,6 +81,8 @@ impl Crafter {
         let now = clock::right(stage.now);
         let last = self.last.as_ref();
         Crafted {
+            epoch: self.epoch,
+            anchor: self.anchor,
             seq: last.map_or(0, |last| last.header().seq + 1),
             timestamp: last.map_or(now, |last| now.max(last.header().timestamp.after(1))),
             self_parent: last.map(Event::id),

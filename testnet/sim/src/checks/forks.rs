@@ -25,8 +25,9 @@ struct Taken {
 /// What was signed, and what was seen of it.
 #[derive(Debug, Default)]
 pub(crate) struct Forks {
-    /// Events of honest nodes: what each has ever sent.
-    sent: BTreeMap<(Seat, u64), Digest>,
+    /// Events of honest nodes by epoch and sequence number: what each has ever
+    /// sent.
+    sent: BTreeMap<(Seat, u64, u64), Digest>,
     /// Events of liars by liar and sequence number.
     taken: BTreeMap<(Seat, u64), Vec<Taken>>,
 }
@@ -35,7 +36,10 @@ impl Forks {
     /// An honest node sends an event of its own.
     pub(crate) fn sent(&mut self, seat: Seat, event: &Event) -> Result<(), String> {
         let seq = event.header().seq;
-        let first = *self.sent.entry((seat, seq)).or_insert(event.id());
+        let first = *self
+            .sent
+            .entry((seat, event.header().epoch, seq))
+            .or_insert(event.id());
         if first == event.id() {
             Ok(())
         } else {

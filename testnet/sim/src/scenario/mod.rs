@@ -40,6 +40,9 @@ pub(crate) struct Scenario {
     pub(crate) real_signatures: bool,
     /// Whether all bounds that may be small are.
     pub(crate) tight: bool,
+    /// The layer in which an epoch is sealed, if one is. Where signatures are
+    /// real, every door would have to know all rosters: those runs do not seal.
+    pub(crate) seal_layers: Option<u64>,
     pub(crate) links: Links,
     /// The longest sync of a disk.
     pub(crate) sync_max: u64,
@@ -84,6 +87,8 @@ impl Scenario {
             theme,
             real_signatures,
             tight: stormy && chance.chance(150),
+            seal_layers: (chance.chance(500) && stormy && !real_signatures)
+                .then(|| chance.between(2, 24)),
             links: Links::of(&mut chance, nodes, stormy, heal_at).cut_along(cast.sides(), heal_at),
             sync_max: chance.between(MILLISECOND / 10, 6 * MILLISECOND),
             submissions: load::submissions(&mut chance, &cast, busy_until, heal_at),

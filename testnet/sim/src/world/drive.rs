@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use dctrl_consensus::{Block, Certificate, Message, RefusalReason};
+use dctrl_consensus::{Block, Certificate, Message, RefusalReason, message};
 
 use super::agenda::Happening;
 use super::network::Parcel;
@@ -82,7 +82,6 @@ impl World {
     /// Performs what an engine wants, and returns its next stimulus if there
     /// is one at once: a block that was executed.
     pub(super) fn perform(&mut self, seat: Seat, effects: Vec<Effect>) -> Option<Stimulus> {
-        let before = self.nodes[seat].log_len();
         let mut next = None;
         for effect in effects {
             match effect {
@@ -102,11 +101,15 @@ impl World {
                 Effect::ForkProven(liar) => self.fork_proven(seat, liar),
                 Effect::Diverged(index) => self.diverged(seat, index),
                 Effect::Amnesia(seq) => self.forgotten(seat, seq),
+                Effect::Epoch(epoch) => self.epoch_begins(seat, epoch),
+                Effect::Prune(through) => self.nodes[seat].prune(through),
+                Effect::ServeBlocks { to, index, offset } => self.serve(seat, to, index, offset),
                 Effect::Refused(reason) => self.refused(reason),
                 Effect::WakeAt(date) => self.plan_wake(seat, date),
             }
         }
-        if self.nodes[seat].log_len() > before {
+        // The results of a block and the records of the answer are one batch.
+        if next.is_none() && self.nodes[seat].write() {
             self.plan_sync(seat);
         }
         next
@@ -127,11 +130,34 @@ impl World {
             return;
         }
         let event = recorded_event(record, &self.setting.limits);
-        let of_liar = event.filter(|event| !cast.honest(event.header().creator.position()));
+        let of_liar = event.filter(|event| {
+            let header = event.header();
+            header.epoch == 0 && !cast.honest(header.creator.position())
+        });
         if let Some(event) = of_liar {
             let layer = self.layer(seat);
             self.forks.taken(seat, &event, layer);
         }
+    }
+
+    /// What the seal of an epoch changed, and what is known of it no more.
+    fn epoch_begins(&mut self, seat: Seat, epoch: u64) {
+        self.trace.note(&[7, self.now, seat as u64, epoch], &[]);
+        if epoch > self.epoch {
+            self.epoch = epoch;
+            self.marks.hit(Mark::EpochSealed);
+        }
+    }
+
+    /// A node that was away gets final blocks.
+    fn serve(&mut self, seat: Seat, to: Seat, index: u64, offset: u64) {
+        self.marks.hit(Mark::BlocksServed);
+        let blocks = self.nodes[seat].blocks.range(index..);
+        let blocks = blocks.map(|(_, block)| block.clone());
+        let limits = &self.setting.limits;
+        let bytes = message::blocks_answer(index, offset, blocks, limits);
+        let parcel = self.pack(seat, &bytes);
+        self.transmit(seat, to, &parcel);
     }
 
     fn check_sent(&mut self, seat: Seat, parcel: &Parcel) {
@@ -145,6 +171,11 @@ impl World {
                 if event.header().creator.position() == seat {
                     let sent = self.forks.sent(seat, event);
                     self.check(sent);
+                    let round = self.highest_round();
+                    let actions = event.transactions().iter();
+                    for action in actions.filter_map(|bytes| Action::decode(bytes)) {
+                        self.carried.entry(action.number).or_insert(round);
+                    }
                 }
             }
         }
@@ -153,7 +184,7 @@ impl World {
     fn execute(&mut self, seat: Seat, block: &Block) -> Stimulus {
         let node = &mut self.nodes[seat];
         node.app.execute(&self.setting, block);
-        node.reached();
+        node.reached(block);
         let state = node.app.state;
         let header = node.app.last_header.clone();
         if let Some(header) = header.filter(|_| !self.too_many_lie()) {
@@ -175,7 +206,7 @@ impl World {
 
     fn certified(&mut self, seat: Seat, certificate: &Certificate) {
         let index = certificate.header.index;
-        self.nodes[seat].final_index = index;
+        self.nodes[seat].finalized(certificate);
         self.note_digest(4, seat, certificate.header.hash());
         if self.too_many_lie() {
             return self.certified_under_collusion(certificate);

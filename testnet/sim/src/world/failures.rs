@@ -35,7 +35,7 @@ impl World {
         };
         self.order.restarted(seat, self.nodes[seat].app.index());
         self.forks.restarted(seat);
-        for record in self.nodes[seat].recover().records {
+        for (_, record) in self.nodes[seat].recover().records {
             self.note_taken(seat, &record);
         }
         if let Some(next) = self.perform(seat, effects) {

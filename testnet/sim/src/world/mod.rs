@@ -56,11 +56,22 @@ pub(crate) struct World {
     liars: BTreeMap<Seat, Box<dyn Actor>>,
     /// What users of sound nodes submitted and have not seen final.
     waiting: Vec<Waiting>,
+    /// The highest round of any honest node when an action was last sent out in
+    /// an event.
+    carried: BTreeMap<u32, u64>,
     order: Order,
     finality: Finality,
     forks: Forks,
     bounds: Bounds,
     split: Split,
+    /// The latest epoch of any honest node.
+    epoch: u64,
+    /// The highest layer that any honest node was ever seen in.
+    highest_layer: u64,
+    /// The epoch when the network was healed.
+    healed_epoch: u64,
+    /// Blocks that were known then.
+    healed_blocks: u64,
     /// The highest round of any honest node when the network was healed.
     healed_round: u64,
     /// The layer of each node's last own event at that time.
@@ -79,6 +90,10 @@ impl World {
         } else {
             setting
         };
+        let setting = match scenario.seal_layers {
+            Some(layers) => setting.sealing(layers),
+            None => setting,
+        };
         let clocks = scenario.cast.clocks.iter().enumerate();
         let mut world = Self {
             nodes: clocks
@@ -91,11 +106,16 @@ impl World {
             network: Network::new(nodes),
             liars: BTreeMap::new(),
             waiting: Vec::new(),
+            carried: BTreeMap::new(),
             order: Order::new(nodes, rules.of(seed)),
             finality: Finality::default(),
             forks: Forks::default(),
             bounds: Bounds::default(),
             split: Split::new(nodes),
+            epoch: 0,
+            highest_layer: 0,
+            healed_epoch: 0,
+            healed_blocks: 0,
             healed_round: 0,
             healed_layers: vec![0; nodes],
             marks: Marks::default(),

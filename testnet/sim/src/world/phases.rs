@@ -3,6 +3,7 @@
 use dctrl_consensus::{Profile, Summary};
 
 use super::World;
+use crate::app::App;
 use crate::checks::Bounds;
 use crate::engine::{Effect, Engine, Seat, Stimulus};
 use crate::marks::Mark;
@@ -12,10 +13,12 @@ use crate::scenario::{SECOND, Theme};
 const STEPS_MAX: u64 = 3_000_000;
 /// How long sound nodes may take to come right after the healing.
 const PATIENCE: u64 = 60 * SECOND;
+/// How often a federation may be found busy with what liars bring up late.
+const QUIET_TRIES: u32 = 6;
 /// Steps between two looks at all nodes.
 const LOOK_EVERY: u64 = 64;
-/// Rounds after the healing within which all must be ordered: it includes the
-/// time in which those that fell behind fetch what they lack.
+/// Rounds within which an action must be ordered after the network is whole and
+/// its node has sent it out in an event.
 const ROUNDS_TO_HEAL: u64 = 12;
 /// The same in layers, of which two make a round.
 const LAYERS_TO_HEAL: u64 = 2 * ROUNDS_TO_HEAL;
@@ -69,6 +72,8 @@ impl World {
         }
         self.healed_round = self.highest_round();
         self.healed_layers = self.layers();
+        self.healed_epoch = self.epoch;
+        self.healed_blocks = self.order.len();
     }
 
     pub(super) fn quorum_lost(&mut self) {
@@ -86,7 +91,7 @@ impl World {
         (0..self.scenario.nodes).map(held).collect()
     }
 
-    fn highest_round(&self) -> u64 {
+    pub(super) fn highest_round(&self) -> u64 {
         let rounds = self.honest().filter_map(|seat| self.summary(seat));
         rounds.map(|summary| summary.round).max().unwrap_or(0)
     }
@@ -108,16 +113,15 @@ impl World {
             .honest()
             .filter_map(|seat| Some((seat, self.summary(seat)?)))
             .collect();
-        let layer = summaries
-            .iter()
-            .filter_map(|(_, summary)| summary.layer)
-            .max();
+        let layers = summaries.iter().filter_map(|(_, summary)| summary.layer);
+        let layer = layers.max().unwrap_or(0).max(self.highest_layer);
+        self.highest_layer = layer;
         for (seat, summary) in &summaries {
             if summary.orphan_events > 0 {
                 self.marks.hit(Mark::Orphans);
             }
             let limits = &self.setting.limits;
-            let result = Bounds::check(*seat, summary, limits, layer.unwrap_or(0));
+            let result = Bounds::check(*seat, summary, limits, layer);
             self.check(result);
         }
     }
@@ -149,23 +153,24 @@ impl World {
                 }
             }
         }
-        let latest = self.healed_round
-            + match self.setting.ordering.profile {
-                Profile::Classic => ROUNDS_TO_HEAL,
-                Profile::Layered => LAYERS_TO_HEAL,
-            };
-        for one in &self.waiting {
-            let block = self.order.block_of(one.number);
-            let round = block.and_then(|index| self.order.round(index)).unwrap_or(0);
-            if round > latest {
-                let after = round - self.healed_round;
-                found.push(format!(
-                    "action {} came {after} rounds after healing",
-                    one.number
-                ));
+        let patience = match self.setting.ordering.profile {
+            Profile::Classic => ROUNDS_TO_HEAL,
+            Profile::Layered => LAYERS_TO_HEAL,
+        };
+        // Rounds begin anew with an epoch.
+        let same_epoch = self.epoch == self.healed_epoch;
+        for one in self.waiting.iter().filter(|_| same_epoch) {
+            let block = self.order.block_of(one.number).unwrap_or(0);
+            let round = self.order.round(block).unwrap_or(0);
+            let carried = self.carried.get(&one.number).copied().unwrap_or(0);
+            let begin = carried.max(self.healed_round);
+            if block > self.healed_blocks && round > begin + patience {
+                let (number, after) = (one.number, round - begin);
+                found.push(format!("action {number} came after {after} rounds"));
             }
         }
-        for liar in self.forks.due(&self.healed_layers, &self.layers()) {
+        let due = self.forks.due(&self.healed_layers, &self.layers());
+        for liar in due.into_iter().filter(|_| self.epoch == 0) {
             // Evidence is sent on once, and the network may lose that; but it
             // must be somewhere.
             let known = |seat: Seat| {
@@ -186,13 +191,20 @@ impl World {
         if !self.scenario.cast.clocks_are_right() {
             return;
         }
-        // What was under way may still arrive and be answered.
-        self.run_until(self.now + 4 * SECOND);
-        let before = self.own_events();
-        self.run_until(self.now + 6 * SECOND);
-        if self.own_events() != before {
-            self.violation("an idle federation makes events".to_owned());
+        for _ in 0..QUIET_TRIES {
+            // What was under way may still arrive and be answered.
+            self.run_until(self.now + 4 * SECOND);
+            let (before, blocks) = (self.own_events(), self.order.len());
+            self.run_until(self.now + 6 * SECOND);
+            if self.own_events() == before {
+                return;
+            }
+            // A liar may have let something be known only now.
+            if self.order.len() == blocks {
+                break;
+            }
         }
+        self.violation("an idle federation makes events".to_owned());
     }
 
     pub(super) fn run_until(&mut self, end: u64) {
@@ -223,17 +235,24 @@ impl World {
 
     fn replay(&self, seat: Seat) -> Result<(), String> {
         let node = &self.nodes[seat];
-        let records = node.recover().records;
+        let recovered = node.recover();
         let date = node.date(self.now);
-        let restored = Engine::restore(&self.setting, seat, records, None, date);
+        // What was pruned, or fetched as blocks, is in no log: then the last
+        // state is the beginning.
+        let whole = self.epoch == 0 && !recovered.pruned;
+        let mut app = if whole { App::default() } else { recovered.app };
+        let (records, header) = (recovered.records, app.last_header.clone());
+        let restored = Engine::restore(&self.setting, seat, records, header, date);
         let (mut engine, mut effects) = restored.map_err(|error| error.to_string())?;
-        let mut app = crate::app::App::default();
         while let Some(block) = next_block(&effects)? {
             app.execute(&self.setting, block);
             let (index, state) = (block.index, app.state);
             effects = engine.step(date, Stimulus::Executed { index, state });
         }
-        if app == node.app {
+        let (before, after) = (self.summary(seat), engine.summary());
+        let same = before
+            .is_some_and(|before| (before.epoch, before.executed) == (after.epoch, after.executed));
+        if same && app == node.app {
             Ok(())
         } else {
             Err(format!("reached block {} and another state", app.index()))
