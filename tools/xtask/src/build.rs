@@ -87,6 +87,19 @@ fn has_rocksdb(folder: &Path) -> bool {
 /// # Errors
 /// Where the build fails or the simulator cannot be started.
 pub(crate) fn simulator(place: &Place, arguments: &[String]) -> Result<()> {
+    become_program(built_simulator(place)?.args(arguments))
+}
+
+/// The campaign that every change has to pass: two thousand runs, and in them
+/// every fault, lie and rare branch.
+///
+/// # Errors
+/// Where the build fails, or the campaign finds anything.
+pub(crate) fn short_simulation(place: &Place) -> Result<()> {
+    execute(built_simulator(place)?.args(["--seeds", "1000", "--nodes", "4,7", "--json"]))
+}
+
+fn built_simulator(place: &Place) -> Result<Command> {
     execute(cargo(place).args([
         "build",
         "--quiet",
@@ -95,9 +108,9 @@ pub(crate) fn simulator(place: &Place, arguments: &[String]) -> Result<()> {
         "dctrl-sim",
         "--bins",
     ]))?;
-    become_program(
-        Command::new(programs(place, Profile::Release).join("dctrl-sim")).args(arguments),
-    )
+    Ok(Command::new(
+        programs(place, Profile::Release).join("dctrl-sim"),
+    ))
 }
 
 /// Builds the model checker alone and becomes it.
