@@ -32,7 +32,12 @@ impl Core {
             self.seal(index, outcome.next_roster);
         }
         if let Some(certificate) = self.fetching.take() {
-            // Others have signed it; what was wrong with it shows here.
+            // It is final where it came from. But a liar may have signed it for
+            // few, and then others lack just our signature.
+            if certificate.header == header {
+                self.sign(header);
+            }
+            // What was wrong with it shows here.
             self.conclude(certificate);
             self.use_fetched();
         } else {
