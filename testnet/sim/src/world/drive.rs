@@ -24,7 +24,9 @@ impl World {
         let action = Action { number, attempt };
         let cast = &self.scenario.cast;
         let honest = cast.honest(seat).then_some(seat);
-        self.order.submitted(action, honest, self.now);
+        // What a node with another disk has ordered before it cannot know.
+        let once = honest.filter(|_| self.remembers(seat));
+        self.order.submitted(action, once, self.now);
         if cast.sound(seat) && attempt == 0 {
             self.waiting.push(Waiting {
                 seat,
