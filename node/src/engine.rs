@@ -59,6 +59,8 @@ pub(crate) struct Network {
     pub(crate) listen: String,
     pub(crate) curve_secret: [u8; 32],
     pub(crate) peers: Vec<Peer>,
+    /// Off only for measurements.
+    pub(crate) encrypted: bool,
     /// Threads that check signatures; 0 for as many as there are cores.
     pub(crate) check_threads: usize,
 }
@@ -132,6 +134,7 @@ impl Idle {
             peers: network.peers,
             linger: Duration::from_millis(LEAVING_MS),
             frame_bytes_max: self.config.limits.message_bytes_max,
+            encrypted: network.encrypted,
         };
         let deliver = Box::new(move |from: PublicKey, bytes| inbox.put(from, bytes));
         let gossip = Gossip::start(gossip, deliver)?;

@@ -82,6 +82,9 @@ struct Opaque {
     /// Do not wait for the disk.
     #[arg(long)]
     no_sync: bool,
+    /// Do not encrypt gossip.
+    #[arg(long)]
+    no_encrypt: bool,
     /// Order by rounds, as published, instead of layers.
     #[arg(long)]
     classic: bool,
@@ -187,6 +190,7 @@ async fn perform(command: Command) -> anyhow::Result<()> {
                 data: opaque.data,
                 seed: opaque.seed,
                 sync: !opaque.no_sync,
+                encrypted: !opaque.no_encrypt,
             };
             dctrl_node::opaque::run(config, shutdown()).await?;
         }

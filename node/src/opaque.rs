@@ -36,6 +36,10 @@ use crate::{
 /// Ports of one node: gossip, and one behind it the load's.
 const PORTS_PER_NODE: u16 = 10;
 
+/// Bytes of old blocks that are kept: as good as none, so that the journal
+/// soon writes over what it has written.
+const HISTORY_BYTES: u64 = 64 << 20;
+
 /// One node of a federation that orders opaque bytes.
 #[derive(Debug, Clone)]
 pub struct OpaqueConfig {
@@ -52,6 +56,8 @@ pub struct OpaqueConfig {
     pub seed: u64,
     /// Whether a write is on disk before it counts.
     pub sync: bool,
+    /// Whether gossip is encrypted.
+    pub encrypted: bool,
     /// The ordering rules.
     pub ordering: Ordering,
 }
@@ -97,6 +103,7 @@ pub async fn run(
 fn start(config: &OpaqueConfig) -> Result<(crate::engine::Engine, Ingress), OpaqueError> {
     let options = Options {
         sync: config.sync,
+        history_bytes: HISTORY_BYTES,
         ..Options::default()
     };
     let store = Store::open(&config.data, &options).map_err(BootError::from)?;
@@ -136,6 +143,7 @@ fn network(config: &OpaqueConfig, me: NodeIndex, zap: Zap) -> Network {
         listen: endpoint(me.0),
         curve_secret: keys::curve_secret(config.seed, me.0),
         peers: (0..config.nodes).map(peer).collect(),
+        encrypted: config.encrypted,
         check_threads: 0,
     }
 }

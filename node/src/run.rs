@@ -201,6 +201,7 @@ impl Node {
             listen: self.config.gossip.listen.clone(),
             curve_secret: self.identity.curve_secret(),
             peers,
+            encrypted: true,
             check_threads: self.config.check.threads,
         })
     }

@@ -52,6 +52,9 @@ pub struct GossipConfig {
     pub linger: Duration,
     /// Longest message, bytes, such as [`limits::FRAME_BYTES_MAX`].
     pub frame_bytes_max: usize,
+    /// Whether connections are encrypted and prove their keys. Without that
+    /// anyone may claim to be anyone: for measurements on one machine only.
+    pub encrypted: bool,
 }
 
 /// Another node of the roster.
@@ -88,6 +91,7 @@ pub struct Gossip {
 /// What the callers of gossip and its thread share.
 struct Shared {
     peers: Peers,
+    encrypted: bool,
     frame_bytes_max: usize,
     counters: Counters,
     waker: Waker,
@@ -104,6 +108,7 @@ impl Gossip {
             part_bytes_max: config.frame_bytes_max,
             send_queue: limits::GOSSIP_SOCKET_QUEUE,
             receive_queue: limits::GOSSIP_SOCKET_QUEUE,
+            curve: config.encrypted,
         };
         let (zap, secret) = (config.zap.clone(), config.curve_secret);
         let peers = Peers::new(zap, config.me, secret, bounds, config.linger);
@@ -116,6 +121,7 @@ impl Gossip {
         let (waker, wake_end) = wake::pair()?;
         let shared = Arc::new(Shared {
             peers,
+            encrypted: config.encrypted,
             frame_bytes_max: config.frame_bytes_max,
             counters: Counters::default(),
             waker,

@@ -19,6 +19,12 @@ impl Received {
         hex::decode_to_slice(user, &mut key).ok()?;
         Some(key)
     }
+
+    /// The key that the sender claims, where connections are not encrypted.
+    pub(crate) fn claimed_key(&self) -> Option<[u8; 32]> {
+        let (mark, key) = self.parts.first()?.split_first()?;
+        (*mark == b'=').then(|| key.try_into().ok()).flatten()
+    }
 }
 
 /// The next message, or nothing when none waits. Keeps at most `parts_max`

@@ -23,6 +23,8 @@ pub(crate) struct Bounds {
     pub(crate) send_queue: i32,
     /// Incoming messages per connection.
     pub(crate) receive_queue: i32,
+    /// Whether connections are encrypted and prove their keys.
+    pub(crate) curve: bool,
 }
 
 /// A bound CURVE server socket and the monitor that watches it.
@@ -47,9 +49,11 @@ pub(crate) fn listen(
     bound(&socket, bounds)?;
     socket.set_ipv6(is_ipv6(endpoint))?;
     socket.set_backlog(limits::BACKLOG)?;
-    socket.set_zap_domain(domain.name())?;
-    socket.set_curve_server(true)?;
-    socket.set_curve_secretkey(secret)?;
+    if bounds.curve {
+        socket.set_zap_domain(domain.name())?;
+        socket.set_curve_server(true)?;
+        socket.set_curve_secretkey(secret)?;
+    }
     if kind == zmq::ROUTER {
         // An answer to a caller that is gone or reads nothing becomes an
         // error that can be counted instead of silence.
@@ -103,9 +107,16 @@ pub(crate) fn dial(
     socket.set_connect_timeout(limits::CONNECT_MS)?;
     socket.set_reconnect_ivl(limits::RECONNECT_MS_MIN)?;
     socket.set_reconnect_ivl_max(limits::RECONNECT_MS_MAX)?;
-    socket.set_curve_publickey(&curve_public(secret))?;
-    socket.set_curve_secretkey(secret)?;
-    socket.set_curve_serverkey(server)?;
+    if bounds.curve {
+        socket.set_curve_publickey(&curve_public(secret))?;
+        socket.set_curve_secretkey(secret)?;
+        socket.set_curve_serverkey(server)?;
+    } else {
+        // Without a handshake the key is only claimed. A routing id must not
+        // begin with a zero byte, which is the router's own kind.
+        let claim = [b"=".as_slice(), &curve_public(secret)].concat();
+        socket.set_identity(&claim)?;
+    }
     socket
         .connect(endpoint)
         .map_err(|source| NetError::Connect {

@@ -10,6 +10,7 @@ mod histogram;
 mod load;
 mod nodes;
 mod outcome;
+mod table;
 mod tally;
 mod usage;
 mod work;
@@ -46,6 +47,9 @@ pub struct Arguments {
     /// Whether a write is on disk before it counts
     #[arg(long, default_value = "on", action = ArgAction::Set)]
     pub sync: Switch,
+    /// Whether gossip is encrypted
+    #[arg(long, default_value = "on", action = ArgAction::Set)]
+    pub encrypt: Switch,
     /// Order by rounds, as published, instead of layers
     #[arg(long)]
     pub classic: bool,
@@ -55,6 +59,9 @@ pub struct Arguments {
     /// Decide as soon as the first votes of all nodes agree
     #[arg(long)]
     pub unanimity: bool,
+    /// Measure all rows of `benches/README.md`, as a table
+    #[arg(long)]
+    pub table: bool,
     /// Keep the nodes' folders and logs
     #[arg(long)]
     pub keep: bool,
@@ -113,6 +120,11 @@ const ATTEMPTS: u32 = 5;
 pub async fn run(arguments: Arguments, programs: Programs) -> Result<ExitCode> {
     let mut story = Story::new(arguments.json);
     let json = arguments.json;
+    if arguments.table {
+        let work = move || table::measure_all(&arguments, &programs, &mut story);
+        tokio::task::spawn_blocking(work).await??;
+        return Ok(ExitCode::SUCCESS);
+    }
     let outcome =
         tokio::task::spawn_blocking(move || measure(&arguments, &programs, &mut story)).await??;
     let mut story = Story::new(json);

@@ -58,6 +58,7 @@ impl Door {
             part_bytes_max: limits::DOOR_REQUEST_BYTES_MAX,
             send_queue: limits::DOOR_SOCKET_QUEUE,
             receive_queue: limits::DOOR_SOCKET_QUEUE,
+            curve: true,
         };
         let context = zap.context();
         let listener = socket::listen(context, zmq::ROUTER, Domain::Bus, secret, bounds, listen)?;

@@ -135,6 +135,7 @@ fn open(zap: &Zap, listen: &str, secret: &[u8; 32]) -> Result<Listener, NetError
         part_bytes_max: limits::SUBSCRIPTION_BYTES_MAX,
         send_queue: limits::SUBSCRIBER_QUEUE,
         receive_queue: limits::SUBSCRIPTION_QUEUE,
+        curve: true,
     };
     socket::listen(
         zap.context(),

@@ -107,9 +107,12 @@ impl Pump {
 
     fn take(&self, mut received: Received, deliver: &dyn Fn(PublicKey, Vec<u8>)) {
         let counters = &self.shared.counters;
-        let sender = received
-            .sender_key()
-            .filter(|key| self.shared.peers.allows(key));
+        let sender = if self.shared.encrypted {
+            received.sender_key()
+        } else {
+            received.claimed_key()
+        };
+        let sender = sender.filter(|key| self.shared.peers.allows(key));
         let Some(link) = sender.and_then(|key| self.senders.get(&key)) else {
             return count(&counters.unknown_sender);
         };

@@ -48,6 +48,7 @@ pub(crate) fn config(me: PublicKey, endpoints: &[String]) -> GossipConfig {
         peers: peers.map(|(key, endpoint)| peer(key, endpoint)).collect(),
         linger: LINGER,
         frame_bytes_max: FRAME_BYTES_MAX,
+        encrypted: true,
     }
 }
 

@@ -43,10 +43,9 @@ impl Nodes {
             command
                 .arg("--data")
                 .arg(folder.join(format!("node-{index}")));
-            if arguments.sync == Switch::Off {
-                command.arg("--no-sync");
-            }
             let rules = [
+                ("--no-sync", arguments.sync == Switch::Off),
+                ("--no-encrypt", arguments.encrypt == Switch::Off),
                 ("--classic", arguments.classic),
                 ("--direct", arguments.direct),
                 ("--unanimity", arguments.unanimity),
