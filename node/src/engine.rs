@@ -25,8 +25,8 @@ use crate::{
     checker::{self, Checker},
     inbox,
     pipeline::{
-        self, Application, Command, Keeper, Pipeline, PipelineError, PipelineHandle, Restored,
-        Rules, Views,
+        self, Application, Command, Keeper, Meter, Pipeline, PipelineError, PipelineHandle,
+        Restored, Rules, Views,
     },
 };
 
@@ -116,7 +116,8 @@ impl Idle {
         Arc::clone(&self.roster)
     }
 
-    /// Connects to the peers and begins to work.
+    /// Connects to the peers and begins to work; `sync` notes how long each
+    /// batch takes to be durable.
     ///
     /// # Errors
     /// A port that is taken, or a system without threads.
@@ -124,6 +125,7 @@ impl Idle {
         self,
         network: Network,
         application: impl Application,
+        sync: Arc<Meter>,
     ) -> Result<Engine, EngineError> {
         let (inbox, received) = inbox::new();
         let gossip = GossipConfig {
@@ -144,7 +146,7 @@ impl Idle {
         let checker = checker::start(&received, &rules, network.check_threads, {
             move |from, message, bytes| to_pipeline.receive(from, message, bytes)
         })?;
-        let keeper = Keeper::start(self.store.clone(), self.handle.clone())?;
+        let keeper = Keeper::start(self.store.clone(), self.handle.clone(), sync)?;
         let views = Views {
             summary: self.summary.clone(),
             roster: Arc::clone(&self.roster),

@@ -27,7 +27,11 @@ use dctrl_net::{
 use dctrl_store::{Options, Store};
 use thiserror::Error;
 
-use self::{application::Opaque, ingress::Ingress, meters::TimedSigner};
+use self::{
+    application::Opaque,
+    ingress::Ingress,
+    meters::{Meters, TimedSigner},
+};
 use crate::{
     boot::BootError,
     engine::{EngineError, Idle, Network},
@@ -118,15 +122,18 @@ fn start(config: &OpaqueConfig) -> Result<(crate::engine::Engine, Ingress), Opaq
         ordering: config.ordering,
         scheme: Scheme::Ed25519,
     };
-    let signer = TimedSigner::new(keys::signer(config.seed, config.index));
-    let meters = signer.meter();
+    let meters = Meters::default();
+    let signer = TimedSigner {
+        signer: keys::signer(config.seed, config.index),
+        meter: meters.sign.clone(),
+    };
     let engine = Idle::restore(store.clone(), core, Box::new(signer))?;
     let listen = SocketAddr::from(([127, 0, 0, 1], port(config, config.index) + 1));
-    let (ingress, reports) = Ingress::start(listen, engine.handle(), meters)?;
+    let (ingress, reports) = Ingress::start(listen, engine.handle(), meters.clone())?;
     let application = Opaque::new(&store, me, reports).map_err(BootError::from)?;
     let zap = Zap::start(&zmq::Context::new(), AllowList::new())?;
     let network = network(config, me, zap);
-    let engine = engine.start(network, application)?;
+    let engine = engine.start(network, application, meters.sync)?;
     Ok((engine, ingress))
 }
 

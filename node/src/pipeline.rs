@@ -21,6 +21,7 @@ mod command;
 mod execute;
 mod gate;
 mod keeper;
+mod meter;
 mod payload;
 mod places;
 mod publish;
@@ -52,6 +53,7 @@ pub(crate) use command::Command;
 pub use command::{COMMANDS_MAX, PipelineHandle};
 pub(crate) use execute::{LedgerApplication, peers};
 pub(crate) use keeper::Keeper;
+pub(crate) use meter::Meter;
 pub(crate) use publish::Publisher;
 
 /// Commands taken before outputs are performed: bounds how long the first of

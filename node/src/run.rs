@@ -173,7 +173,7 @@ impl Node {
         };
         (ledger.next_deadline)(query::next_deadline_ms(&self.store.snapshot()));
         let handle = engine.handle();
-        let engine = engine.start(network, ledger)?;
+        let engine = engine.start(network, ledger, Arc::default())?;
 
         Ok(Rooms {
             gateway: self.gateway(admission, progress, summary, roster, &effects, handle),

@@ -16,10 +16,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 
-use super::{
-    meters::{Meter, Reading},
-    report::Report,
-};
+use super::{meters::Meters, report::Report};
 use crate::pipeline::PipelineHandle;
 
 /// Reports that may wait for the load process.
@@ -46,7 +43,7 @@ impl Ingress {
     pub(super) fn start(
         listen: SocketAddr,
         pipeline: PipelineHandle,
-        meter: Arc<Meter>,
+        meters: Meters,
     ) -> io::Result<(Self, SyncSender<Report>)> {
         let listener = TcpListener::bind(listen)?;
         let (sender, reports) = sync_channel(REPORTS_MAX);
@@ -63,7 +60,7 @@ impl Ingress {
                     let served = stream.and_then(|stream| {
                         stream.set_nodelay(true)?;
                         *lock(&current) = Some(stream.try_clone()?);
-                        serve(stream, &pipeline, &meter, &own)
+                        serve(stream, &pipeline, &meters, &own)
                     });
                     *lock(&current) = None;
                     if let Err(error) = served {
@@ -103,7 +100,7 @@ fn lock(connection: &Connection) -> std::sync::MutexGuard<'_, Option<TcpStream>>
 fn serve(
     mut stream: TcpStream,
     pipeline: &PipelineHandle,
-    meter: &Meter,
+    meters: &Meters,
     reports: &SyncSender<Report>,
 ) -> io::Result<()> {
     let mut rest = Bytes::new();
@@ -120,7 +117,7 @@ fn serve(
         let mut refused = 0;
         while let Some(transaction) = next(&mut bytes)? {
             if transaction.is_empty() {
-                let _ = reports.try_send(Report::Meters(Reading::of(meter)));
+                let _ = reports.try_send(Report::Meters(meters.numbers()));
             } else if pipeline.submit(transaction).is_err() {
                 refused += 1;
             }

@@ -5,8 +5,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use dctrl_consensus::Digest;
 
-use super::meters::Reading;
-
 /// One report.
 pub(super) enum Report {
     /// A block is durable: height, time, digest, count of transactions, and
@@ -23,7 +21,7 @@ pub(super) enum Report {
     /// So many transactions were refused since the last such report.
     Refused(u64),
     /// The answer to an empty transaction.
-    Meters(Reading),
+    Meters(Vec<u64>),
 }
 
 /// Nanoseconds since the Unix epoch, as the load process counts them.
@@ -59,8 +57,7 @@ impl Report {
                 frame(out, b'F', &[&height.to_le_bytes(), &at_ns.to_le_bytes()]);
             }
             Self::Refused(count) => frame(out, b'R', &[&count.to_le_bytes()]),
-            Self::Meters(reading) => {
-                let numbers = reading.numbers();
+            Self::Meters(numbers) => {
                 let numbers: Vec<[u8; 8]> = numbers.iter().map(|it| it.to_le_bytes()).collect();
                 let parts: Vec<&[u8]> = numbers.iter().map(<[u8; 8]>::as_slice).collect();
                 frame(out, b'M', &parts);

@@ -2,17 +2,20 @@
 //! for a disk: while one batch is synced, the next one fills.
 
 use std::{
-    sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
+    },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use dctrl_store::{Batch, Store, StoreError};
 
-use super::PipelineHandle;
+use super::{Meter, PipelineHandle};
 
-/// How a batch ended: how long it took, or why it is not durable.
-type Kept = Result<Duration, StoreError>;
+/// Whether a batch is durable, or why it is not.
+type Kept = Result<(), StoreError>;
 
 /// The pipeline's end of the thread. Dropping it ends the thread.
 pub(crate) struct Keeper {
@@ -23,8 +26,13 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// `wake` is told after each batch, so that the pipeline looks.
-    pub(crate) fn start(store: Store, wake: PipelineHandle) -> std::io::Result<Self> {
+    /// `wake` is told after each batch, so that the pipeline looks; `took`
+    /// notes how long each took.
+    pub(crate) fn start(
+        store: Store,
+        wake: PipelineHandle,
+        took: Arc<Meter>,
+    ) -> std::io::Result<Self> {
         // One batch is in flight at most, so neither channel ever blocks.
         let (batches, to_keep) = sync_channel::<Batch>(1);
         let (tell, kept) = sync_channel(1);
@@ -33,7 +41,8 @@ impl Keeper {
             .spawn(move || {
                 while let Ok(batch) = to_keep.recv() {
                     let begun = Instant::now();
-                    let result = store.commit(batch).map(|()| begun.elapsed());
+                    let result = store.commit(batch);
+                    took.note(begun.elapsed());
                     if tell.send(result).is_err() {
                         break;
                     }

@@ -18,6 +18,7 @@ pub struct Batch {
     records: Vec<Long>,
     executed: Vec<u64>,
     blocks: Vec<Long>,
+    blocks_of_records: Vec<(u64, Vec<Part>)>,
     pruned: Option<u64>,
     outputs: Vec<u64>,
     certificates: Vec<u64>,
@@ -39,6 +40,7 @@ impl Batch {
             records: Vec::new(),
             executed: Vec::new(),
             blocks: Vec::new(),
+            blocks_of_records: Vec::new(),
             pruned: None,
             outputs: Vec::new(),
             certificates: Vec::new(),
@@ -119,6 +121,13 @@ impl Batch {
         self.put(columns::META, columns::EXECUTED_KEY, &number_key(height))
     }
 
+    /// Keeps an ordered block whose transactions stand in records, and its
+    /// header: the block is not written a second time.
+    pub fn block_of_records(&mut self, height: u64, parts: Vec<Part>, header: &[u8]) -> &mut Self {
+        self.blocks_of_records.push((height, parts));
+        self.put(columns::HEADERS, &number_key(height), header)
+    }
+
     fn put(&mut self, family: &'static str, key: &[u8], value: &[u8]) -> &mut Self {
         self.changes.put_cf(self.store.family(family), key, value);
         self
@@ -170,7 +179,9 @@ impl Batch {
     }
 
     fn has_block(&self, height: u64) -> bool {
+        let mut of_records = self.blocks_of_records.iter().map(|(number, _)| *number);
         self.blocks.iter().any(|block| block.number == height)
+            || of_records.any(|number| number == height)
     }
 
     /// Whether the state was taken over from peers after the batch was begun.
@@ -183,9 +194,20 @@ impl Batch {
             changes: self.changes,
             records: self.records,
             blocks: self.blocks,
+            blocks_of_records: self.blocks_of_records,
             pruned: self.pruned,
         }
     }
+}
+
+/// The part of a block that one record holds: its last bytes, which are the
+/// transactions, each behind its length as u32, big-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The record's number.
+    pub record: u64,
+    /// How many of its last bytes.
+    pub bytes: usize,
 }
 
 /// What a batch consists of.
@@ -195,6 +217,7 @@ pub(crate) struct Parts {
     pub(crate) changes: WriteBatch,
     pub(crate) records: Vec<Long>,
     pub(crate) blocks: Vec<Long>,
+    pub(crate) blocks_of_records: Vec<(u64, Vec<Part>)>,
     pub(crate) pruned: Option<u64>,
 }
 

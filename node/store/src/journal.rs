@@ -22,7 +22,7 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
 use self::frame::{Frame, HEADER_BYTES, Kind};
-pub(crate) use self::read::{Place, Record, Replay, Segments, journal_error, read_block};
+pub(crate) use self::read::{BlockRow, Place, Record, Replay, Segments, journal_error, read_block};
 use self::segment::Segment;
 
 /// Where a commit ends: what RocksDB keeps of the journal.
@@ -66,6 +66,10 @@ pub(crate) struct Journal {
     /// Closed segments, oldest first.
     closed: VecDeque<Closed>,
     last_batch: u64,
+    /// Where the records stand that are still needed; the first of them has
+    /// the number behind `forgotten`.
+    places: VecDeque<Place>,
+    forgotten: u64,
     sync: bool,
 }
 
@@ -78,16 +82,24 @@ pub(crate) struct Closed {
 }
 
 impl Journal {
-    /// Goes on where `replay` ended.
-    pub(crate) fn resume(folder: &Path, replay: Replay, sync: bool) -> io::Result<Self> {
+    /// Goes on where `replay` ended; `last_record` is the last record that was
+    /// ever written.
+    pub(crate) fn resume(
+        folder: &Path,
+        replay: Replay,
+        last_record: u64,
+        sync: bool,
+    ) -> io::Result<Self> {
         let current = match replay.end {
-            Some((number, offset)) => Segment::reopen(folder, number, offset, replay.last_record)?,
+            Some((number, offset)) => Segment::reopen(folder, number, offset, last_record)?,
             None => Segment::create(folder, 1, 0, 0)?,
         };
         Ok(Self {
             folder: folder.to_owned(),
             current,
             closed: replay.closed.into(),
+            forgotten: last_record.saturating_sub(replay.places.len() as u64),
+            places: replay.places,
             last_batch: replay.last_batch,
             sync,
         })
@@ -134,6 +146,31 @@ impl Journal {
             segment: self.current.number,
             offset: (self.current.written + before) as u64,
             length: length as u64,
+        }
+    }
+
+    /// Notes where the records of the prepared batch will stand; gives how many
+    /// bytes of entries they are.
+    pub(crate) fn place_records(&mut self, records: &[Long]) -> usize {
+        let mut before = 0;
+        for record in records {
+            let place = self.place(before, record.bytes.len());
+            self.places.push_back(place);
+            before += entry_bytes(record.bytes.len());
+        }
+        before
+    }
+
+    /// Where a record stands that is still needed.
+    pub(crate) fn place_of(&self, record: u64) -> Option<Place> {
+        let at = record.checked_sub(self.forgotten + 1)?;
+        self.places.get(usize::try_from(at).ok()?).copied()
+    }
+
+    /// Forgets where records up to this one stand.
+    pub(crate) fn forget(&mut self, through: u64) {
+        while self.forgotten < through && self.places.pop_front().is_some() {
+            self.forgotten += 1;
         }
     }
 

@@ -42,7 +42,7 @@ mod options;
 mod snapshot;
 mod store;
 
-pub use batch::Batch;
+pub use batch::{Batch, Part};
 pub use error::StoreError;
 pub use export::StateExport;
 pub use frames::Frames;

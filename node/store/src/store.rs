@@ -8,10 +8,10 @@ use std::thread;
 
 use rocksdb::{ColumnFamily, DB, FlushOptions, WriteBatch};
 
-use crate::batch::{Batch, Parts};
+use crate::batch::{Batch, Part, Parts};
 use crate::columns::{self, number_key};
 use crate::error::StoreError;
-use crate::journal::{self, Journal, Place, Record, Segments, entry_bytes, journal_error};
+use crate::journal::{self, BlockRow, Journal, Record, Segments, entry_bytes, journal_error};
 use crate::limits::{BATCH_BYTES_MAX, UNFLUSHED_SEGMENTS_MAX};
 use crate::open::{
     check_schema, last_number, live_state, lock, read_mark, read_number, read_pruned,
@@ -104,8 +104,9 @@ impl Store {
             first_block: read_number(&db, columns::FIRST_BLOCK_KEY)?.unwrap_or(1),
             failed: false,
         };
-        let journal = Journal::resume(&journal_folder, replay, options.sync);
-        let journal = journal.map_err(journal_error(&journal_folder))?;
+        let journal = Journal::resume(&journal_folder, replay, tip.record, options.sync);
+        let mut journal = journal.map_err(journal_error(&journal_folder))?;
+        journal.forget(pruned);
         tracing::info!(folder = %folder.display(), ?tip, "store opened");
         let live = Live {
             state: live_state(&db)?,
@@ -253,17 +254,24 @@ impl Store {
     /// Into the journal, synced, and from there into RocksDB.
     fn write_parts(&self, writer: &mut Writer, mut parts: Parts) -> Result<(), StoreError> {
         let error = || journal_error(&self.0.folder);
-        let rows = (2 + parts.blocks.len()) * ROW_BYTES_MAX;
+        let of_records = parts.blocks_of_records.iter();
+        let of_records = of_records.map(|(_, parts)| BlockRow::bytes_of_records(parts.len()));
+        let of_records: usize = of_records.map(|bytes| bytes + ROW_BYTES_MAX).sum();
+        let rows = (2 + parts.blocks.len()) * ROW_BYTES_MAX + of_records;
         let bytes = parts.long_bytes() + entry_bytes(parts.changes.size_in_bytes() + rows);
         let mark = writer.journal.prepare(bytes).map_err(error())?;
-        let records = parts.records.iter();
-        let mut before = records.map(|record| entry_bytes(record.bytes.len())).sum();
+        let mut before = writer.journal.place_records(&parts.records);
+        let blocks = self.family(columns::BLOCKS);
         for block in &parts.blocks {
-            let place = writer.journal.place(before, block.bytes.len());
+            let row = BlockRow::Own(writer.journal.place(before, block.bytes.len()));
             before += entry_bytes(block.bytes.len());
             let key = number_key(block.number);
-            let family = self.family(columns::BLOCKS);
-            parts.changes.put_cf(family, key, place.encode());
+            parts.changes.put_cf(blocks, key, row.encode());
+        }
+        for (height, of_records) in &parts.blocks_of_records {
+            let row = block_row(&writer.journal, of_records)?;
+            let key = number_key(*height);
+            parts.changes.put_cf(blocks, key, row.encode());
         }
         let meta = self.family(columns::META);
         parts.changes.put_cf(meta, columns::MARK_KEY, mark.encode());
@@ -272,6 +280,7 @@ impl Store {
             let row = [through.to_be_bytes(), first.to_be_bytes()].concat();
             parts.changes.put_cf(meta, columns::PRUNED_KEY, row);
             writer.pruned = writer.pruned.max(through);
+            writer.journal.forget(through);
         }
         let changes = parts.changes.data();
         let written = writer.journal.write(&parts.records, &parts.blocks, changes);
@@ -335,10 +344,10 @@ impl Store {
     pub(crate) fn read_block(
         &self,
         height: u64,
-        place: &[u8],
+        row: &[u8],
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        let place = Place::decode(place).ok_or_else(|| damaged(columns::BLOCKS, height))?;
-        journal::read_block(&self.0.folder, height, place)
+        let row = BlockRow::decode(row).ok_or_else(|| damaged(columns::BLOCKS, height))?;
+        journal::read_block(&self.0.folder, height, &row)
     }
 
     /// Everything as it is now, unmoved by later commits. A snapshot keeps old
@@ -372,6 +381,17 @@ impl Store {
     pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {
         self.0.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The row of a block whose transactions these records hold.
+fn block_row(journal: &Journal, parts: &[Part]) -> Result<BlockRow, StoreError> {
+    let part = |part: &Part| {
+        let place = journal.place_of(part.record);
+        let place = place.ok_or_else(|| damaged("record", part.record))?;
+        Ok((place, part.bytes as u64))
+    };
+    let parts = parts.iter().map(part).collect::<Result<_, StoreError>>();
+    parts.map(BlockRow::OfRecords)
 }
 
 /// See [`Store::records`].

@@ -1,9 +1,13 @@
 //! Reading the journal: after a start, and one block at a time.
 
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+
+use dctrl_proto::v1::BlockPayload;
+use prost::Message;
 
 use super::frame::{Frame, HEADER_BYTES, Kind, parse};
 use super::{Closed, segment};
@@ -41,9 +45,105 @@ impl Place {
     }
 }
 
-/// The block at `place`; `None` where its segment has been given up.
+/// What RocksDB knows of a block: where its own entry stands, or the records
+/// that hold its transactions, and how many of their last bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum BlockRow {
+    Own(Place),
+    OfRecords(Vec<(Place, u64)>),
+}
+
+/// What a row begins with.
+const OWN: u8 = 0;
+const OF_RECORDS: u8 = 1;
+
+impl BlockRow {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Own(place) => [&[OWN], &place.encode()[..]].concat(),
+            Self::OfRecords(parts) => {
+                let mut row = Vec::with_capacity(1 + parts.len() * PART_BYTES);
+                row.push(OF_RECORDS);
+                for (place, bytes) in parts {
+                    row.extend(place.encode());
+                    row.extend(bytes.to_be_bytes());
+                }
+                row
+            }
+        }
+    }
+
+    pub(crate) fn decode(row: &[u8]) -> Option<Self> {
+        let (kind, rest) = row.split_first()?;
+        match *kind {
+            OWN => Place::decode(rest).map(Self::Own),
+            OF_RECORDS if rest.len() % PART_BYTES == 0 => {
+                let part = |part: &[u8]| {
+                    let (place, bytes) = part.split_at_checked(PART_BYTES - 8)?;
+                    let bytes = u64::from_be_bytes(bytes.try_into().ok()?);
+                    Some((Place::decode(place)?, bytes))
+                };
+                let parts = rest.chunks(PART_BYTES).map(part);
+                parts.collect::<Option<_>>().map(Self::OfRecords)
+            }
+            _ => None,
+        }
+    }
+
+    /// Bytes of the row of a block of so many records.
+    pub(crate) fn bytes_of_records(records: usize) -> usize {
+        1 + records * PART_BYTES
+    }
+}
+
+/// A place and a length.
+const PART_BYTES: usize = 32;
+
+/// The block of this row; `None` where a segment of it has been given up.
 pub(crate) fn read_block(
     folder: &Path,
+    height: u64,
+    row: &BlockRow,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let parts = match row {
+        BlockRow::Own(place) => return read_entry(folder, Kind::Block, height, *place),
+        BlockRow::OfRecords(parts) => parts,
+    };
+    let mut block = BlockPayload::default();
+    for (place, bytes) in parts {
+        let Some(record) = read_entry(folder, Kind::Record, height, *place)? else {
+            return Ok(None);
+        };
+        let tail = usize::try_from(*bytes).ok();
+        let start = tail.and_then(|bytes| record.len().checked_sub(bytes));
+        let transactions = start.and_then(|start| transactions(&record[start..]));
+        let transactions = transactions.ok_or(StoreError::Damaged {
+            what: "block",
+            number: height,
+        })?;
+        block.transactions.extend(transactions);
+    }
+    Ok(Some(block.encode_to_vec()))
+}
+
+/// Transactions, each behind its length.
+fn transactions(mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let (length, rest) = bytes.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let (transaction, rest) = rest.split_at_checked(length)?;
+        found.push(transaction.to_vec());
+        bytes = rest;
+    }
+    Some(found)
+}
+
+/// The entry at `place`, which belongs to the block of this height; a block's
+/// own entry has its number too.
+fn read_entry(
+    folder: &Path,
+    kind: Kind,
     height: u64,
     place: Place,
 ) -> Result<Option<Vec<u8>>, StoreError> {
@@ -61,9 +161,10 @@ pub(crate) fn read_block(
     let mut entry = vec![0; HEADER_BYTES + length];
     file.read_exact_at(&mut entry, place.offset)
         .map_err(journal_error(&path))?;
-    let block = parse(place.segment, &entry)
-        .is_some_and(|frame| frame.kind == Kind::Block && frame.number == height);
-    if block {
+    let is_it = parse(place.segment, &entry).is_some_and(|frame| {
+        frame.kind == kind && (kind == Kind::Record || frame.number == height)
+    });
+    if is_it {
         entry.drain(..HEADER_BYTES);
         Ok(Some(entry))
     } else if path.exists() {
@@ -89,6 +190,8 @@ pub(crate) struct Replay {
     pub(super) closed: Vec<Closed>,
     pub(crate) last_batch: u64,
     pub(crate) last_record: u64,
+    /// Where the records stand, oldest first; none is missing up to the last.
+    pub(super) places: VecDeque<Place>,
 }
 
 /// The segments of a folder, read one after the other.
@@ -227,10 +330,19 @@ fn batches(
 ) -> Result<(usize, bool), StoreError> {
     let (mut at, mut written) = (0, 0);
     let mut records = Vec::new();
+    let mut places = Vec::new();
     while let Some(frame) = parse(segment, &bytes[at..]) {
+        let place = Place {
+            segment,
+            offset: at as u64,
+            length: frame.payload.len() as u64,
+        };
         at += frame.length();
         match frame.kind {
-            Kind::Record => records.push((frame.number, frame.payload)),
+            Kind::Record => {
+                records.push((frame.number, frame.payload));
+                places.push(place);
+            }
             Kind::Block => {}
             Kind::Commit => {
                 if found.last_batch > 0 && frame.number != found.last_batch + 1 {
@@ -239,6 +351,7 @@ fn batches(
                 if let Some((last, _)) = records.last() {
                     found.last_record = *last;
                 }
+                found.places.extend(places.drain(..));
                 take(frame.number, std::mem::take(&mut records), frame.payload)?;
                 found.last_batch = frame.number;
                 written = at;

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use dctrl_ledger::StateRead;
-use dctrl_store::{Options, Store, StoreError};
+use dctrl_proto::v1::BlockPayload;
+use dctrl_store::{Options, Part, Store, StoreError};
+use prost::Message;
 
 use crate::support::{KEYS, body, certificate, commit_block, genesis, open, state_of};
 
@@ -220,6 +222,47 @@ fn pruned_records_and_old_blocks_free_their_segments_and_nothing_else_is_lost() 
     let mut batch = store.begin();
     batch.record(next + 1, b"next");
     store.commit(batch).unwrap();
+}
+
+#[test]
+fn a_block_of_records_is_read_from_them_before_and_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    genesis(&store);
+    // What is before the transactions does not belong to the block.
+    let record = |transactions: &[&[u8]]| {
+        let mut bytes = b"header".to_vec();
+        for transaction in transactions {
+            bytes.extend((transaction.len() as u32).to_be_bytes());
+            bytes.extend_from_slice(transaction);
+        }
+        bytes
+    };
+    let mut batch = store.begin();
+    batch.record(1, record(&[b"one", b"two"]));
+    store.commit(batch).unwrap();
+    let mut batch = store.begin();
+    let parts = [(2, 9), (1, 14)].map(|(record, bytes)| Part { record, bytes });
+    batch.record(2, record(&[b"three"]));
+    batch.block_of_records(1, parts.to_vec(), b"header");
+    batch.outputs(1, &[]).executed(1);
+    store.commit(batch).unwrap();
+    let expected = BlockPayload {
+        transactions: [&b"three"[..], b"one", b"two"].map(<[u8]>::to_vec).to_vec(),
+    };
+    let block = |store: &Store| store.snapshot().block(1).unwrap().unwrap();
+    assert_eq!(BlockPayload::decode(&block(&store)[..]).unwrap(), expected);
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(BlockPayload::decode(&block(&store)[..]).unwrap(), expected);
+    let mut missing = store.begin();
+    let part = Part {
+        record: 9,
+        bytes: 1,
+    };
+    missing.block_of_records(2, vec![part], b"header");
+    missing.outputs(2, &[]).executed(2);
+    assert!(store.commit(missing).is_err());
 }
 
 #[test]

@@ -9,6 +9,10 @@ use super::{tally::Tally, usage::Memory, work::Snapshot};
 /// Of what was offered, this much must be committed for a rate to be kept up.
 const KEPT_UP: f64 = 0.99;
 
+/// Places of the nodes' meters in their reports.
+const SIGN: usize = 0;
+const SYNC: usize = 1;
+
 /// What the measured span cost.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Cost {
@@ -113,6 +117,8 @@ impl Outcome {
             "cpu_share_per_node": rounded(self.cost.cpu_us / self.cost.seconds / 1e6 / nodes),
             "load_cpu_share": rounded(self.cost.load_cpu_us / self.cost.seconds / 1e6),
             "wire_bytes_per_s_node": rounded(self.wire_bytes() / self.cost.seconds / nodes),
+            "sign_us": rounded(tally.meter_us(SIGN)),
+            "sync_us": rounded(tally.meter_us(SYNC)),
             "rss_mb_total": rounded(self.memory.peak_mb()),
             "rss_slope_mb_per_min": rounded(self.memory.slope_mb_per_min()),
             "sent_tx": self.sent,

@@ -143,6 +143,14 @@ impl Tally {
         }
     }
 
+    /// How long what this meter counts takes on average over all nodes and the
+    /// whole run, microseconds.
+    pub(super) fn meter_us(&self, meter: usize) -> f64 {
+        let read = |numbers: &Vec<u64>, at: usize| numbers.get(at).copied().unwrap_or(0);
+        let sum = |at: usize| self.meters.iter().map(|it| read(it, at)).sum::<u64>() as f64;
+        sum(2 * meter + 1) / sum(2 * meter).max(1.0) / 1e3
+    }
+
     fn measured(&self, due_ns: u64) -> bool {
         (self.window_ns.0..self.window_ns.1).contains(&due_ns)
     }

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Read,
+    io::{Read, Write},
     net::{Shutdown, TcpStream},
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     thread,
@@ -25,6 +25,9 @@ const LEAD: Duration = Duration::from_secs(1);
 
 /// How long the last transactions may take.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// An empty transaction.
+const ASK_FOR_METERS: [u8; 4] = [0; 4];
 
 /// Between two looks at the memory.
 const SAMPLE_EVERY: Duration = Duration::from_millis(250);
@@ -140,7 +143,8 @@ impl Watch<'_> {
         Ok(())
     }
 
-    /// Waits until all that was sent is committed or refused.
+    /// Waits until all that was sent is committed or refused, and then for the
+    /// meters.
     fn drain(&mut self, sent: u64) -> Result<()> {
         let begun = Instant::now();
         while begun.elapsed() < DRAIN_LIMIT {
@@ -148,6 +152,12 @@ impl Watch<'_> {
             if answered >= sent && self.tally.is_settled() {
                 break;
             }
+            self.look(SAMPLE_EVERY)?;
+        }
+        for mut socket in &self.nodes.sockets {
+            socket.write_all(&ASK_FOR_METERS)?;
+        }
+        while begun.elapsed() < DRAIN_LIMIT && self.tally.meters.len() < self.nodes.sockets.len() {
             self.look(SAMPLE_EVERY)?;
         }
         for socket in &self.nodes.sockets {
