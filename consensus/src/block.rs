@@ -26,6 +26,16 @@ pub struct Origin {
     pub time: Timestamp,
 }
 
+/// The transactions of one event of a block: they stand at the end of its
+/// record, each behind its length as u32, big-endian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// The event's [`Record::number`](crate::Record::number).
+    pub record: u64,
+    /// How many transactions.
+    pub transactions: usize,
+}
+
 /// The transactions of one received round. A round without any makes no block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
@@ -39,6 +49,9 @@ pub struct Block {
     pub time: Timestamp,
     /// At least one, in the final order.
     pub transactions: Vec<Transaction>,
+    /// Where the transactions stand in the log, in their order. Empty in a
+    /// block that was fetched.
+    pub pieces: Vec<Piece>,
     /// The Merkle root of the transactions' bytes.
     pub payload_root: Digest,
     /// Whether the graph has reached its bound, so that this block is the last

@@ -100,6 +100,7 @@ impl FinalBlock {
             round: header.round,
             time: header.time,
             transactions: self.transactions.into_iter().map(transaction).collect(),
+            pieces: Vec::new(),
             payload_root: header.payload_root,
             seals: header.next_roster != Digest::ZERO,
         })

@@ -178,7 +178,8 @@ impl Event {
         let head = header.encode();
         let signature = signer.sign(&[SIGNATURE_DOMAIN, &head].concat());
         let header_bytes = head.len();
-        let mut out = Writer::with_capacity(header_bytes + 64);
+        let payload: usize = transactions.iter().map(|each| 4 + each.len()).sum();
+        let mut out = Writer::with_capacity(header_bytes + 64 + payload);
         out.raw(&head);
         out.signature(&signature);
         for transaction in transactions {
@@ -228,7 +229,8 @@ impl Event {
             transactions.push(transaction);
         }
         input.end()?;
-        if payload_digest(&transactions) != header.payload_digest {
+        let payload = &encoded[header_bytes + 64..];
+        if sha256(PAYLOAD_DOMAIN, &[payload]) != header.payload_digest {
             return Err(DecodeError::NotCanonical("the digest of the transactions"));
         }
         let id = sha256(ID_DOMAIN, &[&encoded[..header_bytes]]);
@@ -328,9 +330,16 @@ fn signature_of(signed: &[u8]) -> Signature {
 }
 
 fn payload_digest(transactions: &[Bytes]) -> Digest {
-    let mut out = Writer::with_capacity(transactions.iter().map(|t| t.len() + 4).sum());
-    for transaction in transactions {
-        out.blob(transaction);
-    }
-    sha256(PAYLOAD_DOMAIN, &[&out.finish()])
+    // As they are encoded, without a copy of them.
+    let length = |transaction: &Bytes| {
+        let mut out = Writer::with_capacity(4);
+        out.count(transaction.len());
+        out.finish()
+    };
+    let lengths: Vec<Vec<u8>> = transactions.iter().map(length).collect();
+    let both = lengths.iter().zip(transactions);
+    let parts: Vec<&[u8]> = both
+        .flat_map(|(length, transaction)| [&length[..], &transaction[..]])
+        .collect();
+    sha256(PAYLOAD_DOMAIN, &parts)
 }

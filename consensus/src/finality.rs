@@ -172,6 +172,7 @@ impl Finality {
         };
         self.executing = Some(Block {
             transactions: Vec::new(),
+            pieces: Vec::new(),
             ..block
         });
         Some(block)

@@ -63,7 +63,7 @@ mod tally;
 mod verify;
 mod weights;
 
-pub use block::{Block, Origin, Transaction};
+pub use block::{Block, Origin, Piece, Transaction};
 pub use catch_up::{BlockProblem, FinalBlock};
 pub use certificate::{
     BlockHeader, Certificate, CertificateError, RosterChain, RosterChainError, RosterStep,

@@ -419,10 +419,16 @@ impl<A: Application> Pipeline<A> {
             &outcome,
         );
         self.previous = header.hash();
-        let payload = payload::encode(&block.transactions);
-        self.filling.bytes += payload.len();
+        if block.pieces.is_empty() {
+            let payload = payload::encode(&block.transactions);
+            self.filling.bytes += payload.len();
+            self.batch.block(block.index, payload, &header.encode());
+        } else {
+            let parts = payload::parts(block);
+            self.batch
+                .block_of_records(block.index, parts, &header.encode());
+        }
         self.batch
-            .block(block.index, payload, &header.encode())
             .state(&done.changes)
             .outputs(block.index, &done.outputs)
             .executed(block.index);

@@ -85,6 +85,7 @@ impl Core {
             unreachable!("an own event is valid")
         };
         let number = self.record(&Entry::Event(event.clone()));
+        self.epoch.dag.set_record(slot, number);
         self.unsent.push_back((number, Unsent::Event(event)));
         self.inserted(slot);
     }

@@ -62,7 +62,8 @@ impl Core {
             }
             match self.epoch.dag.insert(event.clone()) {
                 Ok(slot) => {
-                    self.record(&Entry::Event(event));
+                    let number = self.record(&Entry::Event(event));
+                    self.epoch.dag.set_record(slot, number);
                     self.inserted(slot);
                     queue.extend(self.epoch.orphans.release(&id));
                 }

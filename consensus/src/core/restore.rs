@@ -41,7 +41,7 @@ pub(super) fn restore(
                 found: number,
             });
         }
-        core.replay(entry)
+        core.replay(entry, number)
             .map_err(|problem| RestoreError::Record { number, problem })?;
         core.last_record = number;
     }
@@ -62,9 +62,9 @@ pub(super) fn restore(
 }
 
 impl Core {
-    fn replay(&mut self, entry: Entry) -> Result<(), RecordProblem> {
+    fn replay(&mut self, entry: Entry, number: u64) -> Result<(), RecordProblem> {
         match entry {
-            Entry::Event(event) => self.replay_event(event)?,
+            Entry::Event(event) => self.replay_event(event, number)?,
             Entry::Signed(header, signature) => {
                 let Some(signer) = self.epoch.me() else {
                     return Ok(());
@@ -97,7 +97,7 @@ impl Core {
         Ok(())
     }
 
-    fn replay_event(&mut self, event: Event) -> Result<(), RecordProblem> {
+    fn replay_event(&mut self, event: Event, number: u64) -> Result<(), RecordProblem> {
         let header = event.header();
         header.check(self.epoch.roster())?;
         let start = &self.epoch.start;
@@ -110,6 +110,7 @@ impl Core {
         if self.epoch.dag.find(&event.id()).is_none() {
             let inserted = self.epoch.dag.insert(event);
             let slot = inserted.map_err(RecordProblem::Refused)?;
+            self.epoch.dag.set_record(slot, number);
             self.inserted(slot);
         }
         Ok(())

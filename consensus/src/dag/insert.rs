@@ -173,6 +173,7 @@ impl Dag {
             layer,
             layer_support,
             layer_repeats,
+            record: 0,
             event,
         })
     }

@@ -52,6 +52,8 @@ pub(crate) struct Vertex {
     pub(crate) layer_support: NodeSet,
     /// How many self-ancestors are of the same layer.
     layer_repeats: u32,
+    /// The number of the event's record; 0 until it is recorded.
+    pub(crate) record: u64,
 }
 
 impl Vertex {
@@ -161,6 +163,11 @@ impl Dag {
     pub(crate) fn find(&self, id: &Digest) -> Option<Slot> {
         self.by_id
             .find(id, |slot| self.vertex(slot).event.id() == *id)
+    }
+
+    /// Notes the event's record.
+    pub(crate) fn set_record(&mut self, slot: Slot, record: u64) {
+        self.vertices[slot as usize].record = record;
     }
 
     pub(crate) fn vertex(&self, slot: Slot) -> &Vertex {

@@ -18,7 +18,7 @@ mod time;
 
 use std::collections::BTreeSet;
 
-use crate::block::{Block, Origin, Transaction};
+use crate::block::{Block, Origin, Piece, Transaction};
 use crate::crypto::sha256;
 use crate::dag::{Dag, Slot};
 use crate::id::{Digest, Timestamp};
@@ -225,9 +225,17 @@ impl Order {
 
     /// The block of the transactions of these events, if there are any.
     pub(crate) fn block(&mut self, dag: &Dag, round: u64, ordered: &[Ordered]) -> Option<Block> {
-        let mut transactions = Vec::new();
+        let count = |event: &Ordered| dag.vertex(event.slot).event.transactions().len();
+        let mut transactions = Vec::with_capacity(ordered.iter().map(count).sum());
+        let mut pieces = Vec::new();
         for &Ordered { slot, time } in ordered {
             let event = &dag.vertex(slot).event;
+            if !event.transactions().is_empty() {
+                pieces.push(Piece {
+                    record: dag.vertex(slot).record,
+                    transactions: event.transactions().len(),
+                });
+            }
             for bytes in event.transactions() {
                 self.clock = time.max(self.clock.after(1));
                 let origin = Origin {
@@ -256,6 +264,7 @@ impl Order {
             round,
             time: self.clock,
             transactions,
+            pieces,
             payload_root,
         })
     }

@@ -1,7 +1,8 @@
 //! A block's transactions as the store keeps them: a `BlockPayload`, written
 //! straight from the transactions' own memory.
 
-use dctrl_consensus::Transaction;
+use dctrl_consensus::{Block, Transaction};
+use dctrl_store::Part;
 
 /// Field 1, length-delimited.
 const TRANSACTION_TAG: u8 = 0x0A;
@@ -22,6 +23,21 @@ pub(super) fn encode(transactions: &[Transaction]) -> Vec<u8> {
         encoded.extend_from_slice(&transaction.bytes);
     }
     encoded
+}
+
+/// The records that hold the block's transactions, and how many of their last
+/// bytes: each transaction stands there behind four bytes of length.
+pub(super) fn parts(block: &Block) -> Vec<Part> {
+    let mut rest = block.transactions.as_slice();
+    let part = |piece: &dctrl_consensus::Piece| {
+        let (own, others) = rest.split_at(piece.transactions.min(rest.len()));
+        rest = others;
+        Part {
+            record: piece.record,
+            bytes: own.iter().map(|it| 4 + it.bytes.len()).sum(),
+        }
+    };
+    block.pieces.iter().map(part).collect()
 }
 
 #[cfg(test)]

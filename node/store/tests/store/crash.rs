@@ -20,8 +20,8 @@ const FOLDER: &str = "DCTRL_STORE_CRASH_FOLDER";
 fn write_height(store: &Store, height: u64) {
     let outputs = [body("block", height, 0)];
     let mut batch = store.begin();
-    batch.record(height, &height.to_be_bytes());
-    batch.block(height, &[7; 500], b"header");
+    batch.record(height, height.to_be_bytes());
+    batch.block(height, [7; 500], b"header");
     batch.outputs(height, &outputs).state(&state_of(height));
     if height > 1 {
         batch.certificate(height - 1, &certificate(height - 1, &outputs));
