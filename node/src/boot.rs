@@ -2,11 +2,11 @@
 
 use dctrl_access::Identity;
 use dctrl_consensus::{
-    BlockHeader, Config as CoreConfig, Core, Digest, Executed, Limits, Ordering, Pace, Record,
-    RestoreError, Scheme, Signer, Timestamp,
+    BlockHeader, Config as CoreConfig, Core, Digest, Executed, Limits, OrderRule, Ordering, Pace,
+    Profile, Record, RestoreError, Scheme, Signer, Timestamp,
 };
 use dctrl_ledger::{genesis, query};
-use dctrl_proto::v1::Refusal;
+use dctrl_proto::v1::{Genesis, Refusal};
 use dctrl_store::{Store, StoreError};
 use thiserror::Error;
 
@@ -82,8 +82,29 @@ pub(crate) fn core_config(membership: &Membership, identity: &Identity) -> CoreC
         coin_seed: coin_seed(identity),
         limits: Limits::default(),
         pace: Pace::default(),
-        ordering: Ordering::default(),
+        ordering: ordering(&membership.genesis),
         scheme: Scheme::Ed25519,
+    }
+}
+
+/// The ordering rules of the genesis, which the ledger has checked.
+fn ordering(genesis: &Genesis) -> Ordering {
+    let said = genesis.consensus.clone().unwrap_or_default();
+    let standard = Ordering::STANDARD;
+    Ordering {
+        profile: match said.profile.as_str() {
+            "classic" => Profile::Classic,
+            _ => standard.profile,
+        },
+        order: match said.order.as_str() {
+            "direct" => OrderRule::Direct,
+            _ => standard.order,
+        },
+        unanimity: standard.unanimity && !said.no_unanimity,
+        coin_frequency: match said.coin_frequency {
+            0 => standard.coin_frequency,
+            frequency => frequency,
+        },
     }
 }
 

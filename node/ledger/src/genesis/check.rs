@@ -1,6 +1,6 @@
 //! What a genesis must be. Every problem is found, each with its field.
 
-use dctrl_proto::v1::{Genesis, Node, Policy, Refusal, Slot};
+use dctrl_proto::v1::{Consensus, Genesis, Node, Policy, Refusal, Slot};
 
 use crate::actions::{CAPACITY_MAX, check_machine, check_member, check_product};
 use crate::refuse::invalid;
@@ -41,6 +41,9 @@ pub(super) fn check(genesis: &Genesis) -> Result<(), Vec<Refusal>> {
     people_and_machines(genesis, &mut problems);
     goods(genesis, &mut problems);
     keys(genesis, &mut problems);
+    if let Some(consensus) = &genesis.consensus {
+        check_consensus(consensus, &mut problems);
+    }
     match &genesis.policy {
         Some(policy) => check_policy(policy, &mut problems),
         None => problems.add("genesis.policy", "policy", "The policy is missing."),
@@ -49,6 +52,28 @@ pub(super) fn check(genesis: &Genesis) -> Result<(), Vec<Refusal>> {
         Ok(())
     } else {
         Err(problems.0)
+    }
+}
+
+fn check_consensus(consensus: &Consensus, problems: &mut Problems) {
+    let Consensus {
+        profile,
+        order,
+        coin_frequency,
+        ..
+    } = consensus;
+    if !["", "layered", "classic"].contains(&profile.as_str()) {
+        let message = "The profile is layered or classic.";
+        problems.add("genesis.profile", "consensus.profile", message);
+    }
+    if !["", "received", "direct"].contains(&order.as_str()) {
+        let message = "The order is received or direct.";
+        problems.add("genesis.order", "consensus.order", message);
+    }
+    // Two steps between coins are needed to decide.
+    if *coin_frequency != 0 && !(3..=64).contains(coin_frequency) {
+        let message = "The coin is tossed every 3 to 64 steps.";
+        problems.add("genesis.coin", "consensus.coin_frequency", message);
     }
 }
 

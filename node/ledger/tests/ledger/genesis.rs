@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::common::genesis::genesis;
-use dctrl_proto::v1::{DepthRule, Genesis, Policy, Slot};
+use dctrl_proto::v1::{Consensus, DepthRule, Genesis, Policy, Slot};
 
 /// The fields at fault.
 fn faults(change: impl FnOnce(&mut Genesis)) -> BTreeSet<String> {
@@ -116,6 +116,24 @@ fn a_slot_stands_once() {
         genesis.slots.push(again);
     });
     assert_eq!(found, set(["slots[3].slot"]));
+}
+
+#[test]
+fn ordering_rules_that_do_not_exist_are_named() {
+    let found = faults(|genesis| {
+        genesis.consensus = Some(Consensus {
+            profile: "leader".into(),
+            order: "random".into(),
+            no_unanimity: true,
+            coin_frequency: 2,
+        });
+    });
+    let expected = set([
+        "consensus.profile",
+        "consensus.order",
+        "consensus.coin_frequency",
+    ]);
+    assert_eq!(found, expected);
 }
 
 #[test]

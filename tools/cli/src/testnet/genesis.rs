@@ -60,6 +60,7 @@ pub fn genesis(plan: &Plan, keys: &Keys, created_at_ms: u64) -> Genesis {
         ],
         policy: Some(policy(plan.args.zero_conf_sats_max)),
         created_at_ms,
+        consensus: None,
     }
 }
 

@@ -110,5 +110,6 @@ pub(crate) fn genesis() -> Genesis {
             final_depth: 6,
         }),
         created_at_ms: START_MS,
+        consensus: None,
     }
 }
