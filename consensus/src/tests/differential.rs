@@ -14,6 +14,7 @@ fn rules(profile: Profile, order: OrderRule) -> Ordering {
     Ordering {
         profile,
         order,
+        unanimity: false,
         ..Ordering::STANDARD
     }
 }
