@@ -26,6 +26,7 @@ mod payload;
 mod places;
 mod publish;
 mod serve;
+mod turn;
 
 use std::{
     collections::VecDeque,
@@ -38,15 +39,15 @@ use std::{
 
 use bytes::Bytes;
 use dctrl_consensus::{
-    Block, Certificate, ClusterId, Core, Digest, EpochStart, Input, Limits, Outcome, Output,
-    Recipient, Roster, RosterStep, Summary, Timestamp, merkle,
+    Certificate, ClusterId, Core, Digest, Input, Limits, Output, Recipient, Roster, Summary,
+    Timestamp,
 };
 use dctrl_ledger::ChangeSet;
 use dctrl_net::gossip::{Gossip, To};
 use dctrl_store::{Batch, Store, StoreError};
 use thiserror::Error;
 
-use self::{ahead::Ahead, gate::Gate};
+use self::gate::Gate;
 use crate::checker;
 pub(crate) use application::{Application, Execution};
 pub(crate) use command::Command;
@@ -395,91 +396,6 @@ impl<A: Application> Pipeline<A> {
             Output::Diverged { index, .. } => return Err(PipelineError::Diverged { index }),
         }
         Ok(())
-    }
-
-    /// Executes `block` and puts what follows into the batch: state, outputs,
-    /// block and header.
-    fn execute(&mut self, block: &Block, queue: &mut VecDeque<Output>) {
-        let none = ChangeSet::new();
-        let older = self.in_flight.as_ref().map_or(&none, |it| &it.changes);
-        let snapshot = self.store.snapshot();
-        let state = Ahead::new(&snapshot, older, &self.filling.changes);
-        let done = self.application.execute(block, &state);
-        drop(snapshot);
-        let outputs_root = merkle::root(&done.outputs);
-        let outcome = Outcome {
-            state_digest: done.state_digest,
-            outputs_root,
-            next_roster: done.next_roster,
-        };
-        let header = block.header(
-            &self.rules.cluster,
-            &self.rules.roster,
-            self.previous,
-            &outcome,
-        );
-        self.previous = header.hash();
-        if block.pieces.is_empty() {
-            let payload = payload::encode(&block.transactions);
-            self.filling.bytes += payload.len();
-            self.batch.block(block.index, payload, &header.encode());
-        } else {
-            let parts = payload::parts(block);
-            self.batch
-                .block_of_records(block.index, parts, &header.encode());
-        }
-        self.batch
-            .state(&done.changes)
-            .outputs(block.index, &done.outputs)
-            .executed(block.index);
-        self.filling.any = true;
-        self.filling.changes.extend(done.changes);
-        self.filling.executed.push((block.index, done.notice));
-        tracing::debug!(
-            height = block.index,
-            actions = block.transactions.len(),
-            state = %done.state_digest,
-            "executed a block"
-        );
-        // The header and this node's signature enter the same batch.
-        let follows = self.step(Input::Executed {
-            index: block.index,
-            outcome,
-        });
-        queue.extend(follows);
-    }
-
-    /// Another epoch: peers' messages are checked by its roster, and where that
-    /// is another one, the nodes behind it are the peers from now on.
-    fn begin(&mut self, epoch: EpochStart) {
-        *self
-            .views
-            .roster
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = epoch.roster.clone();
-        let changed = epoch.roster.number != self.rules.roster.number;
-        self.rules.roster = epoch.roster.clone();
-        self.rules.checks.begin(epoch);
-        let seal = self.seal.take();
-        if !changed {
-            return;
-        }
-        if let Some(certificate) = seal {
-            // For light clients, in the batch that holds the certificate.
-            let next = self.rules.roster.clone();
-            let step = RosterStep { certificate, next };
-            self.batch.roster_step(step.next.number, &step.encode());
-            self.filling.any = true;
-        }
-        let none = ChangeSet::new();
-        let older = self.in_flight.as_ref().map_or(&none, |it| &it.changes);
-        let snapshot = self.store.snapshot();
-        let state = Ahead::new(&snapshot, older, &self.filling.changes);
-        if let Some(peers) = self.application.peers(&state)
-            && let Err(error) = self.gossip.set_peers(peers)
-        {
-            tracing::error!(%error, "the new nodes cannot be reached");
-        }
     }
 
     fn send(&self, to: Recipient, message: Bytes) {

@@ -1,11 +1,12 @@
 //! Own events: parents, payload, and the moment.
 
-use super::{Core, Unsent};
+use super::{Core, Stop, Unsent};
 use crate::crypto::sha256;
 use crate::dag::Slot;
 use crate::emit::{Decision, Front};
 use crate::event::{Event, EventHeader, ParentRef};
 use crate::id::{Digest, NodeIndex, Timestamp};
+use crate::interface::Output;
 use crate::record::Entry;
 
 impl Core {
@@ -82,7 +83,12 @@ impl Core {
         let event = Event::create(header, &transactions, &*self.signer);
         let inserted = self.epoch.dag.insert(event.clone());
         let Ok(slot) = inserted else {
-            unreachable!("an own event is valid")
+            // Only where the disk was exchanged: another branch of this node's
+            // own chain is below what it would build on.
+            self.pool.put_back(transactions);
+            self.stop = Some(Stop::Amnesia);
+            self.out.push(Output::Amnesia { seq });
+            return;
         };
         let number = self.record(&Entry::Event(event.clone()));
         self.epoch.dag.set_record(slot, number);

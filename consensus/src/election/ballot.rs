@@ -15,6 +15,8 @@
 //! Thus a vote that was never cast on a candidate is a no, and bits start at 0.
 
 use crate::dag::{Dag, Slot};
+use crate::id::NodeIndex;
+use crate::node_set::NodeSet;
 use crate::tally::Tally;
 use crate::weights::Weights;
 
@@ -63,6 +65,20 @@ pub(super) struct Ballot {
     undecided: usize,
     /// `votes[k - 1][i]`: what the i-th voter of step k says.
     votes: Vec<Vec<Votes>>,
+}
+
+/// How much weight of first votes, that say the same, settles a candidate.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Enough {
+    pub(super) yes: u32,
+    pub(super) no: u32,
+}
+
+/// A creator's first votes on 128 candidates.
+struct Said {
+    creator: NodeIndex,
+    yes: u128,
+    no: u128,
 }
 
 /// The votes that a later voter counts.
@@ -176,23 +192,52 @@ impl Ballot {
         self.votes[step - 1].push(votes);
     }
 
-    /// What the voters of the first step at these positions agree about: of 128
-    /// candidates each, who has all yes and who has all no.
-    fn unanimous(&self, voters: &[usize], index: usize) -> (u128, u128) {
-        let all = self.votes.first().map_or(&[][..], Vec::as_slice);
-        let words = voters.iter().map(|&voter| all[voter].word(index));
-        words.fold((u128::MAX, u128::MAX), |(yes, no), word| {
-            (yes & word, no & !word)
-        })
+    /// Decides what the first votes show. `creators` are those of the voters, by
+    /// position; one that voted twice counts for both of what it said.
+    pub(super) fn agree(
+        &mut self,
+        creators: &[NodeIndex],
+        weights: &Weights,
+        enough: &Enough,
+        tally: &mut Tally,
+    ) {
+        for index in 0..self.candidates.len().div_ceil(WORD) {
+            let said = self.said(creators, index);
+            let mut who = |of: fn(&Said) -> u128, least: u32| {
+                tally.clear();
+                for each in &said {
+                    tally.add(of(each), weights.one(each.creator));
+                }
+                tally.at_least(least)
+            };
+            let yes = who(|said| said.yes, enough.yes);
+            let no = who(|said| said.no, enough.no);
+            self.settle(index, yes, no & !yes);
+        }
     }
 
-    /// Decides what these voters of the first step agree about.
-    pub(super) fn agree(&mut self, voters: &[usize], yes_counts: bool, no_counts: bool) {
-        for index in 0..self.candidates.len().div_ceil(WORD) {
-            let (yes, no) = self.unanimous(voters, index);
-            let yes = if yes_counts { yes } else { 0 };
-            self.settle(index, yes, if no_counts { no } else { 0 });
+    /// What each creator said in the first step about 128 candidates.
+    fn said(&self, creators: &[NodeIndex], index: usize) -> Vec<Said> {
+        let voters = self.votes.first().map_or(&[][..], Vec::as_slice);
+        let mut said: Vec<Said> = Vec::with_capacity(creators.len());
+        let mut met = NodeSet::default();
+        for (&creator, votes) in creators.iter().zip(voters) {
+            let yes = votes.word(index);
+            let before = met.contains(creator);
+            met.insert(creator);
+            let twin = said
+                .iter_mut()
+                .find(|said| before && said.creator == creator);
+            match twin {
+                Some(twin) => (twin.yes, twin.no) = (twin.yes | yes, twin.no | !yes),
+                None => said.push(Said {
+                    creator,
+                    yes,
+                    no: !yes,
+                }),
+            }
         }
+        said
     }
 
     /// Those elected: one per creator, the one with the lowest id where twins

@@ -97,11 +97,6 @@ impl Firsts {
         self.members[position].creator
     }
 
-    /// Creators with exactly one member known.
-    pub(super) fn single(&self) -> NodeSet {
-        self.creators.without(self.split)
-    }
-
     fn word(&self, slot: Slot) -> u128 {
         let offset = slot.checked_sub(self.base);
         offset

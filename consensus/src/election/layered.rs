@@ -13,18 +13,24 @@
 //! - L is closed when all its known candidates are decided and no unknown one
 //!   can be elected: a V2 is known, or the shortcut says so.
 //!
-//! The shortcut, where `unanimity` is on: V1 of all creators but weight u are
-//! known, one each, and all say the same about a candidate. Every V2 anywhere
-//! counts V1 of weight s >= Q, at most F + u of which say otherwise. Yes stands
-//! if 2(F + u) <= Q, for a tie is yes, and no if 2(F + u) < Q: every V2 votes
-//! so, and hence every later voter. No candidate that is unknown here is below
-//! those V1: that is the case of all no.
+//! The shortcut, where `unanimity` is on: known V1 of all creators but weight u
+//! say the same about a candidate. Every V2 anywhere counts V1 of weight s >= Q,
+//! at most F + u of which say otherwise: u by what is not known or says so, and
+//! F by the twins of liars. Yes stands if 2(F + u) <= Q, for a tie is yes, and
+//! no if 2(F + u) < Q: every V2 votes so, and hence every later voter. No
+//! candidate that is unknown here is below those V1: that is the case of all no.
+//!
+//! A creator with twins counts for all that they say. So what is known can only
+//! grow, and nodes that know the same decide the same, in whatever order it
+//! came. That yes and no both stand would take liars of more weight than F.
 
 use std::collections::VecDeque;
 
-use super::ballot::{Ballot, Count};
+use super::ballot::{Ballot, Count, Enough};
 use super::firsts::{Firsts, Scratch};
 use crate::dag::{Dag, Slot};
+use crate::id::NodeIndex;
+use crate::node_set::NodeSet;
 use crate::ordering::Ordering;
 use crate::tally::Tally;
 
@@ -95,7 +101,7 @@ impl Layered {
         let open = &mut self.open[index as usize];
         if before != Some(layer) && !open.closed && dag.weights().one(vertex.creator()) > 0 {
             open.ballot.nominate(slot);
-            open.settle(dag, self.unanimity);
+            open.settle(dag, self.unanimity, &mut self.tally);
         }
     }
 
@@ -129,7 +135,7 @@ impl Layered {
             layer.admit(dag, slot, reached);
         }
         layer.set_reached(slot, reached);
-        layer.settle(dag, self.unanimity && first_vote);
+        layer.settle(dag, self.unanimity && first_vote, &mut self.tally);
     }
 
     /// The next layer in order that is closed, with its judges.
@@ -194,36 +200,39 @@ impl Layer {
 
     /// Decides what the first votes show, where that counts, and closes the
     /// layer if nothing is left to be decided.
-    fn settle(&mut self, dag: &Dag, unanimity: bool) {
-        let mut no_counts = false;
-        if unanimity {
-            (_, no_counts) = self.shortcut(dag);
-        }
-        if self.ballot.complete() || no_counts && self.ballot.all_decided() {
+    fn settle(&mut self, dag: &Dag, unanimity: bool, tally: &mut Tally) {
+        let unknown_is_no = unanimity && self.shortcut(dag, tally);
+        if self.ballot.complete() || unknown_is_no && self.ballot.all_decided() {
             self.ballot.close();
             (self.steps, self.reached) = (Vec::new(), Vec::new());
             self.closed = true;
         }
     }
 
-    /// Whether a common yes of the first votes known here counts, and whether a
-    /// common no does; decides accordingly.
-    fn shortcut(&mut self, dag: &Dag) -> (bool, bool) {
+    /// Decides what enough first votes say; true where they are enough to say
+    /// no about a candidate that is unknown here, which none of them knows.
+    fn shortcut(&mut self, dag: &Dag, tally: &mut Tally) -> bool {
         let Some(voters) = self.steps.first() else {
-            return (false, false);
+            return false;
         };
         let weights = dag.weights();
-        // A creator with two first votes is known to lie: it said nothing.
-        let heard = voters.single();
-        let silent = weights.total() - weights.set(heard);
-        let doubt = 2 * (weights.fault_bound() + silent);
-        let counts = (doubt <= weights.quorum(), doubt < weights.quorum());
-        if counts.0 {
-            let positions: Vec<usize> = (0..voters.len())
-                .filter(|&position| heard.contains(voters.creator(position)))
-                .collect();
-            self.ballot.agree(&positions, counts.0, counts.1);
+        // 2(F + u) <= Q with u = W - least, and < Q for a no.
+        let doubled = 2 * (weights.total() + weights.fault_bound()) - weights.quorum();
+        let enough = Enough {
+            yes: doubled.div_ceil(2),
+            no: doubled / 2 + 1,
+        };
+        let creators: Vec<NodeIndex> = (0..voters.len())
+            .map(|position| voters.creator(position))
+            .collect();
+        let heard = creators.iter().fold(NodeSet::default(), |mut set, &node| {
+            set.insert(node);
+            set
+        });
+        let heard = weights.set(heard);
+        if heard >= enough.yes {
+            self.ballot.agree(&creators, weights, &enough, tally);
         }
-        counts
+        heard >= enough.no
     }
 }

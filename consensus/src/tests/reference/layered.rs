@@ -1,6 +1,6 @@
 //! Layers, candidates and voters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Reference;
 use crate::id::NodeIndex;
@@ -83,37 +83,25 @@ impl Reference {
 
     /// What the shortcut makes of these first votes.
     fn all_say(&self, votes: &BTreeMap<usize, bool>) -> Option<bool> {
-        let doubt = self.doubt(votes.keys().copied())?;
-        let mut said = votes
-            .iter()
-            .filter(|&(&voter, _)| self.alone(voter, votes.keys().copied()))
-            .map(|(_, vote)| *vote);
-        let first = said.next()?;
-        let bound = if first {
-            doubt <= self.quorum()
-        } else {
-            doubt < self.quorum()
+        let doubt = |said: bool| {
+            let voters = votes.iter().filter(|&(_, vote)| *vote == said);
+            self.doubt(voters.map(|(voter, _)| *voter))
         };
-        (said.all(|vote| vote == first) && bound).then_some(first)
+        if doubt(true)? <= self.quorum() {
+            Some(true)
+        } else {
+            (doubt(false)? < self.quorum()).then_some(false)
+        }
     }
 
-    /// Twice the weight of those who may count against the voters; `None`
+    /// Twice the weight of those who may count against these voters; `None`
     /// without the shortcut.
-    fn doubt(&self, voters: impl Iterator<Item = usize> + Clone) -> Option<u32> {
-        let heard: Vec<NodeIndex> = voters
-            .clone()
-            .filter(|&voter| self.alone(voter, voters.clone()))
-            .map(|voter| self.creator(voter))
-            .collect();
-        let silent = self.total() - self.weigh(heard);
+    fn doubt(&self, voters: impl Iterator<Item = usize>) -> Option<u32> {
+        let heard: BTreeSet<NodeIndex> = voters.map(|voter| self.creator(voter)).collect();
+        let silent = self.total() - self.weigh(heard.into_iter().collect::<Vec<_>>());
         self.ordering
             .unanimity
             .then(|| 2 * (self.faults() + silent))
-    }
-
-    /// Whether no other voter is of the same creator.
-    fn alone(&self, voter: usize, mut voters: impl Iterator<Item = usize>) -> bool {
-        voters.all(|other| other == voter || self.creator(other) != self.creator(voter))
     }
 
     /// All candidates of a closed layer; `None` where it is not closed.
