@@ -79,7 +79,7 @@ impl Limits {
         message_bytes_max: 1 << 20,
         transaction_bytes_max: 128 << 10,
         event_transactions_max: 8192,
-        pool_bytes_max: 16 << 20,
+        pool_bytes_max: 6 << 20,
         pool_transactions_max: 65_536,
         orphan_bytes_max: 4 << 20,
         orphan_events_max: 2048,

@@ -82,6 +82,12 @@ struct Opaque {
     /// Do not wait for the disk.
     #[arg(long)]
     no_sync: bool,
+    /// Execute signed actions by the ledger of this genesis.
+    #[arg(long)]
+    genesis: Option<PathBuf>,
+    /// Where in a transaction its label is.
+    #[arg(long, default_value_t = 0)]
+    label_at: usize,
     /// Do not encrypt gossip.
     #[arg(long)]
     no_encrypt: bool,
@@ -188,6 +194,8 @@ async fn perform(command: Command) -> anyhow::Result<()> {
                 nodes: opaque.nodes,
                 base_port: opaque.base_port,
                 data: opaque.data,
+                genesis: opaque.genesis,
+                label_at: opaque.label_at,
                 seed: opaque.seed,
                 sync: !opaque.no_sync,
                 encrypted: !opaque.no_encrypt,

@@ -111,7 +111,7 @@ impl Membership {
     }
 }
 
-fn read(path: &Path) -> Result<Genesis, MembershipError> {
+pub(crate) fn read(path: &Path) -> Result<Genesis, MembershipError> {
     let name = path.display().to_string();
     let unreadable = |source| MembershipError::Unreadable {
         path: name.clone(),

@@ -29,12 +29,15 @@ use thiserror::Error;
 
 use self::{
     application::Opaque,
-    ingress::Ingress,
+    ingress::{Door, Ingress},
     meters::{Meters, TimedSigner},
 };
 use crate::{
+    admission::Admission,
     boot::BootError,
     engine::{EngineError, Idle, Network},
+    membership::{self, MembershipError},
+    signatures::ActionSignatures,
 };
 
 /// Ports of one node: gossip, and one behind it the load's.
@@ -64,6 +67,11 @@ pub struct OpaqueConfig {
     pub encrypted: bool,
     /// The ordering rules.
     pub ordering: Ordering,
+    /// The genesis of a ledger that executes signed actions; without it the
+    /// bytes mean nothing.
+    pub genesis: Option<PathBuf>,
+    /// Where in a transaction the eight bytes are that the load gets back.
+    pub label_at: usize,
 }
 
 /// Why such a node did not start, or ended.
@@ -78,6 +86,9 @@ pub enum OpaqueError {
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The genesis file.
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
     /// The nodes make no roster.
     #[error(transparent)]
     Roster(#[from] RosterError),
@@ -111,7 +122,12 @@ fn start(config: &OpaqueConfig) -> Result<(crate::engine::Engine, Ingress), Opaq
         ..Options::default()
     };
     let store = Store::open(&config.data, &options).map_err(BootError::from)?;
-    application::prepare(&store).map_err(BootError::from)?;
+    let genesis = config
+        .genesis
+        .as_deref()
+        .map(membership::read)
+        .transpose()?;
+    application::prepare(&store, genesis.as_ref())?;
     let me = NodeIndex(config.index);
     let core = CoreConfig {
         cluster: keys::cluster(config.seed),
@@ -129,8 +145,18 @@ fn start(config: &OpaqueConfig) -> Result<(crate::engine::Engine, Ingress), Opaq
     };
     let engine = Idle::restore(store.clone(), core, Box::new(signer))?;
     let listen = SocketAddr::from(([127, 0, 0, 1], port(config, config.index) + 1));
-    let (ingress, reports) = Ingress::start(listen, engine.handle(), meters.clone())?;
-    let application = Opaque::new(&store, me, reports).map_err(BootError::from)?;
+    let signatures = ActionSignatures::default();
+    let ledger = genesis.map(|_| signatures.clone());
+    let door = match &ledger {
+        Some(_) => {
+            let admission = Admission::new(store.clone(), engine.handle(), signatures.clone());
+            Door::Ledger(admission, signatures)
+        }
+        None => Door::Opaque(engine.handle()),
+    };
+    let (ingress, reports) = Ingress::start(listen, door, meters.clone())?;
+    let application = Opaque::new(&store, me, ledger, config.label_at, reports);
+    let application = application.map_err(BootError::from)?;
     let zap = Zap::start(&zmq::Context::new(), AllowList::new())?;
     let network = network(config, me, zap);
     let engine = engine.start(network, application, meters.sync)?;
@@ -151,7 +177,8 @@ fn network(config: &OpaqueConfig, me: NodeIndex, zap: Zap) -> Network {
         curve_secret: keys::curve_secret(config.seed, me.0),
         peers: (0..config.nodes).map(peer).collect(),
         encrypted: config.encrypted,
-        check_threads: 0,
+        // Four nodes share the cores; one thread checks larger batches.
+        check_threads: 1,
     }
 }
 

@@ -17,12 +17,14 @@
 
 mod ahead;
 mod application;
+mod clock;
 mod command;
 mod execute;
 mod gate;
 mod keeper;
 mod meter;
 mod payload;
+mod perform;
 mod places;
 mod publish;
 mod serve;
@@ -34,25 +36,24 @@ use std::{
         Arc, Mutex,
         mpsc::{Receiver, RecvTimeoutError, sync_channel},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use dctrl_consensus::{
-    Certificate, ClusterId, Core, Digest, Input, Limits, Output, Recipient, Roster, Summary,
+    Certificate, ClusterId, Core, Digest, Input, Limits, Output, RefusalReason, Roster, Summary,
     Timestamp,
 };
 use dctrl_ledger::ChangeSet;
-use dctrl_net::gossip::{Gossip, To};
+use dctrl_net::gossip::Gossip;
 use dctrl_store::{Batch, Store, StoreError};
 use thiserror::Error;
 
-use self::gate::Gate;
+use self::{clock::Clock, gate::Gate};
 use crate::checker;
 pub(crate) use application::{Application, Execution};
 pub(crate) use command::Command;
 pub use command::{COMMANDS_MAX, PipelineHandle};
-pub(crate) use execute::{LedgerApplication, peers};
+pub(crate) use execute::{LedgerApplication, applied, peers};
 pub(crate) use keeper::Keeper;
 pub(crate) use meter::Meter;
 pub(crate) use publish::Publisher;
@@ -71,6 +72,10 @@ const BYTES_FILLING_MAX: usize = 16 << 20;
 /// Batches that a stop waits for: what is in flight, what has come together
 /// since, and what follows from both.
 const FINISHING_BATCHES: usize = 4;
+
+/// How long a batch may wait in which nothing is awaited, and how many bytes.
+const LAZY_WAIT: Duration = Duration::from_millis(50);
+const LAZY_BYTES_MAX: usize = 1 << 20;
 
 /// Longest sleep without a command or a timer.
 const IDLE_WAIT: Duration = Duration::from_secs(60);
@@ -122,6 +127,8 @@ pub(crate) struct Pipeline<A: Application> {
     previous: Digest,
     clock: Clock,
     wake_at: Option<Timestamp>,
+    /// Nothing is on its way to a block.
+    rests: bool,
     /// Actions and bytes that entered the pool since that was last shown.
     submitted: (usize, usize),
     /// What fills while the one before is made durable.
@@ -152,6 +159,8 @@ pub(crate) struct Restored {
 struct Pending<N> {
     /// Something is in the batch.
     any: bool,
+    /// When that was first noticed.
+    since: Option<Instant>,
     /// Bytes of records and blocks in it.
     bytes: usize,
     /// Highest consensus record in it.
@@ -168,6 +177,7 @@ impl<N> Default for Pending<N> {
     fn default() -> Self {
         Self {
             any: false,
+            since: None,
             bytes: 0,
             through: None,
             executed: Vec::new(),
@@ -200,6 +210,7 @@ impl<A: Application> Pipeline<A> {
             previous: restored.previous,
             clock: Clock::default(),
             wake_at: None,
+            rests: true,
             submitted: (0, 0),
             batch,
             filling: Pending::default(),
@@ -224,7 +235,10 @@ impl<A: Application> Pipeline<A> {
             let mut outputs = Vec::new();
             let mut stop = false;
             let mut bytes = 0;
-            match commands.recv_timeout(self.patience()) {
+            let next = commands.recv_timeout(self.patience());
+            // Before everything else: an event made in this turn carries them.
+            self.take_actions(&mut outputs);
+            match next {
                 Ok(command) => {
                     bytes += command.bytes();
                     stop |= self.take(command, &mut outputs);
@@ -247,6 +261,7 @@ impl<A: Application> Pipeline<A> {
             }
             self.settle(outputs)?;
             if stop {
+                self.views.gate.close(Some(RefusalReason::Stopped));
                 self.finish()?;
                 return Ok(self.gossip);
             }
@@ -256,11 +271,6 @@ impl<A: Application> Pipeline<A> {
     /// Steps the core for one command; true when it asks to stop.
     fn take(&mut self, command: Command, outputs: &mut Vec<Output>) -> bool {
         match command {
-            Command::Submit(bytes) => {
-                self.submitted.0 += 1;
-                self.submitted.1 += bytes.len();
-                outputs.extend(self.step(Input::Submit(bytes)));
-            }
             Command::Receive {
                 from,
                 message,
@@ -280,14 +290,31 @@ impl<A: Application> Pipeline<A> {
         false
     }
 
+    /// Puts the actions that wait at the gate into the pool.
+    fn take_actions(&mut self, outputs: &mut Vec<Output>) {
+        for action in self.views.gate.take() {
+            self.submitted.0 += 1;
+            self.submitted.1 += action.len();
+            outputs.extend(self.step(Input::Submit(action)));
+        }
+    }
+
     fn step(&mut self, input: Input) -> Vec<Output> {
         self.core.step(self.clock.now(), input)
     }
 
     fn patience(&mut self) -> Duration {
+        if !self.views.gate.rest(self.rests) {
+            return Duration::ZERO;
+        }
+        let longest = if self.filling.any {
+            LAZY_WAIT
+        } else {
+            IDLE_WAIT
+        };
         let now = self.clock.now();
-        self.wake_at.map_or(IDLE_WAIT, |at| {
-            Duration::from_nanos(at.0.saturating_sub(now.0)).min(IDLE_WAIT)
+        self.wake_at.map_or(longest, |at| {
+            Duration::from_nanos(at.0.saturating_sub(now.0)).min(longest)
         })
     }
 
@@ -313,15 +340,24 @@ impl<A: Application> Pipeline<A> {
             }
             break;
         }
-        self.keep();
+        self.keep(false);
         self.show();
         Ok(())
     }
 
-    /// Hands the batch to the keeper where there is something in it and the
-    /// keeper is free.
-    fn keep(&mut self) {
-        if self.in_flight.is_none() && self.filling.any {
+    /// Hands the batch to the keeper where the keeper is free and somebody
+    /// waits for something in it. Events of others alone wait for the next own
+    /// one: their creators have them on disk.
+    fn keep(&mut self, all: bool) {
+        let filling = &mut self.filling;
+        if self.in_flight.is_some() || !filling.any {
+            return;
+        }
+        let since = *filling.since.get_or_insert_with(Instant::now);
+        let awaited =
+            !filling.executed.is_empty() || filling.certified.is_some() || self.core.awaits_sync();
+        let old = filling.bytes > LAZY_BYTES_MAX || since.elapsed() >= LAZY_WAIT;
+        if all || awaited || old {
             let batch = std::mem::replace(&mut self.batch, self.store.begin());
             self.keeper.keep(batch);
             self.in_flight = Some(std::mem::take(&mut self.filling));
@@ -331,6 +367,7 @@ impl<A: Application> Pipeline<A> {
     /// Waits until everything that has been performed is durable.
     fn finish(&mut self) -> Result<(), PipelineError> {
         for _ in 0..FINISHING_BATCHES {
+            self.keep(true);
             if self.in_flight.is_some() {
                 self.keeper.wait()?;
                 let mut queue = VecDeque::new();
@@ -344,6 +381,7 @@ impl<A: Application> Pipeline<A> {
     /// Shows how things stand, before the next user asks.
     fn show(&mut self) {
         let summary = self.core.summary();
+        self.rests = summary.pool_transactions == 0 && summary.undecided_payload_events == 0;
         let (actions, bytes) = std::mem::take(&mut self.submitted);
         let gate = &self.views.gate;
         gate.pool_holds(summary.pool_transactions, summary.pool_bytes);
@@ -355,74 +393,13 @@ impl<A: Application> Pipeline<A> {
         }
     }
 
-    fn perform(
-        &mut self,
-        output: Output,
-        queue: &mut VecDeque<Output>,
-    ) -> Result<(), PipelineError> {
-        match output {
-            Output::Persist(record) => {
-                self.filling.any = true;
-                self.filling.bytes += record.bytes.len();
-                self.filling.through = self.filling.through.max(Some(record.number));
-                self.batch.record(record.number, record.bytes);
-            }
-            Output::Send { to, message } => self.send(to, message),
-            Output::Execute(block) => self.execute(&block, queue),
-            Output::Final(certificate) => self.keep_certificate(&certificate),
-            Output::Epoch(epoch) => self.begin(epoch),
-            Output::Prune { through } => {
-                self.batch.prune(through);
-                self.filling.any = true;
-            }
-            Output::ServeBlocks { to, index, offset } => {
-                let answer = serve::blocks(&self.store, index, offset)?;
-                self.send(Recipient::One(to), answer);
-            }
-            Output::WakeAt(at) => self.wake_at = Some(at),
-            Output::Evidence(proof) => {
-                tracing::error!(?proof, "a node signed two histories; the proof is kept");
-            }
-            Output::Refused { from, reason } => {
-                tracing::debug!(?from, %reason, "refused by the consensus core");
-            }
-            Output::Amnesia { seq } => {
-                tracing::error!(
-                    seq,
-                    "peers hold an event of this node that its disk does not: the disk is older \
-                     than what was sent, so the node makes no more events; it still follows"
-                );
-            }
-            Output::Diverged { index, .. } => return Err(PipelineError::Diverged { index }),
-        }
-        Ok(())
-    }
-
-    fn send(&self, to: Recipient, message: Bytes) {
-        let to = match to {
-            Recipient::All => To::All,
-            Recipient::One(key) => To::One(key),
-        };
-        self.gossip.send(to, message);
-    }
-
-    fn keep_certificate(&mut self, certificate: &Certificate) {
-        let height = certificate.header.index;
-        self.batch.certificate(height, &certificate.encode());
-        self.filling.any = true;
-        self.filling.certified = self.filling.certified.max(Some(height));
-        if certificate.header.seals() {
-            self.seal = Some(certificate.clone());
-        }
-    }
-
     /// The batch in flight is durable: lets the world know.
     fn kept(&mut self, queue: &mut VecDeque<Output>) -> Result<(), PipelineError> {
         let Some(done) = self.in_flight.take() else {
             return Ok(());
         };
         // The disk is idle now, and what follows takes a while.
-        self.keep();
+        self.keep(false);
         if let Some(through) = done.through {
             queue.extend(self.step(Input::Persisted { through }));
         }
@@ -433,24 +410,6 @@ impl<A: Application> Pipeline<A> {
             self.application.certified(height)?;
         }
         Ok(())
-    }
-}
-
-/// The node's clock: wall time that never runs backwards within a process.
-#[derive(Debug, Default)]
-struct Clock {
-    last: u64,
-}
-
-impl Clock {
-    fn now(&mut self) -> Timestamp {
-        let wall = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| {
-                u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-            });
-        self.last = self.last.max(wall);
-        Timestamp(self.last)
     }
 }
 

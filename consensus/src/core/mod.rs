@@ -147,6 +147,13 @@ impl Core {
         self.settle()
     }
 
+    /// Whether an own event or signature waits until its record is synced.
+    /// Records for which nobody waits may be synced with later ones.
+    #[must_use]
+    pub fn awaits_sync(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
     /// Whether a transaction of this many bytes would be taken now.
     ///
     /// # Errors

@@ -15,9 +15,57 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use dctrl_ledger::{Claim, Signatures};
+use dctrl_proto::v1::SignedAction;
+use prost::Message;
 
 use super::{meters::Meters, report::Report};
-use crate::pipeline::PipelineHandle;
+use crate::{admission::Admission, pipeline::PipelineHandle, signatures::ActionSignatures};
+
+/// Where transactions go.
+#[derive(Clone)]
+pub(super) enum Door {
+    /// To consensus, whatever they are.
+    Opaque(PipelineHandle),
+    /// Through the ledger's guard, as in a node; the signatures of those that
+    /// came together are checked together.
+    Ledger(Admission, ActionSignatures),
+}
+
+impl Door {
+    /// Hands in what came together; gives how many were refused.
+    fn submit(&self, transactions: Vec<Bytes>) -> u64 {
+        let count = transactions.len();
+        let taken = match self {
+            Self::Opaque(pipeline) => {
+                let all = transactions.into_iter();
+                // What comes together is refused together once one is.
+                let taken = all.take_while(|it| pipeline.submit(it.clone()).is_ok());
+                return (count - taken.count()) as u64;
+            }
+            Self::Ledger(admission, signatures) => {
+                let actions: Vec<SignedAction> = transactions
+                    .iter()
+                    .filter_map(|bytes| SignedAction::decode(bytes.clone()).ok())
+                    .collect();
+                let claims: Vec<Claim<'_>> = actions.iter().filter_map(claim).collect();
+                // Remembered by those who ask for each of them next.
+                signatures.hold(&claims);
+                let admitted = actions.iter().filter(|it| admission.submit(it).is_ok());
+                admitted.count()
+            }
+        };
+        (count - taken) as u64
+    }
+}
+
+fn claim(action: &SignedAction) -> Option<Claim<'_>> {
+    Some(Claim {
+        key: action.key.as_slice().try_into().ok()?,
+        signature: action.signature.as_slice().try_into().ok()?,
+        body: &action.body,
+    })
+}
 
 /// Reports that may wait for the load process.
 const REPORTS_MAX: usize = 65_536;
@@ -42,7 +90,7 @@ impl Ingress {
     /// Listens; gives the way for reports.
     pub(super) fn start(
         listen: SocketAddr,
-        pipeline: PipelineHandle,
+        door: Door,
         meters: Meters,
     ) -> io::Result<(Self, SyncSender<Report>)> {
         let listener = TcpListener::bind(listen)?;
@@ -60,7 +108,7 @@ impl Ingress {
                     let served = stream.and_then(|stream| {
                         stream.set_nodelay(true)?;
                         *lock(&current) = Some(stream.try_clone()?);
-                        serve(stream, &pipeline, &meters, &own)
+                        serve(stream, &door, &meters, &own)
                     });
                     *lock(&current) = None;
                     if let Err(error) = served {
@@ -99,7 +147,7 @@ fn lock(connection: &Connection) -> std::sync::MutexGuard<'_, Option<TcpStream>>
 /// Takes transactions until the stream ends.
 fn serve(
     mut stream: TcpStream,
-    pipeline: &PipelineHandle,
+    door: &Door,
     meters: &Meters,
     reports: &SyncSender<Report>,
 ) -> io::Result<()> {
@@ -114,14 +162,15 @@ fn serve(
         joined.extend_from_slice(&rest);
         joined.extend_from_slice(&buffer[..count]);
         let mut bytes = joined.freeze();
-        let mut refused = 0;
+        let mut transactions = Vec::new();
         while let Some(transaction) = next(&mut bytes)? {
             if transaction.is_empty() {
                 let _ = reports.try_send(Report::Meters(meters.numbers()));
-            } else if pipeline.submit(transaction).is_err() {
-                refused += 1;
+            } else {
+                transactions.push(transaction);
             }
         }
+        let refused = door.submit(transactions);
         rest = Bytes::copy_from_slice(&bytes);
         if refused > 0 {
             let _ = reports.try_send(Report::Refused(refused));

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        mpsc::{SyncSender, TrySendError, sync_channel},
+        mpsc::{SyncSender, sync_channel},
     },
     time::Duration,
 };
@@ -29,8 +29,6 @@ const WINDOW_WAIT: Duration = Duration::from_secs(2);
 /// One request to the pipeline.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// An admitted action, to be ordered.
-    Submit(Bytes),
     /// A message whose signatures have been checked.
     Receive {
         from: PublicKey,
@@ -43,7 +41,7 @@ pub(crate) enum Command {
         events_max: usize,
         reply: SyncSender<Window>,
     },
-    /// A batch has become durable.
+    /// A batch has become durable, or an action waits at the gate.
     Look,
     /// Finish what is in the queue and end.
     Stop,
@@ -53,7 +51,6 @@ impl Command {
     /// How many bytes it brings.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Submit(bytes) => bytes.len(),
             Self::Receive { place, .. } => place.bytes(),
             Self::Window { .. } | Self::Look | Self::Stop => 0,
         }
@@ -91,8 +88,8 @@ impl PipelineHandle {
     /// Hands in an admitted action.
     ///
     /// # Errors
-    /// EXHAUSTED when the queue or the pool of consensus is full, UNAVAILABLE
-    /// when the node stops or makes no events any more.
+    /// EXHAUSTED when the pool of consensus is full, UNAVAILABLE when the node
+    /// stops or makes no events any more.
     pub fn submit(&self, action: Bytes) -> Result<(), Refusal> {
         let bytes = action.len();
         match self.gate.enter(bytes) {
@@ -112,21 +109,10 @@ impl PipelineHandle {
                 ));
             }
         }
-        self.sender
-            .try_send(Command::Submit(action))
-            .inspect_err(|_| self.gate.leave(1, bytes))
-            .map_err(|error| match error {
-                TrySendError::Full(_) => Refusal::rule(
-                    RefusalCode::Exhausted,
-                    "node.queue",
-                    "the node has more work than it can take; try again",
-                ),
-                TrySendError::Disconnected(_) => Refusal::rule(
-                    RefusalCode::Unavailable,
-                    "node.stopping",
-                    "the node is stopping; ask another one",
-                ),
-            })
+        if self.gate.put(action) {
+            self.wake();
+        }
+        Ok(())
     }
 
     /// Shows the latest events of the graph.
@@ -188,8 +174,10 @@ mod tests {
         assert_eq!(code(full), Some(RefusalCode::Exhausted));
         let stopped = Some(RefusalReason::Stopped);
         assert_eq!(code(stopped), Some(RefusalCode::Unavailable));
+        assert!(handle.gate().take().is_empty());
         assert!(commands.try_recv().is_err());
         assert_eq!(code(None), None);
         assert!(commands.try_recv().is_ok());
+        assert_eq!(handle.gate().take(), ["pay"]);
     }
 }

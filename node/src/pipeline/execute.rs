@@ -27,34 +27,14 @@ pub(crate) struct LedgerApplication {
 /// What effects and machines are told about a block.
 pub(crate) struct Notice {
     next_deadline_ms: Option<u64>,
-    receipts: Vec<Receipt>,
+    pub(crate) receipts: Vec<Receipt>,
 }
 
 impl Application for LedgerApplication {
     type Notice = Notice;
 
     fn execute(&mut self, block: &Block, state: &dyn StateRead) -> Execution<Notice> {
-        let transactions: Vec<&[u8]> = block
-            .transactions
-            .iter()
-            .map(|transaction| transaction.bytes.as_ref())
-            .collect();
-        let input = BlockInput {
-            height: block.index,
-            time_ms: block.time.as_millis(),
-            transactions: &transactions,
-        };
-        let applied = apply_with(state, &input, &self.signatures);
-        Execution {
-            changes: applied.changes,
-            outputs: applied.outputs,
-            state_digest: Digest(applied.state_digest),
-            next_roster: applied.next_roster.as_ref().and_then(roster_of),
-            notice: Notice {
-                next_deadline_ms: applied.next_deadline_ms,
-                receipts: applied.receipts,
-            },
-        }
+        applied(block, state, &self.signatures)
     }
 
     fn peers(&self, state: &dyn StateRead) -> Option<Vec<Peer>> {
@@ -74,6 +54,35 @@ impl Application for LedgerApplication {
         self.progress
             .send_modify(|progress| progress.final_height = final_height);
         Ok(())
+    }
+}
+
+/// What the ledger makes of a block.
+pub(crate) fn applied(
+    block: &Block,
+    state: &dyn StateRead,
+    signatures: &ActionSignatures,
+) -> Execution<Notice> {
+    let transactions: Vec<&[u8]> = block
+        .transactions
+        .iter()
+        .map(|transaction| transaction.bytes.as_ref())
+        .collect();
+    let input = BlockInput {
+        height: block.index,
+        time_ms: block.time.as_millis(),
+        transactions: &transactions,
+    };
+    let applied = apply_with(state, &input, signatures);
+    Execution {
+        changes: applied.changes,
+        outputs: applied.outputs,
+        state_digest: Digest(applied.state_digest),
+        next_roster: applied.next_roster.as_ref().and_then(roster_of),
+        notice: Notice {
+            next_deadline_ms: applied.next_deadline_ms,
+            receipts: applied.receipts,
+        },
     }
 }
 

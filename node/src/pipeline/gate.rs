@@ -1,11 +1,16 @@
-//! Whether consensus takes more actions now: told by the pipeline, asked by
-//! everyone who hands one in, so that nothing is promised that would be dropped.
+//! The way of actions to the pipeline: how much consensus takes now, and what
+//! waits for the pipeline's next turn.
+//!
+//! The pipeline tells and everyone who hands in an action asks, so that nothing
+//! is promised that would be dropped. While consensus is at work the pipeline
+//! has a turn before each event anyway, so it is woken only when it rests.
 
 use std::sync::{
     Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
+use bytes::Bytes;
 use dctrl_consensus::{Limits, RefusalReason};
 
 /// What waits on the way to an event, and why nothing more is taken.
@@ -16,6 +21,9 @@ pub(crate) struct Gate {
     /// In the pool of consensus.
     pool: Load,
     closed: Mutex<Option<RefusalReason>>,
+    waiting: Mutex<Vec<Bytes>>,
+    /// The pipeline looks here only when it is woken.
+    rests: AtomicBool,
     actions_max: usize,
     bytes_max: usize,
 }
@@ -32,8 +40,12 @@ impl Gate {
             on_the_way: Load::default(),
             pool: Load::default(),
             closed: Mutex::new(None),
-            actions_max: limits.pool_transactions_max,
-            bytes_max: limits.pool_bytes_max,
+            waiting: Mutex::default(),
+            rests: AtomicBool::new(true),
+            // What a sealed epoch did not order goes back to the pool, and
+            // must find room beside what has been taken since.
+            actions_max: limits.pool_transactions_max / 2,
+            bytes_max: limits.pool_bytes_max / 2,
         }
     }
 
@@ -55,6 +67,28 @@ impl Gate {
             self.leave(1, bytes);
             Err(RefusalReason::PoolFull)
         }
+    }
+
+    /// Leaves an action for the pipeline's next turn; true where the pipeline
+    /// must be woken for it.
+    pub(super) fn put(&self, action: Bytes) -> bool {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.push(action);
+        drop(waiting);
+        self.rests.load(Ordering::SeqCst)
+    }
+
+    /// What waits.
+    pub(super) fn take(&self) -> Vec<Bytes> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *waiting)
+    }
+
+    /// The pipeline goes to rest, or not; false where something waits already.
+    pub(super) fn rest(&self, rests: bool) -> bool {
+        self.rests.store(rests, Ordering::SeqCst);
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        !rests || waiting.is_empty()
     }
 
     /// So many actions of so many bytes are no longer on the way.
@@ -82,10 +116,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_pipeline_at_rest_is_woken_and_one_at_work_is_not() {
+        let gate = Gate::new(&Limits::default());
+        assert!(gate.put(Bytes::from_static(b"one")));
+        assert!(!gate.rest(true), "something waits");
+        assert_eq!(gate.take().len(), 1);
+        assert!(gate.rest(true));
+        gate.rest(false);
+        assert!(!gate.put(Bytes::from_static(b"two")));
+        assert_eq!(gate.take(), ["two"]);
+    }
+
+    #[test]
     fn what_is_on_the_way_and_what_the_pool_holds_count_together() {
         let limits = Limits::default();
         let gate = Gate::new(&limits);
-        let half = limits.pool_bytes_max / 2;
+        let half = limits.pool_bytes_max / 4;
         assert_eq!(gate.enter(half), Ok(()));
         assert_eq!(gate.enter(half), Ok(()));
         assert_eq!(gate.enter(1), Err(RefusalReason::PoolFull));

@@ -10,6 +10,7 @@ mod histogram;
 mod load;
 mod nodes;
 mod outcome;
+mod signed;
 mod table;
 mod tally;
 mod usage;
@@ -20,7 +21,7 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::{Result, ensure};
 use clap::{ArgAction, Args, ValueEnum};
 
-use self::{nodes::Nodes, outcome::Outcome};
+use self::{nodes::Nodes, outcome::Outcome, signed::Signed};
 use crate::{programs::Programs, story::Story};
 
 /// Arguments of `dctrl-testnet bench-consensus`.
@@ -59,6 +60,10 @@ pub struct Arguments {
     /// Decide as soon as the first votes of all nodes agree
     #[arg(long)]
     pub unanimity: bool,
+    /// Each transaction is a signed action that the ledger of every node checks
+    /// and executes
+    #[arg(long)]
+    pub signed_actions: bool,
     /// Measure all rows of `benches/README.md`, as a table
     #[arg(long)]
     pub table: bool,
@@ -175,13 +180,14 @@ fn once(
         arguments.nodes, arguments.payload, arguments.warmup
     ));
     let folder = tempfile::Builder::new().prefix("dctrl-bench-").tempdir()?;
-    let mut nodes = Nodes::start(arguments, programs, folder.path())?;
-    let measured = work::run(
-        arguments,
-        &mut nodes,
-        rate,
-        Duration::from_secs(seconds.into()),
-    );
+    let signed = arguments
+        .signed_actions
+        .then(|| Signed::prepare(arguments, programs, &folder.path().join("ledger")))
+        .transpose()?;
+    let signed = signed.as_ref();
+    let mut nodes = Nodes::start(arguments, programs, signed, folder.path())?;
+    let span = Duration::from_secs(seconds.into());
+    let measured = work::run(arguments, &mut nodes, signed, rate, span);
     nodes.stop();
     if measured.is_err() || arguments.keep {
         let kept = folder.keep();

@@ -37,16 +37,31 @@ pub(super) fn now_ns() -> u64 {
 }
 
 impl Stream {
-    /// Sends all transactions when they are due; gives how many were sent.
+    /// The same load, begun at this time.
+    pub(super) fn from(self, start_ns: u64) -> Self {
+        Self {
+            start_ns: self.start_ns + start_ns,
+            end_ns: self.end_ns + start_ns,
+            ..self
+        }
+    }
+
+    /// When the transaction with this number, from 0, is due.
+    pub(super) fn due_ns(&self, number: u64) -> u64 {
+        self.start_ns + (number as f64 * self.interval_ns) as u64
+    }
+
+    /// Sends all transactions when they are due: those of `made`, or else
+    /// random ones. Gives how many were sent.
     ///
     /// # Errors
     /// Where the node is gone.
-    pub(super) fn send(&self, socket: &mut TcpStream) -> Result<u64> {
+    pub(super) fn send(&self, socket: &mut TcpStream, made: Option<&[Vec<u8>]>) -> Result<u64> {
         let mut random = Random(self.seed);
         let mut out = Vec::with_capacity(WRITE_BYTES + self.payload + 4);
         let mut sent = 0u64;
         loop {
-            let due_ns = self.start_ns + (sent as f64 * self.interval_ns) as u64;
+            let due_ns = self.due_ns(sent);
             if due_ns >= self.end_ns {
                 break;
             }
@@ -57,7 +72,16 @@ impl Stream {
                 thread::sleep(wait.max(TICK));
                 continue;
             }
-            self.transaction(due_ns, &mut random, &mut out);
+            match made {
+                None => self.transaction(due_ns, &mut random, &mut out),
+                Some(made) => {
+                    let Some(action) = made.get(sent as usize) else {
+                        break;
+                    };
+                    out.extend_from_slice(&(action.len() as u32).to_le_bytes());
+                    out.extend_from_slice(action);
+                }
+            }
             sent += 1;
             if out.len() >= WRITE_BYTES {
                 flush(socket, &mut out)?;

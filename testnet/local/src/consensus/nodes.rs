@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{Arguments, Switch};
+use super::{Arguments, Switch, signed::Signed};
 use crate::{
     ports::free_base,
     process::{Process, STOP_LIMIT},
@@ -31,7 +31,12 @@ pub(super) struct Nodes {
 }
 
 impl Nodes {
-    pub(super) fn start(arguments: &Arguments, programs: &Programs, folder: &Path) -> Result<Self> {
+    pub(super) fn start(
+        arguments: &Arguments,
+        programs: &Programs,
+        signed: Option<&Signed>,
+        folder: &Path,
+    ) -> Result<Self> {
         let base = free_base()?;
         let mut processes = Vec::new();
         for index in 0..arguments.nodes {
@@ -51,6 +56,10 @@ impl Nodes {
                 ("--unanimity", arguments.unanimity),
             ];
             command.args(rules.iter().filter(|(_, on)| *on).map(|(name, _)| name));
+            if let Some(signed) = signed {
+                command.arg("--genesis").arg(&signed.genesis);
+                command.args(["--label-at", &signed.label_at.to_string()]);
+            }
             let log = folder.join(format!("node-{index}.log"));
             processes.push(Process::start(format!("node {index}"), &command, &log)?);
         }

@@ -74,6 +74,8 @@ pub(super) struct Tally {
     nodes: usize,
     /// Only what is due between these times is measured.
     window_ns: (u64, u64),
+    /// What is added to a label to have the time at which it is due.
+    label_ns: u64,
     open: BTreeMap<u64, Block>,
     /// Committed everywhere, not final everywhere.
     unfinal: BTreeMap<u64, Vec<u64>>,
@@ -90,10 +92,11 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn new(nodes: usize, window_ns: (u64, u64)) -> Self {
+    pub(super) fn new(nodes: usize, window_ns: (u64, u64), label_ns: u64) -> Self {
         Self {
             nodes,
             window_ns,
+            label_ns,
             open: BTreeMap::new(),
             unfinal: BTreeMap::new(),
             finals: vec![(0, 0); nodes],
@@ -127,7 +130,8 @@ impl Tally {
                 block.reported += 1;
                 block.last_ns = block.last_ns.max(at_ns);
                 block.transactions = transactions;
-                block.labels.extend(labels);
+                let due = labels.into_iter().map(|label| label + self.label_ns);
+                block.labels.extend(due);
                 if block.reported == self.nodes
                     && let Some(block) = self.open.remove(&height)
                 {
@@ -201,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_transaction_counts_when_the_last_node_has_it() {
-        let mut tally = Tally::new(2, (0, 10_000_000));
+        let mut tally = Tally::new(2, (0, 10_000_000), 0);
         tally.take(0, durable(1_000_000, 1, &[0]));
         assert_eq!(tally.committed.total(), 0);
         assert!(!tally.is_settled());
@@ -230,7 +234,7 @@ mod tests {
 
     #[test]
     fn two_digests_at_one_height_are_noticed() {
-        let mut tally = Tally::new(2, (0, 1));
+        let mut tally = Tally::new(2, (0, 1), 0);
         tally.take(0, durable(1, 1, &[]));
         tally.take(1, durable(1, 2, &[]));
         assert!(!tally.digests_equal);

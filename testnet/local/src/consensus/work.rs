@@ -16,6 +16,7 @@ use super::{
     load::{Stream, now_ns},
     nodes::Nodes,
     outcome::{Cost, Outcome},
+    signed::Signed,
     tally::{Report, Tally, parse},
     usage::{self, Memory, Usage},
 };
@@ -42,40 +43,40 @@ const REPORTS_MAX: usize = 65_536;
 pub(super) fn run(
     arguments: &Arguments,
     nodes: &mut Nodes,
+    signed: Option<&Signed>,
     rate: f64,
     span: Duration,
 ) -> Result<Outcome> {
     let warmup = Duration::from_secs(arguments.warmup.into());
+    let streams = streams(arguments, rate, nanoseconds(warmup + span));
+    // Made before the clock starts, with times that count from its start.
+    let made = signed.map(|signed| signed.actions(&streams, 0));
     let start_ns = now_ns() + nanoseconds(LEAD);
     let window_ns = (
         start_ns + nanoseconds(warmup),
         start_ns + nanoseconds(warmup + span),
     );
+    let label_ns = if made.is_some() { start_ns } else { 0 };
     let (sender, reports) = sync_channel(REPORTS_MAX);
     for (node, socket) in nodes.sockets.iter().enumerate() {
         let (socket, sender) = (socket.try_clone()?, sender.clone());
         thread::spawn(move || read(node, socket, &sender));
     }
     drop(sender);
-    let count = f64::from(arguments.nodes);
-    let mut streams = Vec::new();
-    if rate > 0.0 {
-        for (node, socket) in nodes.sockets.iter().enumerate() {
-            let stream = Stream {
-                start_ns: start_ns + (node as f64 * 1e9 / rate) as u64,
-                end_ns: window_ns.1,
-                interval_ns: 1e9 * count / rate,
-                payload: arguments.payload as usize,
-                seed: start_ns ^ ((node as u64) << 48),
-            };
-            let mut socket = socket.try_clone()?;
-            streams.push(thread::spawn(move || stream.send(&mut socket)));
-        }
+    let mut made = made.map(Vec::into_iter);
+    let mut senders = Vec::new();
+    for (stream, socket) in streams.into_iter().zip(&nodes.sockets) {
+        let stream = stream.from(start_ns);
+        let mut socket = socket.try_clone()?;
+        let made = made.as_mut().and_then(Iterator::next);
+        senders.push(thread::spawn(move || {
+            stream.send(&mut socket, made.as_deref())
+        }));
     }
     let mut watch = Watch {
         nodes,
         reports,
-        tally: Tally::new(usize::from(arguments.nodes), window_ns),
+        tally: Tally::new(usize::from(arguments.nodes), window_ns, label_ns),
         memory: Memory::default(),
         sampled: Instant::now(),
     };
@@ -86,9 +87,9 @@ pub(super) fn run(
     let after = Snapshot::take(watch.nodes)?;
     let memory = watch.memory.clone();
     let mut sent = 0;
-    for stream in streams {
-        let stream = stream.join();
-        sent += stream.ok().context("a thread of the load panicked")??;
+    for sender in senders {
+        let sender = sender.join();
+        sent += sender.ok().context("a thread of the load panicked")??;
     }
     watch.drain(sent)?;
     Ok(Outcome {
@@ -101,6 +102,21 @@ pub(super) fn run(
         memory,
         tally: watch.tally,
     })
+}
+
+/// The load of each node, from time 0 on; none where nothing is offered.
+fn streams(arguments: &Arguments, rate: f64, span_ns: u64) -> Vec<Stream> {
+    if rate <= 0.0 {
+        return Vec::new();
+    }
+    let stream = |node: u16| Stream {
+        start_ns: (f64::from(node) * 1e9 / rate) as u64,
+        end_ns: span_ns,
+        interval_ns: 1e9 * f64::from(arguments.nodes) / rate,
+        payload: arguments.payload as usize,
+        seed: now_ns() ^ (u64::from(node) << 48),
+    };
+    (0..arguments.nodes).map(stream).collect()
 }
 
 fn nanoseconds(span: Duration) -> u64 {

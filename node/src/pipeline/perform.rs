@@ -1,0 +1,73 @@
+//! What consensus asks for, done: into the batch, to the network, to the
+//! application.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use dctrl_consensus::{Certificate, Output, Recipient};
+use dctrl_net::gossip::To;
+
+use super::{Application, Pipeline, PipelineError, serve};
+
+impl<A: Application> Pipeline<A> {
+    pub(super) fn perform(
+        &mut self,
+        output: Output,
+        queue: &mut VecDeque<Output>,
+    ) -> Result<(), PipelineError> {
+        match output {
+            Output::Persist(record) => {
+                self.filling.any = true;
+                self.filling.bytes += record.bytes.len();
+                self.filling.through = self.filling.through.max(Some(record.number));
+                self.batch.record(record.number, record.bytes);
+            }
+            Output::Send { to, message } => self.send(to, message),
+            Output::Execute(block) => self.execute(&block, queue),
+            Output::Final(certificate) => self.keep_certificate(&certificate),
+            Output::Epoch(epoch) => self.begin(epoch),
+            Output::Prune { through } => {
+                self.batch.prune(through);
+                self.filling.any = true;
+            }
+            Output::ServeBlocks { to, index, offset } => {
+                let answer = serve::blocks(&self.store, index, offset)?;
+                self.send(Recipient::One(to), answer);
+            }
+            Output::WakeAt(at) => self.wake_at = Some(at),
+            Output::Evidence(proof) => {
+                tracing::error!(?proof, "a node signed two histories; the proof is kept");
+            }
+            Output::Refused { from, reason } => {
+                tracing::debug!(?from, %reason, "refused by the consensus core");
+            }
+            Output::Amnesia { seq } => {
+                tracing::error!(
+                    seq,
+                    "peers hold an event of this node that its disk does not: the disk is older \
+                     than what was sent, so the node makes no more events; it still follows"
+                );
+            }
+            Output::Diverged { index, .. } => return Err(PipelineError::Diverged { index }),
+        }
+        Ok(())
+    }
+
+    fn send(&self, to: Recipient, message: Bytes) {
+        let to = match to {
+            Recipient::All => To::All,
+            Recipient::One(key) => To::One(key),
+        };
+        self.gossip.send(to, message);
+    }
+
+    fn keep_certificate(&mut self, certificate: &Certificate) {
+        let height = certificate.header.index;
+        self.batch.certificate(height, &certificate.encode());
+        self.filling.any = true;
+        self.filling.certified = self.filling.certified.max(Some(height));
+        if certificate.header.seals() {
+            self.seal = Some(certificate.clone());
+        }
+    }
+}
