@@ -54,7 +54,7 @@ impl Ordering {
     pub const STANDARD: Self = Self {
         profile: Profile::Layered,
         order: OrderRule::Received,
-        unanimity: true,
+        unanimity: false,
         coin_frequency: 10,
     };
 }

@@ -6,6 +6,7 @@
 mod agent_killed;
 mod main_job;
 mod malformed;
+mod membership;
 mod node_lost;
 mod payments;
 mod refused;

@@ -1,0 +1,98 @@
+//! Nodes that go and come: by approval, while the machine goes on selling.
+
+use std::{ffi::OsString, fs};
+
+use anyhow::{Context, Result, ensure};
+use dctrl_testnet::{Options, SLOT_SATS, until};
+
+use crate::stage::{STEP_LIMIT, Stage};
+
+/// Runs `dctrl nodes` with these arguments and the key of a node.
+async fn nodes(stage: &Stage, node: usize, arguments: &[&str]) -> Result<String> {
+    let key = stage.node_dir(node).join("node.key");
+    let mut all: Vec<OsString> = vec!["nodes".into()];
+    all.extend(arguments.iter().map(OsString::from));
+    all.extend(["--json".into(), "--key".into(), key.into_os_string()]);
+    stage.cli().run(&all).await?.ok()
+}
+
+/// Proposes by the first node, and approves by these others.
+async fn change(stage: &Stage, arguments: &[&str], others: &[usize]) -> Result<()> {
+    let said = nodes(stage, 0, arguments).await?;
+    let line = said.lines().last().context("the proposal says nothing")?;
+    let answer: serde_json::Value = serde_json::from_str(line)?;
+    let digest = answer["receipt"]["subject"].as_str().context("no digest")?;
+    for &node in others {
+        nodes(stage, node, &["approve", digest]).await?;
+    }
+    Ok(())
+}
+
+/// Waits until the first node names so many nodes in the roster of this number.
+async fn has_roster(stage: &Stage, number: u64, count: usize) -> Result<()> {
+    until(STEP_LIMIT, format!("roster {number}"), async || {
+        let arguments = ["nodes", "list", "--json"];
+        let said = stage.cli().run(&arguments).await?.ok()?;
+        let list: serde_json::Value = serde_json::from_str(said.trim())?;
+        let roster = &list["roster"];
+        let nodes = roster["nodes"].as_array().map_or(0, Vec::len);
+        Ok((roster["number"] == number && nodes == count).then_some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+#[ignore = "starts processes; run by cargo xtask test"]
+async fn nodes_go_and_come_by_approval_and_the_machine_goes_on_selling() -> Result<()> {
+    let mut stage = Stage::start(Options {
+        nodes: 5,
+        ..Options::default()
+    })
+    .await?;
+    stage.vend(SLOT_SATS).await?;
+
+    // Four of five approve; the fifth is asked by nobody.
+    change(&stage, &["propose-remove", "echo"], &[1, 2, 3]).await?;
+    has_roster(&stage, 1, 4).await?;
+    stage.kill_node(4);
+    // Three of the four that are left are a quorum now; of five they were not.
+    stage.kill_node(3);
+    let vend = stage.vend(SLOT_SATS).await?;
+    stage.is_sound(Stage::height_of(&vend)).await?;
+    stage.start_node(3)?;
+    stage.nodes_ready().await?;
+
+    // It comes back with an empty disk, and fetches what was decided without it.
+    fs::remove_dir_all(stage.node_dir(4).join("data"))?;
+    stage.start_node(4)?;
+    let key = stage.node_dir(4).join("node.key");
+    let ports = stage.node_ports(4);
+    let place: Vec<String> = ports
+        .iter()
+        .map(|port| format!("tcp://127.0.0.1:{port}"))
+        .collect();
+    let key = key.to_str().context("the folder's name is text")?;
+    let arguments = [
+        "propose-add",
+        "echo",
+        "--public-key",
+        key,
+        "--gossip",
+        &place[0],
+        "--bus",
+        &place[1],
+        "--door",
+        &place[2],
+    ];
+    change(&stage, &arguments, &[1, 2]).await?;
+    has_roster(&stage, 2, 5).await?;
+    let vend = stage.vend(SLOT_SATS).await?;
+    stage.is_sound(Stage::height_of(&vend)).await?;
+
+    // It takes part: without it, four of five would not be there.
+    stage.kill_node(2);
+    let vend = stage.vend(SLOT_SATS).await?;
+    stage.is_sound(Stage::height_of(&vend)).await?;
+    ensure!(stage.trace().pulses()?.len() == 4);
+    stage.end().await
+}
