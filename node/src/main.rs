@@ -97,9 +97,9 @@ struct Opaque {
     /// Order as soon as one judge knows an event.
     #[arg(long)]
     direct: bool,
-    /// Do not decide as soon as the first votes of all agree.
+    /// Decide as soon as the first votes of all agree.
     #[arg(long)]
-    no_unanimity: bool,
+    unanimity: bool,
 }
 
 impl Opaque {
@@ -115,7 +115,7 @@ impl Opaque {
             } else {
                 OrderRule::Received
             },
-            unanimity: !self.no_unanimity && !self.classic,
+            unanimity: self.unanimity && !self.classic,
             ..Ordering::default()
         }
     }

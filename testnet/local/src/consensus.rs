@@ -57,9 +57,9 @@ pub struct Arguments {
     /// Order as soon as one judge knows an event
     #[arg(long)]
     pub direct: bool,
-    /// Do not decide as soon as the first votes of all nodes agree
+    /// Decide as soon as the first votes of all nodes agree
     #[arg(long)]
-    pub no_unanimity: bool,
+    pub unanimity: bool,
     /// Each transaction is a signed action that the ledger of every node checks
     /// and executes
     #[arg(long)]

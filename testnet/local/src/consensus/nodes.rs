@@ -53,7 +53,7 @@ impl Nodes {
                 ("--no-encrypt", arguments.encrypt == Switch::Off),
                 ("--classic", arguments.classic),
                 ("--direct", arguments.direct),
-                ("--no-unanimity", arguments.no_unanimity),
+                ("--unanimity", arguments.unanimity),
             ];
             command.args(rules.iter().filter(|(_, on)| *on).map(|(name, _)| name));
             if let Some(signed) = signed {
