@@ -133,11 +133,13 @@ fn fact(claim: &Claim<'_>) -> Digest {
 
 /// [`verify_batch`] on as many cores as the work is worth.
 fn in_parallel(checks: &[Check]) -> Vec<bool> {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = (checks.len() / PER_THREAD_MIN).clamp(1, cores.min(THREADS_MAX));
-    if threads == 1 {
+    let worth = checks.len() / PER_THREAD_MIN;
+    if worth <= 1 {
         return verify_batch(checks);
     }
+    // Asked only for much work: the answer reads files.
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = worth.min(cores).min(THREADS_MAX);
     thread::scope(|scope| {
         let parts: Vec<_> = checks
             .chunks(checks.len().div_ceil(threads))
