@@ -253,7 +253,9 @@ impl CatchUp {
     /// Takes a part of the stream, if it is the one asked for; true where
     /// something is new.
     pub(crate) fn take(&mut self, from: &PublicKey, part: &Blocks, now: Timestamp) -> bool {
-        let fits = self.peer.as_ref() == Some(from)
+        // One answer for each question: nobody fills the buffer unasked.
+        let fits = self.asked > 0
+            && self.peer.as_ref() == Some(from)
             && part.index == self.index
             && part.offset == self.buffer.len() as u64
             && !part.bytes.is_empty();
@@ -306,5 +308,48 @@ impl CatchUp {
         self.peer = None;
         self.turn += 1;
         self.ask_at = Some(now.after(pace.request_retry));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{Ed25519Signer, Signer};
+    use crate::roster::RosterMember;
+
+    #[test]
+    fn each_question_takes_one_answer_and_only_of_the_peer_that_was_asked() {
+        let member = |seed: u8| RosterMember {
+            name: format!("node-{seed}"),
+            key: Ed25519Signer::from_seed(&[seed; 32]).public_key(),
+        };
+        let roster = Roster::new(0, (1..=4).map(member).collect()).unwrap();
+        let standing = Standing {
+            roster: &roster,
+            epoch: 0,
+            follows: false,
+        };
+        let (now, pace) = (Timestamp(0), Pace::default());
+        let (peer, other) = (roster.members[1].key, roster.members[2].key);
+        let mut catch_up = CatchUp::default();
+        catch_up.is_ahead(peer, 3, now, &pace);
+        let later = now.after(pace.request_retry);
+        let ask = catch_up.ask(standing, 7, later, &pace).unwrap();
+        assert_eq!((ask.peer, ask.index, ask.offset), (peer, 7, 0));
+        // The beginning of a block that is not here wholly.
+        let part = |offset| Blocks {
+            index: 7,
+            offset,
+            bytes: Bytes::from_static(&[0, 0, 1, 0]),
+        };
+        assert!(!catch_up.take(&other, &part(0), later), "was not asked");
+        assert!(catch_up.take(&peer, &part(0), later));
+        assert!(
+            !catch_up.take(&peer, &part(4), later),
+            "nobody asked for more"
+        );
+        let ask = catch_up.ask(standing, 7, later, &pace).unwrap();
+        assert_eq!((ask.peer, ask.offset), (peer, 4));
+        assert!(catch_up.take(&peer, &part(4), later));
     }
 }

@@ -10,8 +10,8 @@
 //! copy of the graph, without any further message, which events came first.
 //!
 //! What flows where: bytes → [`message`] (decode), [`Verifier`] → `orphans` (parents
-//! there? else `repair`) → `dag` (insert, ancestry, forks) → `election` (rounds, witnesses,
-//! fame) → `order` (received rounds, times, blocks) → driver executes →
+//! there? else `repair`) → `dag` (insert, ancestry, forks) → `election` (rounds or layers,
+//! witnesses, fame) → `order` (received rounds, times, blocks) → driver executes →
 //! `finality` (header signatures) → [`Certificate`]. `emit` decides when this
 //! node makes an event of its own.
 //!
@@ -23,9 +23,12 @@
 //!   only, never of arrival order or local time.
 //! - No recursion over the graph, and a named bound on all that peers can grow.
 //!
-//! Deliberately absent: leaders, membership changes within an epoch, sealing
-//! and pruning. Encoded events stay in memory for peers that catch up, so
-//! memory grows with the history of the epoch (payload included).
+//! - A graph lives for one epoch: a block that changes the members seals it, and
+//!   so does the first one behind a bound of layers or bytes. So memory is
+//!   bounded by the epoch (payload included), and no quorum spans two rosters.
+//!
+//! Deliberately absent: leaders, membership changes within an epoch, and
+//! snapshots of the state.
 
 mod block;
 mod catch_up;
@@ -37,10 +40,6 @@ mod dag;
 mod early;
 mod election;
 mod emit;
-#[allow(
-    dead_code,
-    reason = "the core drives graph, election and order itself; this is for tools and tests"
-)]
 mod engine;
 pub mod event;
 pub mod explain;

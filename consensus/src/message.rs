@@ -1,7 +1,7 @@
 //! What nodes say to each other, and how it is checked.
 //!
-//! Decoding is a pure function of bytes and limits; verifying of the message,
-//! the roster and the cluster. Both may run on any thread, before the core.
+//! Decoding is a pure function of bytes and limits; verifying of the message and
+//! the epoch with its roster. Both may run on any thread, before the core.
 //! The sender is not in the message: the transport authenticates it.
 
 use bytes::Bytes;

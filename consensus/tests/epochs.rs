@@ -158,6 +158,61 @@ fn a_wiped_node_fetches_everything_and_stays_silent_until_an_epoch_it_made_nothi
 }
 
 #[test]
+fn a_wiped_node_that_joined_a_node_alone_asks_before_it_makes_events() {
+    let mut federation = Federation::with(config(1), 4);
+    federation.submit(0, "members 0 1 2 3");
+    federation.run(SECOND);
+    federation.submit(3, "of the one that joined");
+    federation.run(SECOND);
+    assert_eq!(federation.payload(0).len(), 2);
+    federation.wipe(3);
+    federation.submit(0, "while it is back");
+    federation.run(5 * SECOND);
+    for node in 0..4 {
+        assert!(federation.cores[node].summary().forked.is_empty());
+    }
+    assert_eq!(federation.seen[3].amnesia.len(), 1);
+}
+
+#[test]
+fn a_node_that_was_alone_asks_the_others_when_it_starts_again() {
+    let mut federation = Federation::with(config(1), 4);
+    federation.submit(0, "members 0 1 2 3");
+    federation.run(SECOND);
+    // Its disk is as it was when the epoch began, and it has made events since.
+    let records = federation.seen[0].log.len();
+    let executed = federation.seen[0].executed.clone();
+    let state = federation.seen[0].state;
+    let blocks = federation.seen[0].blocks.len();
+    federation.submit(0, "later");
+    federation.run(SECOND);
+    federation.seen[0].blocks.truncate(blocks);
+    federation.seen[0].state = state;
+    federation.restore(0, records, executed);
+    federation.submit(0, "again");
+    federation.run(5 * SECOND);
+    for node in 0..4 {
+        assert!(federation.cores[node].summary().forked.is_empty());
+    }
+    assert_eq!(federation.seen[0].amnesia.len(), 1);
+}
+
+#[test]
+fn an_epoch_ends_at_its_bound_of_bytes_too() {
+    let mut config = config(4);
+    config.limits.seal_bytes = 1000;
+    let mut federation = Federation::with(config, 4);
+    for number in 0..30 {
+        federation.submit(number % 4, &format!("{number:0200}"));
+        federation.run(20 * MILLISECOND);
+    }
+    federation.run(SECOND);
+    assert_eq!(federation.payload(0).len(), 30);
+    let epoch = federation.cores[0].summary().epoch;
+    assert!((4..=6).contains(&epoch), "6,000 bytes took {epoch} seals");
+}
+
+#[test]
 fn forged_blocks_are_refused_and_fetched_from_someone_else() {
     let mut federation = Federation::with(short_epochs(4), 4);
     federation.down.insert(3);

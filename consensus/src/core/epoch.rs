@@ -233,6 +233,7 @@ impl Core {
             self.stop = None;
             self.sure = false;
         }
+        self.sure |= self.is_alone();
     }
 
     fn forker_keys(&self) -> Vec<PublicKey> {

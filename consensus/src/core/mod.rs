@@ -102,7 +102,7 @@ impl Core {
             now: Timestamp(0),
             finality: Finality::new(start.me, &start.roster, window),
             // Alone, there is nobody to ask.
-            sure: start.roster.len() == 1,
+            sure: start.me.is_some() && start.roster.len() == 1,
             epoch: Epoch::new(start, &config, 0, Timestamp(0)),
             pool: Pool::default(),
             catch_up: CatchUp::default(),
@@ -274,7 +274,7 @@ impl Core {
     }
 
     /// Whether the roster holds this node and nobody else.
-    fn is_alone(&self) -> bool {
+    pub(super) fn is_alone(&self) -> bool {
         self.epoch.me().is_some() && self.epoch.roster().len() == 1
     }
 

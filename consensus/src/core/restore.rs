@@ -45,6 +45,8 @@ pub(super) fn restore(
             .map_err(|problem| RestoreError::Record { number, problem })?;
         core.last_record = number;
     }
+    // Whom it was alone with in an earlier epoch says nothing about this one.
+    core.sure = core.is_alone();
     core.epoch.own_synced = core.epoch.own_len();
     let own = core.epoch.me().and_then(|me| core.epoch.dag.tip(me));
     if let Some(own) = own {
