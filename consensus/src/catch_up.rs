@@ -1,4 +1,5 @@
-//! Final blocks from a peer, for a node whose epoch is over elsewhere.
+//! Final blocks from a peer, for a node whose epoch is over elsewhere, or that
+//! stays behind what is final elsewhere.
 //!
 //! A peer that has dropped an epoch's graph still has its blocks with their
 //! certificates, and these prove themselves: no graph and no trust is needed,
@@ -21,6 +22,10 @@ use crate::limits::{Limits, MESSAGE_OVERHEAD_BYTES, Pace};
 use crate::merkle;
 use crate::message::{Blocks, Message};
 use crate::roster::Roster;
+
+/// The longest wait for a peer, and for oneself: the shortest one doubled so
+/// often.
+const PATIENCE_DOUBLINGS: u32 = 4;
 
 /// A block with the proof that it is final.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,6 +149,11 @@ pub fn blocks_answer(
 pub(crate) struct CatchUp {
     /// The epochs of peers that are ahead, as they say: an entry per member.
     ahead: BTreeMap<PublicKey, u64>,
+    /// The last final blocks of peers of the same epoch that have more than
+    /// this node, as they say: an entry per member.
+    reached: BTreeMap<PublicKey, u64>,
+    /// Until when this node may find out by itself what they have.
+    behind_until: Option<Timestamp>,
     peer: Option<PublicKey>,
     /// The block that the peer's stream is read from, and the part of that
     /// stream that is here.
@@ -169,6 +179,8 @@ pub(crate) struct Ask {
 pub(crate) struct Standing<'a> {
     pub(crate) roster: &'a Roster,
     pub(crate) epoch: u64,
+    /// The first block that is not final here.
+    pub(crate) next: u64,
     pub(crate) follows: bool,
 }
 
@@ -179,16 +191,35 @@ impl CatchUp {
         self.ask_at.get_or_insert(now.after(pace.request_retry));
     }
 
+    /// A member in the same epoch says that it has final blocks which this node
+    /// lacks. Mostly they are final here at once: only where nothing becomes
+    /// final for a while are they fetched.
+    pub(crate) fn is_behind(&mut self, peer: PublicKey, index: u64, now: Timestamp, pace: &Pace) {
+        self.reached.insert(peer, index);
+        let patience = now.after(pace.request_retry << PATIENCE_DOUBLINGS);
+        self.behind_until.get_or_insert(patience);
+    }
+
+    /// A block became final here by what this node has itself.
+    pub(crate) fn moved(&mut self) {
+        self.behind_until = None;
+    }
+
     /// Forgets who is no member any more.
     pub(crate) fn begin(&mut self, roster: &Roster) {
+        self.reached.clear();
         self.ahead.retain(|peer, _| roster.index_of(peer).is_some());
     }
 
-    fn candidates(&self, standing: Standing<'_>) -> Vec<PublicKey> {
+    fn candidates(&self, standing: Standing<'_>, now: Timestamp) -> Vec<PublicKey> {
         let keys = standing.roster.members.iter().map(|member| member.key);
+        let stuck = self.behind_until.is_some_and(|until| until <= now);
         let ahead = |key: &PublicKey| {
             let epoch = self.ahead.get(key);
-            standing.follows || epoch.is_some_and(|epoch| *epoch > standing.epoch)
+            let reached = self.reached.get(key).filter(|_| stuck);
+            standing.follows
+                || epoch.is_some_and(|epoch| *epoch > standing.epoch)
+                || reached.is_some_and(|reached| *reached >= standing.next)
         };
         keys.filter(ahead).collect()
     }
@@ -198,7 +229,8 @@ impl CatchUp {
         if follows {
             self.ask_at.get_or_insert(now);
         }
-        self.ask_at.filter(|_| !self.holds_block())
+        let at = self.ask_at.or(self.behind_until);
+        at.filter(|_| !self.holds_block())
     }
 
     /// Whom to ask now for the block `next` and those behind it.
@@ -212,9 +244,10 @@ impl CatchUp {
         if self.due(standing.follows, now).is_none_or(|at| now < at) {
             return None;
         }
-        let peers = self.candidates(standing);
+        let peers = self.candidates(standing, now);
         if peers.is_empty() {
             self.ask_at = None;
+            self.behind_until = self.behind_until.filter(|until| now < *until);
             self.restart(next);
             return None;
         }
@@ -233,7 +266,7 @@ impl CatchUp {
         let slowest = if standing.follows {
             pace.idle_summary_interval
         } else {
-            pace.request_retry << 4
+            pace.request_retry << PATIENCE_DOUBLINGS
         };
         let patience = (pace.request_retry << self.asked.min(8)).min(slowest);
         self.ask_at = Some(now.after(patience));
@@ -327,6 +360,7 @@ mod tests {
         let standing = Standing {
             roster: &roster,
             epoch: 0,
+            next: 7,
             follows: false,
         };
         let (now, pace) = (Timestamp(0), Pace::default());

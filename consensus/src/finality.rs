@@ -114,6 +114,11 @@ impl Finality {
         last.or(executing).unwrap_or(self.executed)
     }
 
+    /// Whether a block was executed here that no quorum has signed yet.
+    pub(crate) fn is_uncertified(&self) -> bool {
+        self.executed > self.final_index
+    }
+
     pub(crate) fn final_index(&self) -> u64 {
         self.final_index
     }

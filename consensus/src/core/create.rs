@@ -3,7 +3,7 @@
 use super::{Core, Stop, Unsent};
 use crate::crypto::sha256;
 use crate::dag::Slot;
-use crate::emit::{Decision, Front};
+use crate::emit::{Busy, Decision, Front};
 use crate::event::{Event, EventHeader, ParentRef};
 use crate::id::{Digest, NodeIndex, Timestamp};
 use crate::interface::Output;
@@ -21,24 +21,37 @@ impl Core {
             .saturating_sub(self.finality.executed());
         if self.stop.is_some()
             || !self.sure
-            || self.epoch.sealed_by.is_some()
             || unsynced
             || unexecuted > self.config.limits.unexecuted_blocks_max
         {
             return None;
         }
-        let pool = !self.pool.is_empty();
-        if !pool && self.epoch.order.payload().is_empty() {
+        // Behind the seal nothing is ordered, but the seal must become final.
+        let sealed = self.epoch.sealed_by.is_some();
+        let pool = !sealed && !self.pool.is_empty();
+        let payload = !sealed && !self.epoch.order.payload().is_empty();
+        let uncertified = self.finality.is_uncertified();
+        if !pool && !payload && !uncertified {
             return None;
         }
         let front = Front::of(&self.epoch.dag, me, self.epoch.forkers);
-        let view = front.view(&self.epoch.emit, pool, self.unordered(&front));
-        match self.epoch.emit.decide(&view, self.now) {
+        let unordered = payload && self.unordered(&front, |_| false);
+        let busy = Busy {
+            pool,
+            unordered,
+            pending: unordered && self.unordered(&front, |slot| self.epoch.covered.contains(&slot)),
+            uncertified,
+        };
+        match self
+            .epoch
+            .emit
+            .decide(&front.view(&self.epoch.emit, busy), self.now)
+        {
             Decision::Create => {
-                self.epoch
-                    .emit
-                    .created(self.now, front.in_time().as_deref());
-                self.create(me, &front);
+                // Who insists says nothing about who is in time.
+                let in_time = front.in_time().filter(|_| pool || unordered);
+                self.epoch.emit.created(self.now, in_time.as_deref());
+                self.create(me, &front, sealed);
                 None
             }
             Decision::WaitUntil(time) => Some(time),
@@ -46,10 +59,11 @@ impl Core {
         }
     }
 
-    /// Whether a transaction is in the graph that has no place in the order.
-    fn unordered(&self, front: &Front) -> bool {
+    /// Whether a transaction is in the graph that has no place in the order,
+    /// beside those in the events to be `ignored`.
+    fn unordered(&self, front: &Front, ignored: impl Fn(Slot) -> bool) -> bool {
         let mut payload = self.epoch.order.payload().iter();
-        payload.any(|&slot| self.will_be_ordered(front, slot))
+        payload.any(|&slot| !ignored(slot) && self.will_be_ordered(front, slot))
     }
 
     /// Whether honest nodes build on the event. One of a forker that nobody
@@ -63,8 +77,12 @@ impl Core {
             || front.all().any(|over| self.epoch.dag.ancestor(over, slot))
     }
 
-    fn create(&mut self, me: NodeIndex, front: &Front) {
-        let transactions = self.pool.take_for_event(&self.config.limits);
+    fn create(&mut self, me: NodeIndex, front: &Front, empty: bool) {
+        let transactions = if empty {
+            Vec::new()
+        } else {
+            self.pool.take_for_event(&self.config.limits)
+        };
         let before = front.own().map(|slot| &self.epoch.dag.vertex(slot).event);
         let seq = before.map_or(0, |event| event.header().seq + 1);
         let earliest = before.map_or(Timestamp(0), |event| event.header().timestamp.after(1));

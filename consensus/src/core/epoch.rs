@@ -2,8 +2,8 @@
 //!
 //! A block seals its epoch when its execution changes the roster, or when the
 //! graph has reached a bound that all nodes count alike ([`Limits::seal_layers`],
-//! [`Limits::seal_bytes`]). From then on the graph only serves others. When the
-//! sealing block is final, so that everybody can fetch it with its certificate,
+//! [`Limits::seal_bytes`]). From then on the graph orders nothing, and only
+//! helps others to decide the same (see `emit` on insisting). When the sealing block is final, so that everybody can fetch it with its certificate,
 //! the graph is dropped and the next one begins over the block's hash. No
 //! quorum ever spans two rosters, since every event names its epoch.
 //!
@@ -21,7 +21,7 @@ use bytes::Bytes;
 use super::{Core, Stop, Unsent};
 use crate::certificate::BlockHeader;
 use crate::crypto::sha256;
-use crate::dag::Dag;
+use crate::dag::{Dag, Slot};
 use crate::early::Early;
 use crate::election::Election;
 use crate::emit::Emit;
@@ -68,6 +68,8 @@ pub(super) struct Epoch {
     /// Transactions of blocks that were fetched, by digest: the graph does not
     /// know that they are ordered.
     pub(super) fetched: BTreeSet<Digest>,
+    /// Events of the graph whose transactions are all in fetched blocks.
+    pub(super) covered: BTreeSet<Slot>,
 }
 
 impl Epoch {
@@ -98,6 +100,7 @@ impl Epoch {
             next_roster: None,
             void: Vec::new(),
             fetched: BTreeSet::new(),
+            covered: BTreeSet::new(),
             start,
         }
     }
@@ -117,6 +120,24 @@ impl Epoch {
     /// How many events of this node the graph holds.
     pub(super) fn own_len(&self) -> u64 {
         self.start.me.map_or(0, |me| self.dag.chain_len(me))
+    }
+
+    /// A block was fetched: what it holds need not be ordered by this graph.
+    pub(super) fn cover(&mut self, digests: impl Iterator<Item = Digest>) {
+        self.fetched.extend(digests);
+        let payload: Vec<Slot> = self.order.payload().iter().copied().collect();
+        let covered = payload
+            .into_iter()
+            .filter(|&slot| self.holds_nothing_new(slot));
+        let covered: Vec<Slot> = covered.collect();
+        self.covered.extend(covered);
+    }
+
+    /// Whether all transactions of the event are in blocks that were fetched.
+    pub(super) fn holds_nothing_new(&self, slot: Slot) -> bool {
+        let known = |bytes| self.fetched.contains(&fetched_digest(bytes));
+        let event = &self.dag.vertex(slot).event;
+        !self.fetched.is_empty() && event.transactions().iter().all(known)
     }
 
     /// Counts an ordered block; true where the epoch has had its share.

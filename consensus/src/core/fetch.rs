@@ -1,7 +1,11 @@
 //! Blocks that are final elsewhere: asked for, checked, executed.
+//!
+//! They are asked for by a node whose epoch is over elsewhere, and by one that
+//! stays behind the final blocks of others in the same epoch: what they could
+//! decide by events of a forker it may never be able to decide itself.
 
-use super::Core;
 use super::epoch::fetched_digest;
+use super::{Core, Stop};
 use crate::catch_up::{BlockProblem, FinalBlock, Standing};
 use crate::certificate::Certificate;
 use crate::id::{PublicKey, Timestamp};
@@ -11,6 +15,10 @@ use crate::message::{BlockRequest, Blocks, Message};
 impl Core {
     /// Asks for blocks where that is due, and says when it is due again.
     pub(super) fn fetch_due(&mut self) -> Option<Timestamp> {
+        // Whoever diverged would find that out again with every answer.
+        if self.stop == Some(Stop::Diverged) {
+            return None;
+        }
         let follows = self.epoch.me().is_none();
         let next = self
             .fetching
@@ -21,6 +29,7 @@ impl Core {
         let standing = Standing {
             roster: self.epoch.roster(),
             epoch: self.epoch.start.epoch,
+            next,
             follows,
         };
         let ask = self
@@ -102,8 +111,8 @@ impl Core {
         let block = block.into_block()?;
         let digests = block.transactions.iter();
         let digests = digests.map(|transaction| fetched_digest(&transaction.bytes));
-        if !self.epoch.order.payload().is_empty() {
-            self.epoch.fetched.extend(digests);
+        if self.epoch.dag.len() > 0 {
+            self.epoch.cover(digests);
         }
         if block.seals {
             self.epoch.sealed_by = Some(index);

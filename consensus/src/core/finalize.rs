@@ -96,6 +96,7 @@ impl Core {
     /// Puts out the certificates that are complete, in order.
     pub(super) fn certify(&mut self) {
         while let Some(certificate) = self.finality.next_final() {
+            self.catch_up.moved();
             self.finalized(certificate);
         }
     }

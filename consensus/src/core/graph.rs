@@ -126,8 +126,8 @@ impl Core {
         true
     }
 
-    /// Whether the event belongs to this graph. Behind the seal nothing does;
-    /// what is of the next epoch is kept for it.
+    /// Whether the event belongs to this graph; what is of the next epoch is
+    /// kept for it.
     fn is_of_epoch(&mut self, event: &Event, from: NodeIndex) -> bool {
         let header = event.header();
         let start = &self.epoch.start;
@@ -139,7 +139,7 @@ impl Core {
             self.refuse_member(header.creator, RefusalReason::OtherEpoch);
             return false;
         }
-        header.epoch == start.epoch && self.epoch.sealed_by.is_none()
+        header.epoch == start.epoch
     }
 
     /// Proves the fork if the event excludes one in the graph.
@@ -174,6 +174,9 @@ impl Core {
         let epoch = &mut self.epoch;
         epoch.election.insert(&epoch.dag, slot);
         epoch.order.insert(&epoch.dag, slot);
+        if epoch.holds_nothing_new(slot) {
+            epoch.covered.insert(slot);
+        }
         self.note_arrival(slot);
         self.progressed();
         self.order();

@@ -49,6 +49,10 @@ impl Core {
         if known.epoch != here || known.counts.len() != self.epoch.roster().len() {
             return;
         }
+        if known.final_index > self.finality.final_index() {
+            self.catch_up
+                .is_behind(peer, known.final_index, self.now, &self.config.pace);
+        }
         self.epoch.repair.stated(from, &known.counts);
         if let Some(me) = self.epoch.me()
             && known.counts[me.position()] <= self.epoch.dag.chain_len(me)

@@ -28,10 +28,8 @@ impl Core {
             self.send_summary();
         }
         let mut requests: BTreeMap<NodeIndex, Request> = BTreeMap::new();
-        if self.epoch.sealed_by.is_none() {
-            self.request_ranges(&mut requests);
-            self.request_ids(&mut requests);
-        }
+        self.request_ranges(&mut requests);
+        self.request_ids(&mut requests);
         let epoch = self.epoch.start.epoch;
         for (peer, request) in requests {
             let request = Request { epoch, ..request };
@@ -40,8 +38,6 @@ impl Core {
         let fetch_at = self.fetch_due();
         let wanted_at = [self.epoch.repair.next_at(), self.epoch.ids_at];
         let wanted_at = wanted_at.into_iter().flatten().min();
-        // Behind the seal the graph only serves.
-        let wanted_at = wanted_at.filter(|_| self.epoch.sealed_by.is_none());
         [Some(self.summary_at), wanted_at, fetch_at]
             .into_iter()
             .flatten()

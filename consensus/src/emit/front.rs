@@ -1,6 +1,6 @@
 //! What an own event would be built on: the last events of all nodes.
 
-use super::{Emit, View};
+use super::{Busy, Emit, View};
 use crate::dag::{Dag, Slot};
 use crate::id::NodeIndex;
 use crate::node_set::NodeSet;
@@ -58,16 +58,14 @@ impl Front {
         self.own.iter().chain(&self.tips).copied()
     }
 
-    /// What [`Emit::decide`] needs to know. `pool`: whether a transaction waits
-    /// here; `unordered`: whether one is in the graph and will be ordered.
-    pub(crate) fn view(&self, emit: &Emit, pool: bool, unordered: bool) -> View {
+    /// What [`Emit::decide`] needs to know.
+    pub(crate) fn view(&self, emit: &Emit, busy: Busy) -> View {
         let here = |node: NodeIndex| self.layers[node.position()] >= self.own_layer;
         let mut live = self.others.iter().filter(|&node| emit.is_live(node));
         View {
             own_layer: self.own_layer,
             next_layer: self.next_layer,
-            pool,
-            unordered,
+            busy,
             live_all_here: live.all(here),
         }
     }

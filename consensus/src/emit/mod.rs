@@ -8,7 +8,11 @@
 //!   live rest, then go on. An event that names all others of the layer before
 //!   is a yes for each of them, and lets nobody wait for a second vote;
 //! - *jump*: a quorum has reached a higher layer; go beyond it at once;
-//! - *wake*: nothing was on its way and the pool is no longer empty.
+//! - *wake*: nothing was on its way and the pool is no longer empty;
+//! - *insist*: a block was executed here that no quorum has signed. Some node
+//!   may not be able to decide it by what it has: events of a forker are named
+//!   by nobody, and reach whom the forker likes. So nobody rests on a decision
+//!   that is not final, but goes on, slowly, until it is.
 //!
 //! Without a quorum none of these fires more than once per layer, so nothing
 //! grows. A silent node is waited for twice and then no more, until it has
@@ -26,6 +30,19 @@ const MISSES_MAX: u32 = 2;
 /// Layers a node must be in time before it is waited for again.
 const TIMELY_MIN: u32 = 4;
 
+/// Why this node might make an event.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Busy {
+    /// Whether some transaction is waiting here.
+    pub(crate) pool: bool,
+    /// Whether one is in the graph, not ordered, and will be.
+    pub(crate) unordered: bool,
+    /// Whether one of them is not in a final block of others either.
+    pub(crate) pending: bool,
+    /// Whether a block that was executed here has no certificate.
+    pub(crate) uncertified: bool,
+}
+
 /// What the decision depends on, besides the pace.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View {
@@ -33,10 +50,8 @@ pub(crate) struct View {
     pub(crate) own_layer: Option<u64>,
     /// The layer that an event made now would have.
     pub(crate) next_layer: u64,
-    /// Whether some transaction is waiting here.
-    pub(crate) pool: bool,
-    /// Whether some transaction is in the graph and not ordered.
-    pub(crate) unordered: bool,
+    /// Why there might be one.
+    pub(crate) busy: Busy,
     /// Whether all live peers have reached this node's layer.
     pub(crate) live_all_here: bool,
 }
@@ -97,15 +112,19 @@ impl Emit {
     }
 
     pub(crate) fn decide(&self, view: &View, now: Timestamp) -> Decision {
-        if !view.pool && !view.unordered {
+        let why = view.busy;
+        let busy = why.pool || why.unordered;
+        if !busy && !why.uncertified {
             return Decision::Rest;
         }
         let (Some(own), Some(created_at)) = (view.own_layer, self.created_at) else {
             return Decision::Create;
         };
-        let woken = view.pool && !view.unordered;
+        let woken = why.pool && !why.pending;
         let earliest = created_at.after(self.pace.min_event_interval);
-        let due = if view.next_layer == own + 1 && !view.live_all_here && !woken {
+        let due = if !busy && view.next_layer > own {
+            created_at.after(self.pace.busy_summary_interval)
+        } else if view.next_layer == own + 1 && !view.live_all_here && !woken {
             created_at.after(self.hold()).max(earliest)
         } else if view.next_layer > own || woken {
             earliest

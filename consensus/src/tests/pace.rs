@@ -2,7 +2,7 @@
 //! ordered.
 
 use super::world::{DELAY, World};
-use crate::emit::{Decision, Emit, View};
+use crate::emit::{Busy, Decision, Emit, View};
 use crate::id::Timestamp;
 use crate::limits::Pace;
 use crate::ordering::{OrderRule, Ordering, Profile};
@@ -123,6 +123,37 @@ fn a_node_that_falls_silent_is_waited_for_a_few_times_only() {
     );
 }
 
+const NOTHING: Busy = Busy {
+    pool: false,
+    unordered: false,
+    pending: false,
+    uncertified: false,
+};
+
+#[test]
+fn whoever_has_a_block_that_is_not_final_goes_on_slowly_but_not_without_a_quorum() {
+    let pace = Pace::default();
+    let mut emit = Emit::new(pace, 4);
+    let at = |nanos: u64| Timestamp(1_000_000_000 + nanos);
+    emit.created(at(0), None);
+    let insisting = View {
+        own_layer: Some(3),
+        next_layer: 4,
+        busy: Busy {
+            uncertified: true,
+            ..NOTHING
+        },
+        live_all_here: false,
+    };
+    let slowly = Decision::WaitUntil(at(pace.busy_summary_interval));
+    assert_eq!(emit.decide(&insisting, at(0)), slowly);
+    let without_quorum = View {
+        next_layer: 3,
+        ..insisting
+    };
+    assert_eq!(emit.decide(&without_quorum, at(0)), Decision::Rest);
+}
+
 #[test]
 fn whoever_is_behind_jumps_and_whoever_is_ahead_waits_a_little() {
     let pace = Pace::default();
@@ -130,8 +161,12 @@ fn whoever_is_behind_jumps_and_whoever_is_ahead_waits_a_little() {
     let view = View {
         own_layer: Some(3),
         next_layer: 4,
-        pool: true,
-        unordered: true,
+        busy: Busy {
+            pool: true,
+            unordered: true,
+            pending: true,
+            uncertified: false,
+        },
         live_all_here: false,
     };
     let at = |nanos: u64| Timestamp(1_000_000_000 + nanos);
@@ -153,15 +188,17 @@ fn whoever_is_behind_jumps_and_whoever_is_ahead_waits_a_little() {
         },
         View {
             next_layer: 3,
-            unordered: false,
+            busy: Busy {
+                pending: false,
+                ..view.busy
+            },
             ..view
         },
     ];
     assert_eq!([due(&complete), due(&behind), due(&woken)], [soon; 3]);
     let [idle, quorum_missing] = [
         View {
-            pool: false,
-            unordered: false,
+            busy: NOTHING,
             ..view
         },
         View {

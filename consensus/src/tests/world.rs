@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::random::Chance;
 use crate::crypto::NullSigner;
-use crate::emit::{Decision, Emit, Front};
+use crate::emit::{Busy, Decision, Emit, Front};
 use crate::engine::Engine;
 use crate::event::{Event, EventHeader, ParentRef};
 use crate::id::{Digest, NodeIndex, PublicKey, Timestamp};
@@ -136,7 +136,13 @@ impl World {
         let node = &mut self.nodes[index];
         let front = Front::of(&node.engine.dag, me, NodeSet::default());
         let unordered = !node.engine.order.payload().is_empty();
-        let view = front.view(&node.emit, node.pool > 0 || saturated, unordered);
+        let busy = Busy {
+            pool: node.pool > 0 || saturated,
+            unordered,
+            pending: unordered,
+            uncertified: false,
+        };
+        let view = front.view(&node.emit, busy);
         match node.emit.decide(&view, now) {
             Decision::Rest => {}
             Decision::WaitUntil(time) => self.later(time.0, Item::Look(index)),

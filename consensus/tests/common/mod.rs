@@ -96,6 +96,8 @@ pub struct Federation {
     pub down: BTreeSet<usize>,
     /// Directed links that carry nothing.
     pub cut: BTreeSet<(usize, usize)>,
+    /// Nodes from which everything takes three times as long.
+    pub slow: BTreeSet<usize>,
     /// Nodes whose execution goes wrong.
     pub wrong: BTreeSet<usize>,
     /// Nodes whose blocks, as they serve them, are changed.
@@ -119,6 +121,7 @@ impl Federation {
             seen: (0..processes).map(|_| Seen::default()).collect(),
             down: BTreeSet::new(),
             cut: BTreeSet::new(),
+            slow: BTreeSet::new(),
             wrong: BTreeSet::new(),
             forges: BTreeSet::new(),
             now: 0,
@@ -256,8 +259,9 @@ impl Federation {
             };
             let up = !self.down.contains(&node) && !self.down.contains(&other);
             if meant && up && !self.cut.contains(&(node, other)) {
+                let delays = if self.slow.contains(&node) { 3 } else { 1 };
                 self.later(
-                    self.now + MILLISECOND,
+                    self.now + delays * MILLISECOND,
                     Item::Message(node, other, message.clone()),
                 );
             }

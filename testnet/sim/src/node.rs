@@ -34,6 +34,9 @@ pub(crate) struct Node {
     executed: BTreeMap<u64, Vec<Bytes>>,
     /// Whether the log does not begin with the first record any more.
     pub(crate) pruned: bool,
+    /// Whether it ever executed a block of another node: the log does not lead
+    /// there.
+    pub(crate) fetched: bool,
     pub(crate) app: App,
     /// The number of the last record in the log.
     pub(crate) records: u64,
@@ -67,6 +70,7 @@ impl Node {
             blocks: BTreeMap::new(),
             executed: BTreeMap::new(),
             pruned: false,
+            fetched: false,
             app: App::default(),
             records: 0,
             wake_at: None,
@@ -117,6 +121,7 @@ impl Node {
         let header = header.map(BlockHeader::encode).unwrap_or_default();
         self.entry(REACHED, &[&self.app.state.0[..], &header].concat());
         let transactions = block.transactions.iter();
+        self.fetched |= transactions.clone().any(|one| one.origin.is_none());
         let transactions = transactions.map(|one| one.bytes.clone()).collect();
         self.executed.insert(block.index, transactions);
     }

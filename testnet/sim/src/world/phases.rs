@@ -239,7 +239,7 @@ impl World {
         let date = node.date(self.now);
         // What was pruned, or fetched as blocks, is in no log: then the last
         // state is the beginning.
-        let whole = self.epoch == 0 && !recovered.pruned;
+        let whole = self.epoch == 0 && !recovered.pruned && !node.fetched;
         let mut app = if whole { App::default() } else { recovered.app };
         let (records, header) = (recovered.records, app.last_header.clone());
         let restored = Engine::restore(&self.setting, seat, records, header, date);
