@@ -15,7 +15,6 @@
 //! Deliberately absent: signature checks of peers' messages (done before, by
 //! the checker), and any decision about business.
 
-mod ahead;
 mod application;
 mod clock;
 mod command;

@@ -47,7 +47,7 @@ pub use envelope::EXPIRY_AHEAD_MS_MAX;
 pub use execute::{admit, admit_with, apply, apply_with};
 pub use genesis::genesis;
 pub use signatures::{Claim, OneByOne, Signatures};
-pub use state::{ChangeSet, MemoryState, Overlay, StateRead};
+pub use state::{ChangeSet, Changed, MemoryState, Overlay, StateRead};
 
 use dctrl_proto::v1::{NodeRoster, Receipt, Refusal};
 

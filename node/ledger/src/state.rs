@@ -1,8 +1,10 @@
 //! State as keys and values: how it is read, and how changes are collected.
 //!
 //! The ledger never writes. It reads through [`StateRead`] and hands back a
-//! [`ChangeSet`], which the store applies in one batch. While a block is
-//! applied, an [`Overlay`] shows the state with the block's changes on top.
+//! [`ChangeSet`], which the store applies in one batch. [`Changed`] shows a
+//! state with such changes on top; it is a state itself, so that several sets
+//! lie on top of each other. While a block is applied, an [`Overlay`] collects
+//! its changes and shows them.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -66,7 +68,50 @@ fn range<'m, V>(
         .take_while(move |(key, _)| key.starts_with(&prefix))
 }
 
-/// A state with changes on top, which are not yet carried out.
+/// A state with changes on top, which are not yet carried out. Changes that
+/// have been carried out in the meantime change nothing.
+#[derive(Clone, Copy)]
+pub struct Changed<'s> {
+    base: &'s dyn StateRead,
+    changes: &'s ChangeSet,
+}
+
+impl<'s> Changed<'s> {
+    /// `base` with `changes` on top.
+    #[must_use]
+    pub fn new(base: &'s dyn StateRead, changes: &'s ChangeSet) -> Self {
+        Self { base, changes }
+    }
+}
+
+impl StateRead for Changed<'_> {
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        match self.changes.get(key) {
+            Some(change) => change.clone(),
+            None => self.base.get(key),
+        }
+    }
+
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let changed: Vec<_> = range(self.changes, prefix, after).collect();
+        // Each change hides at most one entry of the base, so that at least
+        // `limit` of these remain where the base has more.
+        let below = self.base.scan(prefix, after, limit + changed.len());
+        if changed.is_empty() {
+            return below;
+        }
+        let mut merged: BTreeMap<Vec<u8>, Vec<u8>> = below.into_iter().collect();
+        for (key, value) in changed {
+            match value {
+                Some(value) => merged.insert(key.clone(), value.clone()),
+                None => merged.remove(key),
+            };
+        }
+        merged.into_iter().take(limit).collect()
+    }
+}
+
+/// A state, and the changes that are collected on top of it.
 pub struct Overlay<'s> {
     base: &'s dyn StateRead,
     changes: ChangeSet,
@@ -113,25 +158,11 @@ impl<'s> Overlay<'s> {
 
 impl StateRead for Overlay<'_> {
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        match self.changes.get(key) {
-            Some(change) => change.clone(),
-            None => self.base.get(key),
-        }
+        Changed::new(self.base, &self.changes).get(key)
     }
 
     fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let changed: Vec<_> = range(&self.changes, prefix, after).collect();
-        // Each change hides at most one entry of the base, so that at least
-        // `limit` of these remain where the base has more.
-        let below = self.base.scan(prefix, after, limit + changed.len());
-        let mut merged: BTreeMap<Vec<u8>, Vec<u8>> = below.into_iter().collect();
-        for (key, value) in changed {
-            match value {
-                Some(value) => merged.insert(key.clone(), value.clone()),
-                None => merged.remove(key),
-            };
-        }
-        merged.into_iter().take(limit).collect()
+        Changed::new(self.base, &self.changes).scan(prefix, after, limit)
     }
 }
 
@@ -144,33 +175,48 @@ mod tests {
         proptest::collection::vec(97u8..100, 1..4)
     }
 
+    fn changes() -> impl Strategy<Value = ChangeSet> {
+        let value = proptest::option::of((0u8..9).prop_map(|value| vec![value]));
+        proptest::collection::btree_map(key(), value, 0..20)
+    }
+
     proptest! {
         #[test]
-        fn an_overlay_reads_like_the_state_its_changes_will_make(
+        fn changes_on_top_of_each_other_read_like_the_state_they_will_make(
             base in proptest::collection::btree_map(key(), 0u8..9, 0..20),
-            changes in proptest::collection::btree_map(key(), proptest::option::of(0u8..9), 0..20),
+            layers in proptest::collection::vec(changes(), 3),
             prefix in proptest::collection::vec(97u8..100, 0..3),
             after in proptest::option::of(key()),
             limit in 1usize..8,
         ) {
             let mut below = MemoryState::default();
             below.apply(&base.into_iter().map(|(k, v)| (k, Some(vec![v]))).collect());
-            let mut overlay = Overlay::new(&below);
-            for (key, value) in &changes {
+            let oldest = Changed::new(&below, &layers[0]);
+            let older = Changed::new(&oldest, &layers[1]);
+            let mut overlay = Overlay::new(&older);
+            for (key, value) in &layers[2] {
                 match value {
-                    Some(value) => overlay.put(key.clone(), vec![*value]),
+                    Some(value) => overlay.put(key.clone(), value.clone()),
                     None => overlay.delete(key.clone()),
                 }
             }
             let mut after_all = below.clone();
-            after_all.apply(overlay.changes());
+            layers.iter().for_each(|layer| after_all.apply(layer));
             prop_assert_eq!(
                 overlay.scan(&prefix, after.as_deref(), limit),
                 after_all.scan(&prefix, after.as_deref(), limit)
             );
-            for key in changes.keys() {
+            for key in layers.iter().flat_map(|layer| layer.keys()) {
                 prop_assert_eq!(overlay.get(key), after_all.get(key));
             }
+            // Their being carried out is not seen.
+            let mut carried_out = below.clone();
+            carried_out.apply(&layers[0]);
+            let again = Changed::new(&carried_out, &layers[0]);
+            prop_assert_eq!(
+                again.scan(&prefix, after.as_deref(), limit),
+                carried_out.scan(&prefix, after.as_deref(), limit)
+            );
         }
     }
 }

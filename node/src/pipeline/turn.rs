@@ -4,18 +4,21 @@
 use std::{collections::VecDeque, sync::PoisonError};
 
 use dctrl_consensus::{Block, EpochStart, Input, Outcome, Output, RosterStep, merkle};
-use dctrl_ledger::ChangeSet;
+use dctrl_ledger::{ChangeSet, Changed};
 
-use super::{Application, Pipeline, ahead::Ahead, payload};
+use super::{Application, Pipeline, payload};
 
 impl<A: Application> Pipeline<A> {
     /// Executes `block` and puts what follows into the batch: state, outputs,
     /// block and header.
     pub(super) fn execute(&mut self, block: &Block, queue: &mut VecDeque<Output>) {
         let none = ChangeSet::new();
+        // The batch before may still be on its way to the disk, and this one
+        // is: only here is the state seen like this.
         let older = self.in_flight.as_ref().map_or(&none, |it| &it.changes);
         let snapshot = self.store.snapshot();
-        let state = Ahead::new(&snapshot, older, &self.filling.changes);
+        let older = Changed::new(&snapshot, older);
+        let state = Changed::new(&older, &self.filling.changes);
         let done = self.application.execute(block, &state);
         drop(snapshot);
         let outputs_root = merkle::root(&done.outputs);
@@ -86,7 +89,8 @@ impl<A: Application> Pipeline<A> {
         let none = ChangeSet::new();
         let older = self.in_flight.as_ref().map_or(&none, |it| &it.changes);
         let snapshot = self.store.snapshot();
-        let state = Ahead::new(&snapshot, older, &self.filling.changes);
+        let older = Changed::new(&snapshot, older);
+        let state = Changed::new(&older, &self.filling.changes);
         if let Some(peers) = self.application.peers(&state)
             && let Err(error) = self.gossip.set_peers(peers)
         {
