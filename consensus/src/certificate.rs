@@ -212,7 +212,11 @@ impl Certificate {
         self.verify_by(Scheme::Ed25519, roster, cluster)
     }
 
-    pub(crate) fn verify_by(
+    /// The same in a federation that signs by this scheme.
+    ///
+    /// # Errors
+    /// The first reason why it proves nothing; one bad signature voids it all.
+    pub fn verify_by(
         &self,
         scheme: Scheme,
         roster: &Roster,

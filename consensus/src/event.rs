@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::codec::{DecodeError, Reader, Writer};
 pub use crate::fork::{ForkProof, SignedHeader};
 
-use crate::crypto::{Check, PreparedKey, Signer, sha256, verify};
+use crate::crypto::{Check, PreparedKey, Scheme, Signer, sha256};
 use crate::id::{Digest, NodeIndex, Signature, Timestamp};
 use crate::limits::Limits;
 use crate::roster::{ROSTER_MEMBERS_MAX, Roster};
@@ -291,13 +291,22 @@ impl Event {
     /// # Errors
     /// The first reason why it did not.
     pub fn verify(&self, roster: &Roster) -> Result<(), EventProblem> {
-        verify_header(&self.header, self.signed_bytes(), roster)
+        self.verify_by(Scheme::Ed25519, roster)
+    }
+
+    /// The same in a federation that signs by this scheme.
+    ///
+    /// # Errors
+    /// The first reason why it did not.
+    pub fn verify_by(&self, scheme: Scheme, roster: &Roster) -> Result<(), EventProblem> {
+        verify_header(&self.header, self.signed_bytes(), scheme, roster)
     }
 }
 
 pub(crate) fn verify_header(
     header: &EventHeader,
     signed: &[u8],
+    scheme: Scheme,
     roster: &Roster,
 ) -> Result<(), EventProblem> {
     header.check(roster)?;
@@ -305,11 +314,8 @@ pub(crate) fn verify_header(
     let key = roster
         .key(header.creator)
         .ok_or(EventProblem::Stranger(header.creator))?;
-    if verify(
-        key,
-        &[SIGNATURE_DOMAIN, head].concat(),
-        &signature_of(signed),
-    ) {
+    let signed_bytes = [SIGNATURE_DOMAIN, head].concat();
+    if scheme.verify(key, &signed_bytes, &signature_of(signed)) {
         Ok(())
     } else {
         Err(EventProblem::Signature(header.creator))

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use crate::codec::{DecodeError, Reader, Writer};
+use crate::crypto::Scheme;
 use crate::event::{Event, EventHeader, EventProblem, verify_header};
 use crate::id::NodeIndex;
 use crate::limits::Limits;
@@ -85,8 +86,12 @@ impl ForkProof {
     /// # Errors
     /// Where one does not hold or is of another federation.
     pub fn verify(&self, roster: &Roster) -> Result<(), EventProblem> {
+        self.verify_by(Scheme::Ed25519, roster)
+    }
+
+    pub(crate) fn verify_by(&self, scheme: Scheme, roster: &Roster) -> Result<(), EventProblem> {
         for (header, signed) in self.headers()? {
-            verify_header(&header, &signed, roster)?;
+            verify_header(&header, &signed, scheme, roster)?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::certificate::signing_bytes;
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::crypto::verify;
+use crate::crypto::Scheme;
 use crate::event::{Event, EventProblem, ForkProof};
 use crate::id::{Digest, NodeIndex, Signature};
 use crate::interface::EpochStart;
@@ -322,19 +322,34 @@ impl Message {
     /// # Errors
     /// The first thing that does not hold; then none of the message is used.
     pub fn verify(self, epoch: &EpochStart) -> Result<VerifiedMessage, VerifyError> {
-        let roster = &epoch.roster;
+        self.verify_by(Scheme::Ed25519, epoch)
+    }
+
+    /// The same in a federation that signs by this scheme.
+    ///
+    /// # Errors
+    /// The first thing that does not hold; then none of the message is used.
+    pub fn verify_by(
+        self,
+        scheme: Scheme,
+        epoch: &EpochStart,
+    ) -> Result<VerifiedMessage, VerifyError> {
         match &self {
             Self::Events(events) => {
                 for event in events {
-                    verify_event(event, epoch)?;
+                    let blame = check_event(event, epoch)?;
+                    let verified = event.verify_by(scheme, &epoch.roster);
+                    verified.map_err(|_| blame)?;
                 }
             }
             Self::Signatures(signatures) => {
                 for signed in signatures {
-                    verify_signature(signed, epoch)?;
+                    verify_signature(signed, scheme, epoch)?;
                 }
             }
-            Self::Evidence(proof) if proof.epoch() == epoch.epoch => proof.verify(roster)?,
+            Self::Evidence(proof) if proof.epoch() == epoch.epoch => {
+                proof.verify_by(scheme, &epoch.roster)?;
+            }
             Self::Evidence(_) => return Err(VerifyError::OtherEpoch),
             Self::Known(_) | Self::Request(_) | Self::BlockRequest(_) | Self::Blocks(_) => {}
         }
@@ -407,15 +422,15 @@ pub(crate) fn check_signature(
     }
 }
 
-fn verify_event(event: &Event, epoch: &EpochStart) -> Result<(), VerifyError> {
-    let blame = check_event(event, epoch)?;
-    event.verify(&epoch.roster).map_err(|_| blame)
-}
-
-fn verify_signature(signed: &BlockSignature, epoch: &EpochStart) -> Result<(), VerifyError> {
+fn verify_signature(
+    signed: &BlockSignature,
+    scheme: Scheme,
+    epoch: &EpochStart,
+) -> Result<(), VerifyError> {
     let blame = check_signature(signed, epoch)?;
     let key = epoch.roster.key(signed.signer).ok_or(VerifyError::Roster)?;
-    if verify(key, &signing_bytes(&signed.header), &signed.signature) {
+    let bytes = signing_bytes(&signed.header);
+    if scheme.verify(key, &bytes, &signed.signature) {
         Ok(())
     } else {
         Err(blame)

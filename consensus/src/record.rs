@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::certificate::BlockHeader;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::event::{Event, ForkProof};
-use crate::id::{PublicKey, Signature};
+use crate::id::{Digest, PublicKey, Signature};
 use crate::interface::RecordProblem;
 use crate::limits::Limits;
 use crate::roster::Roster;
@@ -29,6 +29,9 @@ pub(crate) enum Entry {
     /// The block with this index was executed, and names the members from the
     /// next epoch on.
     Seal(u64, Roster),
+    /// A block was fetched while there was a graph: its transactions, by digest,
+    /// are ordered, whatever the graph says.
+    Fetched(Vec<Digest>),
     /// An epoch begins; nothing before is needed. The header sealed the one
     /// before.
     Epoch {
@@ -80,6 +83,11 @@ impl Entry {
                 out.count(forkers.len());
                 forkers.iter().for_each(|key| out.raw(&key.0));
             }
+            Self::Fetched(digests) => {
+                out.u8(7);
+                out.count(digests.len());
+                digests.iter().for_each(|digest| out.digest(digest));
+            }
         }
         out.finish()
     }
@@ -96,10 +104,17 @@ impl Entry {
             4 => Self::Evidence(ForkProof::read(&mut input, limits)?),
             5 => Self::Seal(input.u64()?, Roster::read(&mut input)?),
             6 => Self::read_epoch(&mut input)?,
+            7 => Self::read_fetched(&mut input, limits)?,
             kind => return Err(DecodeError::Kind(kind).into()),
         };
         input.end()?;
         Ok(entry)
+    }
+
+    fn read_fetched(input: &mut Reader, limits: &Limits) -> Result<Self, RecordProblem> {
+        let count = input.count("block transactions", limits.fetch_block_bytes_max / 5)?;
+        let digests = (0..count).map(|_| input.digest());
+        Ok(Self::Fetched(digests.collect::<Result<_, _>>()?))
     }
 
     fn read_epoch(input: &mut Reader) -> Result<Self, RecordProblem> {

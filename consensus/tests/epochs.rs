@@ -6,7 +6,7 @@
 mod common;
 
 use common::{Federation, MILLISECOND, cluster, config, roster, roster_of};
-use dctrl_consensus::{BlockProblem, Config, RefusalReason, RosterChain};
+use dctrl_consensus::{BlockProblem, Config, Input, RefusalReason, RosterChain};
 
 const SECOND: u64 = 1_000 * MILLISECOND;
 
@@ -277,6 +277,25 @@ fn a_node_cut_off_at_the_seal_comes_along_when_it_is_reached_again() {
     federation.run(5 * SECOND);
     assert_eq!(federation.payload(3), federation.payload(0));
     assert!(federation.payload(0).contains(&"waits".to_owned()));
+}
+
+#[test]
+fn a_node_removed_while_it_was_away_is_told_and_follows() {
+    for left in ["members 0 1 2", "members 0"] {
+        let mut federation = Federation::new(4);
+        federation.submit(0, "before");
+        federation.run(SECOND);
+        federation.down.insert(3);
+        federation.submit(0, left);
+        federation.run(2 * SECOND);
+        // It was not off, but out of reach.
+        federation.down.remove(&3);
+        federation.step(3, Input::Wake);
+        federation.run(5 * SECOND);
+        assert_eq!(federation.payload(3), ["before", left]);
+        let epoch = federation.cores[3].epoch();
+        assert_eq!((epoch.epoch, epoch.me), (1, None));
+    }
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn proof() -> ForkProof {
 /// Four nodes under the shortcut, and one transaction. The events of the last
 /// node reach two of the three others and decide there; before anybody could
 /// ask for them, all know that it forks.
-fn beside_a_forker(config: Config, forker_signs: bool) -> Federation {
+fn beside_a_forker(config: Config, forker_signs: bool, user_of: usize) -> Federation {
     let mut federation = Federation::with(config, 4);
     federation.run(SECOND);
     federation.cut.insert((FORKER, LEFT_OUT));
@@ -52,7 +52,7 @@ fn beside_a_forker(config: Config, forker_signs: bool) -> Federation {
     if !forker_signs {
         federation.wrong.insert(FORKER);
     }
-    federation.submit(0, "pay");
+    federation.submit(user_of, "pay");
     federation.run(30 * MILLISECOND);
     for node in 0..FORKER {
         let decided = !federation.seen[node].blocks.is_empty();
@@ -92,7 +92,7 @@ fn assert_quiet(federation: &mut Federation) {
 
 #[test]
 fn what_a_forkers_events_decided_reaches_who_lacks_them_while_all_rest() {
-    let mut federation = beside_a_forker(with_shortcut(), true);
+    let mut federation = beside_a_forker(with_shortcut(), true, 0);
     federation.run(5 * SECOND);
     assert_final(&federation, &["pay"]);
     assert_quiet(&mut federation);
@@ -100,7 +100,7 @@ fn what_a_forkers_events_decided_reaches_who_lacks_them_while_all_rest() {
 
 #[test]
 fn who_was_sent_the_final_block_can_wake_the_others() {
-    let mut federation = beside_a_forker(with_shortcut(), true);
+    let mut federation = beside_a_forker(with_shortcut(), true, 0);
     federation.run(5 * SECOND);
     federation.submit(LEFT_OUT, "again");
     federation.run(5 * SECOND);
@@ -109,7 +109,7 @@ fn who_was_sent_the_final_block_can_wake_the_others() {
 
 #[test]
 fn nobody_rests_on_a_block_that_too_few_have_signed() {
-    let mut federation = beside_a_forker(with_shortcut(), false);
+    let mut federation = beside_a_forker(with_shortcut(), false, 0);
     federation.run(5 * SECOND);
     assert_final(&federation, &["pay"]);
     assert_quiet(&mut federation);
@@ -119,7 +119,7 @@ fn nobody_rests_on_a_block_that_too_few_have_signed() {
 fn an_epoch_that_two_have_sealed_by_a_forkers_events_ends_for_all() {
     let mut config = with_shortcut();
     config.limits.seal_layers = 0;
-    let mut federation = beside_a_forker(config, false);
+    let mut federation = beside_a_forker(config, false, 0);
     federation.run(5 * SECOND);
     assert_final(&federation, &["pay"]);
     for node in 0..FORKER {
@@ -128,4 +128,17 @@ fn an_epoch_that_two_have_sealed_by_a_forkers_events_ends_for_all() {
     federation.submit(LEFT_OUT, "again");
     federation.run(5 * SECOND);
     assert_final(&federation, &["pay", "again"]);
+}
+
+#[test]
+fn what_was_in_a_fetched_block_is_not_proposed_again_after_a_restart() {
+    let mut federation = beside_a_forker(with_shortcut(), true, LEFT_OUT);
+    federation.run(5 * SECOND);
+    assert_final(&federation, &["pay"]);
+    federation.restart(LEFT_OUT);
+    federation.submit(0, "members 0 1 2");
+    federation.run(5 * SECOND);
+    federation.submit(0, "again");
+    federation.run(5 * SECOND);
+    assert_eq!(federation.payload(0), ["pay", "members 0 1 2", "again"]);
 }

@@ -68,6 +68,8 @@ pub(super) struct Epoch {
     /// Transactions of blocks that were fetched, by digest: the graph does not
     /// know that they are ordered.
     pub(super) fetched: BTreeSet<Digest>,
+    /// Those of the block that is fetched and being executed.
+    pub(super) fetching: Vec<Digest>,
     /// Events of the graph whose transactions are all in fetched blocks.
     pub(super) covered: BTreeSet<Slot>,
 }
@@ -100,6 +102,7 @@ impl Epoch {
             next_roster: None,
             void: Vec::new(),
             fetched: BTreeSet::new(),
+            fetching: Vec::new(),
             covered: BTreeSet::new(),
             start,
         }
@@ -122,8 +125,9 @@ impl Epoch {
         self.start.me.map_or(0, |me| self.dag.chain_len(me))
     }
 
-    /// A block was fetched: what it holds need not be ordered by this graph.
-    pub(super) fn cover(&mut self, digests: impl Iterator<Item = Digest>) {
+    /// A fetched block was executed: what it holds need not be ordered by this
+    /// graph.
+    pub(super) fn cover(&mut self, digests: Vec<Digest>) {
         self.fetched.extend(digests);
         let payload: Vec<Slot> = self.order.payload().iter().copied().collect();
         let covered = payload

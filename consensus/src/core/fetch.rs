@@ -112,7 +112,7 @@ impl Core {
         let digests = block.transactions.iter();
         let digests = digests.map(|transaction| fetched_digest(&transaction.bytes));
         if self.epoch.dag.len() > 0 {
-            self.epoch.cover(digests);
+            self.epoch.fetching = digests.collect();
         }
         if block.seals {
             self.epoch.sealed_by = Some(index);

@@ -31,6 +31,11 @@ impl Core {
             }
             self.seal(index, outcome.next_roster);
         }
+        let fetched = std::mem::take(&mut self.epoch.fetching);
+        if !fetched.is_empty() {
+            self.record(&Entry::Fetched(fetched.clone()));
+            self.epoch.cover(fetched);
+        }
         if let Some(certificate) = self.fetching.take() {
             // It is final where it came from. But a liar may have signed it for
             // few, and then others lack just our signature.

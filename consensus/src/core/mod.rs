@@ -259,7 +259,8 @@ impl Core {
     }
 
     fn send(&mut self, to: Recipient, message: &Message) {
-        if !self.is_alone() {
+        // Alone there is nobody else to hear what is said to all.
+        if to != Recipient::All || !self.is_alone() {
             self.out.push(Output::Send {
                 to,
                 message: message.encode(),

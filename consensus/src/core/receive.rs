@@ -2,6 +2,7 @@
 
 use super::Core;
 use crate::id::{NodeIndex, PublicKey};
+use crate::interface::Recipient;
 use crate::message::{BlockSignature, Known, Message, VerifiedMessage};
 
 impl Core {
@@ -16,6 +17,7 @@ impl Core {
             return;
         }
         let Some(from) = self.epoch.roster().index_of(&peer) else {
+            self.tell_stranger(peer, &message.0);
             return;
         };
         self.epoch.last_heard[from.position()] = Some(self.now);
@@ -29,6 +31,15 @@ impl Core {
             Message::Evidence(proof) => self.note_fork(proof),
             Message::Blocks(blocks) => self.fetched(&peer, &blocks),
             Message::BlockRequest(_) => {}
+        }
+    }
+
+    /// Who was removed may not know it yet, and hears from no member any more:
+    /// it is told that its epoch is over, and fetches the blocks then.
+    fn tell_stranger(&mut self, peer: PublicKey, message: &Message) {
+        if matches!(message, Message::Known(known) if known.epoch < self.epoch.start.epoch) {
+            let answer = self.known_here(false);
+            self.send(Recipient::One(peer), &Message::Known(answer));
         }
     }
 

@@ -83,6 +83,7 @@ impl Core {
                 self.finality.recorded(index, hash, signature);
                 self.finality.vote(&vote).map_err(RecordProblem::Refused)?;
             }
+            Entry::Fetched(digests) => self.epoch.cover(digests),
             Entry::Final(index) => self.finality.restore_final(index),
             Entry::Evidence(proof) => self.epoch.forkers.insert(proof.creator()),
             Entry::Seal(index, roster) => self.seal(index, Some(roster)),

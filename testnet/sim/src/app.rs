@@ -1,32 +1,91 @@
 //! The application: it hashes what it is given, so that every state is
-//! different and every node that was given the same arrives at the same.
+//! different and every node that was given the same arrives at the same; and
+//! it changes the members as ordered transactions say.
 
 use bytes::Bytes;
 use dctrl_consensus::crypto::sha256;
-use dctrl_consensus::{Block, BlockHeader, Digest};
+use dctrl_consensus::{Block, BlockHeader, Digest, Outcome, Roster};
 
-use crate::engine::Setting;
+use crate::engine::{Seat, Setting};
 
 /// What execution has reached.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct App {
     pub(crate) state: Digest,
     pub(crate) last_header: Option<BlockHeader>,
+    /// Who signs the next block.
+    pub(crate) roster: Roster,
 }
 
 impl App {
+    /// Before the first block.
+    pub(crate) fn genesis(setting: &Setting) -> Self {
+        Self {
+            state: Digest::ZERO,
+            last_header: None,
+            roster: setting.genesis.clone(),
+        }
+    }
+
     /// Executes the next block.
-    pub(crate) fn execute(&mut self, setting: &Setting, block: &Block) {
+    pub(crate) fn execute(&mut self, setting: &Setting, block: &Block) -> Outcome {
         let state = sha256(b"dctrl-sim-state\0", &[&self.state.0, &digest_of(block).0]);
         let previous = self.last_header.as_ref();
         let previous = previous.map_or(Digest::ZERO, BlockHeader::hash);
-        self.last_header = Some(setting.header(block, previous, state));
+        let outcome = Outcome {
+            state_digest: state,
+            outputs_root: Digest::ZERO,
+            next_roster: self.next_roster(setting, block),
+        };
+        self.last_header = Some(block.header(&setting.cluster, &self.roster, previous, &outcome));
         self.state = state;
+        if let Some(next) = &outcome.next_roster {
+            self.roster = next.clone();
+        }
+        outcome
+    }
+
+    /// All changes of the block together make one roster. One that does
+    /// nothing, or that the federation could not bear, is passed over.
+    fn next_roster(&self, setting: &Setting, block: &Block) -> Option<Roster> {
+        let before = setting.people.seats_of(&self.roster);
+        let mut seats = before.clone();
+        for transaction in &block.transactions {
+            let change = Action::decode(&transaction.bytes).and_then(|(_, change)| change);
+            let changed = change.and_then(|change| change.applied(&seats));
+            if let Some(changed) = changed.filter(|changed| setting.bears(changed)) {
+                seats = changed;
+            }
+        }
+        let number = self.roster.number + 1;
+        (seats != before).then(|| setting.people.roster(number, &seats))
     }
 
     /// The last executed block, 0 for none.
     pub(crate) fn index(&self) -> u64 {
         self.last_header.as_ref().map_or(0, |header| header.index)
+    }
+
+    /// As it is kept on disk.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let header = self.last_header.as_ref();
+        let header = header.map(BlockHeader::encode).unwrap_or_default();
+        let length = u32::try_from(header.len()).unwrap_or(u32::MAX);
+        let roster = self.roster.encode();
+        [&self.state.0[..], &length.to_be_bytes(), &header, &roster].concat()
+    }
+
+    /// Reads what [`App::encode`] wrote.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (state, rest) = bytes.split_first_chunk::<32>()?;
+        let (length, rest) = rest.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let (header, roster) = rest.split_at_checked(length)?;
+        Some(Self {
+            state: Digest(*state),
+            last_header: BlockHeader::decode(header).ok(),
+            roster: Roster::decode(roster).ok()?,
+        })
     }
 }
 
@@ -40,6 +99,55 @@ pub(crate) fn digest_of(block: &Block) -> Digest {
     )
 }
 
+/// A change of the members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    Join(Seat),
+    /// By its own wish or that of the others.
+    Leave(Seat),
+    /// The second takes the place of the first.
+    Replace(Seat, Seat),
+}
+
+impl Change {
+    /// The members behind the change; `None` where it does nothing.
+    fn applied(self, seats: &[Seat]) -> Option<Vec<Seat>> {
+        let member = |seat: Seat| seats.contains(&seat);
+        match self {
+            Self::Join(new) if !member(new) => Some([seats, &[new]].concat()),
+            Self::Leave(old) if member(old) => {
+                Some(seats.iter().copied().filter(|seat| *seat != old).collect())
+            }
+            Self::Replace(old, new) if member(old) && !member(new) => {
+                let change = |seat: &Seat| if *seat == old { new } else { *seat };
+                Some(seats.iter().map(change).collect())
+            }
+            _ => None,
+        }
+    }
+
+    fn encode(self) -> [u8; 3] {
+        let (kind, a, b) = match self {
+            Self::Join(new) => (0, new, 0),
+            Self::Leave(old) => (1, old, 0),
+            Self::Replace(old, new) => (2, old, new),
+        };
+        let byte = |seat: Seat| u8::try_from(seat).unwrap_or(u8::MAX);
+        [kind, byte(a), byte(b)]
+    }
+
+    fn decode(bytes: [u8; 3]) -> Option<Self> {
+        let [kind, a, b] = bytes;
+        let (a, b) = (Seat::from(a), Seat::from(b));
+        match kind {
+            0 => Some(Self::Join(a)),
+            1 => Some(Self::Leave(a)),
+            2 => Some(Self::Replace(a, b)),
+            _ => None,
+        }
+    }
+}
+
 /// One action of a user: which one, and how often it was submitted before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Action {
@@ -50,21 +158,28 @@ pub(crate) struct Action {
 impl Action {
     const KIND: u8 = b'a';
 
-    /// The transaction that carries it.
-    pub(crate) fn encode(self) -> Bytes {
+    /// The transaction that carries it, and what it changes if it does.
+    pub(crate) fn encode(self, change: Option<Change>) -> Bytes {
         let mut bytes = vec![Self::KIND];
         bytes.extend_from_slice(&self.number.to_be_bytes());
         bytes.extend_from_slice(&self.attempt.to_be_bytes());
+        bytes.extend(change.into_iter().flat_map(Change::encode));
         Bytes::from(bytes)
     }
 
     /// The action in a transaction; `None` where a liar made it.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let rest: &[u8; 8] = bytes.strip_prefix(&[Self::KIND])?.try_into().ok()?;
-        let [a, b, c, d, e, f, g, h] = *rest;
-        Some(Self {
-            number: u32::from_be_bytes([a, b, c, d]),
-            attempt: u32::from_be_bytes([e, f, g, h]),
-        })
+    pub(crate) fn decode(bytes: &[u8]) -> Option<(Self, Option<Change>)> {
+        let rest = bytes.strip_prefix(&[Self::KIND])?;
+        let (number, rest) = rest.split_first_chunk::<4>()?;
+        let (attempt, change) = rest.split_first_chunk::<4>()?;
+        let change = match change {
+            [] => None,
+            _ => Some(Change::decode(change.try_into().ok()?)?),
+        };
+        let action = Self {
+            number: u32::from_be_bytes(*number),
+            attempt: u32::from_be_bytes(*attempt),
+        };
+        Some((action, change))
     }
 }

@@ -127,6 +127,7 @@ impl<E: Experiment> Lab<E> {
             Happening::Hear { from, to, message } => {
                 let message = self.experiment.heard(to, &message);
                 let from = self.processes[from].seat;
+                let message = message.assume_verified();
                 self.step(to, Stimulus::Hear { from, message });
             }
             Happening::Wake { process } => {
@@ -157,8 +158,7 @@ impl<E: Experiment> Lab<E> {
             self.experiment.sent(process, self.now, &message);
             for target in 0..self.processes.len() {
                 let seat = self.processes[target].seat;
-                let meant = to.is_none_or(|to| to == seat);
-                if meant && seat != self.processes[process].seat {
+                if to.contains(&seat) && seat != self.processes[process].seat {
                     self.transmit(process, target, &message);
                 }
             }

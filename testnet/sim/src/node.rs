@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use dctrl_consensus::{Block, BlockHeader, Certificate, FinalBlock, RestoreError, Timestamp};
+use dctrl_consensus::{Block, Certificate, FinalBlock, RestoreError, Timestamp};
 
 use crate::app::App;
 use crate::clock::Clock;
@@ -42,6 +42,8 @@ pub(crate) struct Node {
     pub(crate) records: u64,
     /// The one wake that counts, in the world's time.
     pub(crate) wake_at: Option<u64>,
+    /// Whether it was ever started.
+    pub(crate) started: bool,
     /// How often the process was started: its wakes and syncs die with it.
     pub(crate) incarnation: u64,
     /// Certified up to here, as far as this process has put out.
@@ -60,7 +62,7 @@ pub(crate) struct Recovered {
 
 impl Node {
     /// A process that was never started.
-    pub(crate) fn new(seat: Seat, clock: Clock) -> Self {
+    pub(crate) fn new(setting: &Setting, seat: Seat, clock: Clock) -> Self {
         Self {
             seat,
             clock,
@@ -71,9 +73,10 @@ impl Node {
             executed: BTreeMap::new(),
             pruned: false,
             fetched: false,
-            app: App::default(),
+            app: App::genesis(setting),
             records: 0,
             wake_at: None,
+            started: false,
             incarnation: 0,
             final_index: 0,
             gone: false,
@@ -99,6 +102,7 @@ impl Node {
 
     /// The first start.
     pub(crate) fn start(&mut self, setting: &Setting) {
+        self.started = true;
         self.engine = Some(Engine::new(setting, self.seat));
     }
 
@@ -117,9 +121,8 @@ impl Node {
 
     /// A block was executed: what that has reached goes into the batch.
     pub(crate) fn reached(&mut self, block: &Block) {
-        let header = self.app.last_header.as_ref();
-        let header = header.map(BlockHeader::encode).unwrap_or_default();
-        self.entry(REACHED, &[&self.app.state.0[..], &header].concat());
+        let reached = self.app.encode();
+        self.entry(REACHED, &reached);
         let transactions = block.transactions.iter();
         self.fetched |= transactions.clone().any(|one| one.origin.is_none());
         let transactions = transactions.map(|one| one.bytes.clone()).collect();
@@ -180,19 +183,16 @@ impl Node {
     }
 
     /// What the disk holds.
-    pub(crate) fn recover(&self) -> Recovered {
-        let (mut records, mut app, mut through) = (Vec::new(), App::default(), 0);
+    pub(crate) fn recover(&self, setting: &Setting) -> Recovered {
+        let (mut records, mut through) = (Vec::new(), 0);
+        let mut app = App::genesis(setting);
         for (kind, body) in self.disk.frames().flat_map(entries) {
             match kind {
                 RECORD => {
                     let (number, record) = body.split_at(8);
                     records.push((big_endian(number), record.to_vec()));
                 }
-                REACHED => {
-                    let (state, header) = body.split_at(32);
-                    app.state.0.copy_from_slice(state);
-                    app.last_header = BlockHeader::decode(header).ok();
-                }
+                REACHED => app = App::decode(body).unwrap_or(app),
                 _ => through = big_endian(body),
             }
         }
@@ -214,7 +214,8 @@ impl Node {
             records,
             pruned,
             app,
-        } = self.recover();
+        } = self.recover(setting);
+        self.started = true;
         self.records = records.last().map_or(0, |(number, _)| *number);
         self.app = app;
         self.pruned = pruned;

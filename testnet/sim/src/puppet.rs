@@ -22,7 +22,7 @@ impl Puppet {
     pub(crate) fn new(setting: &Setting, seat: Seat) -> Self {
         Self {
             engine: Engine::new(setting, seat),
-            app: App::default(),
+            app: App::genesis(setting),
             wake_at: None,
             executed: Vec::new(),
         }
@@ -33,13 +33,13 @@ impl Puppet {
     }
 
     /// Performs all that follows from the stimulus, and returns what the core
-    /// would send: to one seat or to all.
+    /// would send, and to whom.
     pub(crate) fn step(
         &mut self,
         setting: &Setting,
         now: Timestamp,
         stimulus: Stimulus,
-    ) -> Vec<(Option<Seat>, Bytes)> {
+    ) -> Vec<(Vec<Seat>, Bytes)> {
         let mut sent = Vec::new();
         let mut next = VecDeque::from([stimulus]);
         while let Some(stimulus) = next.pop_front() {
@@ -52,10 +52,10 @@ impl Puppet {
                     Effect::Record { number, .. } => recorded = Some(number),
                     Effect::Send { to, bytes } => sent.push((to, bytes)),
                     Effect::Execute(block) => {
-                        self.app.execute(setting, &block);
+                        let outcome = self.app.execute(setting, &block);
                         next.push_back(Stimulus::Executed {
                             index: block.index,
-                            state: self.app.state,
+                            outcome,
                         });
                         self.executed.push(block);
                     }

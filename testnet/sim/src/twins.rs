@@ -16,6 +16,7 @@ use dctrl_consensus::{Block, Message, OrderRule, Ordering, Profile};
 use serde_json::{Value, json};
 
 use crate::actors::blinded;
+use crate::engine::index;
 use crate::lab::{Experiment, Lab};
 use crate::scenario::MILLISECOND;
 
@@ -69,7 +70,7 @@ impl Experiment for Case {
         if process < HONEST {
             message
         } else {
-            blinded(message, SEATS[process])
+            blinded(message, |_| Some(index(SEATS[process])))
         }
     }
 

@@ -17,7 +17,7 @@ const HEARD_MAX: usize = 64;
 pub(crate) struct Crafter {
     /// The last own event.
     last: Option<Event>,
-    /// By seat, the events heard: in order of arrival, the oldest ones kept.
+    /// By index, the events heard: in order of arrival, the oldest ones kept.
     heard: Vec<Vec<ParentRef>>,
     crafted: u64,
     /// The epoch that others are in, and what binds events to it.
@@ -28,7 +28,7 @@ pub(crate) struct Crafter {
 
 impl Crafter {
     pub(crate) fn new(stage: &Stage<'_>) -> Self {
-        let heard = vec![Vec::new(); stage.setting.roster.len()];
+        let heard = vec![Vec::new(); stage.setting.people.len()];
         Self {
             heard,
             ..Self::default()
@@ -68,8 +68,9 @@ impl Crafter {
         choose: impl Fn(&[ParentRef], &mut Stage<'_>) -> ParentRef,
     ) -> Vec<ParentRef> {
         let mut parents = Vec::new();
-        for (seat, heard) in self.heard.iter().enumerate() {
-            if seat != stage.me && !heard.is_empty() {
+        let me = stage.my_index(self.epoch).position();
+        for (at, heard) in self.heard.iter().enumerate() {
+            if at != me && !heard.is_empty() {
                 parents.push(choose(heard, stage));
             }
         }
@@ -81,8 +82,9 @@ impl Crafter {
         let now = clock::right(stage.now);
         let last = self.last.as_ref();
         Crafted {
+            creator: stage.my_index(self.epoch),
             epoch: self.epoch,
-            anchor: self.anchor,
+            anchor: self.anchor.unwrap_or(stage.setting.cluster.0),
             seq: last.map_or(0, |last| last.header().seq + 1),
             timestamp: last.map_or(now, |last| now.max(last.header().timestamp.after(1))),
             self_parent: last.map(Event::id),

@@ -2,12 +2,12 @@
 //! part of the others and is shown nothing that the other one made.
 
 use bytes::Bytes;
-use dctrl_consensus::Message;
 use dctrl_consensus::message::Known;
+use dctrl_consensus::{Message, NodeIndex};
 
 use super::{Actor, Stage};
 use crate::clock;
-use crate::engine::{Seat, Stimulus, index};
+use crate::engine::{Seat, Stimulus};
 use crate::marks::Mark;
 use crate::puppet::Puppet;
 
@@ -22,7 +22,7 @@ impl Forker {
     pub(crate) fn new(stage: &mut Stage<'_>) -> Self {
         let puppet = || Puppet::new(stage.setting, stage.me);
         let copies = [puppet(), puppet()];
-        let seats = stage.setting.roster.len();
+        let seats = stage.setting.people.len();
         let audience = (0..seats).map(|_| match stage.chance.below(7) {
             0..3 => [true, false],
             3..6 => [false, true],
@@ -48,7 +48,6 @@ impl Forker {
         let now = clock::right(stage.now);
         self.copies[copy].executed.clear();
         for (to, bytes) in self.copies[copy].step(stage.setting, now, stimulus) {
-            let to: Vec<Seat> = to.map_or_else(|| stage.others().collect(), |one| vec![one]);
             for to in to.into_iter().filter(|to| self.audience[*to][copy]) {
                 stage.lied(Mark::Forked);
                 stage.send(to, bytes.clone(), 0);
@@ -62,13 +61,14 @@ impl Forker {
 
 /// What a copy of a key that is in use twice is shown of a message: nothing
 /// that tells of the other copy.
-pub(crate) fn blinded(mut message: Message, me: Seat) -> Message {
+/// `me` is the index of the key in an epoch.
+pub(crate) fn blinded(mut message: Message, me: impl Fn(u64) -> Option<NodeIndex>) -> Message {
     match &mut message {
         Message::Events(events) => {
-            events.retain(|event| event.header().creator != index(me));
+            events.retain(|event| Some(event.header().creator) != me(event.header().epoch));
         }
         Message::Known(known) => {
-            let own = known.counts.get_mut(me);
+            let own = me(known.epoch).and_then(|me| known.counts.get_mut(me.position()));
             own.into_iter().for_each(|count| *count = 0);
         }
         Message::Request(_)
@@ -84,14 +84,14 @@ impl Actor for Forker {
     /// Neither copy asks whether its key is in use: each believes a made-up
     /// answer of every other node.
     fn start(&mut self, stage: &mut Stage<'_>) {
-        let counts = vec![0; stage.setting.roster.len()];
+        let counts = vec![0; stage.setting.genesis.len()];
         for copy in 0..2 {
-            for from in stage.others() {
+            for from in stage.others().take(counts.len()) {
                 let known = Known {
                     counts: counts.clone(),
                     ..Known::default()
                 };
-                let message = Message::Known(known);
+                let message = Message::Known(known).assume_verified();
                 self.step(copy, Stimulus::Hear { from, message }, stage);
             }
             self.step(copy, Stimulus::Wake, stage);
@@ -99,10 +99,11 @@ impl Actor for Forker {
     }
 
     fn hear(&mut self, from: Seat, message: Message, stage: &mut Stage<'_>) {
-        let message = blinded(message, stage.me);
+        let (rosters, me) = (stage.rosters, stage.me);
+        let message = blinded(message, |epoch| rosters.index(epoch, me));
         for copy in 0..2 {
             if self.audience[from][copy] {
-                let message = message.clone();
+                let message = message.clone().assume_verified();
                 self.step(copy, Stimulus::Hear { from, message }, stage);
             }
         }

@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use dctrl_consensus::event::EventHeader;
 use dctrl_consensus::{Digest, Message};
 
 use super::Stage;
 use super::mask::Mask;
 use crate::clock::Clock;
-use crate::engine::{Seat, index};
+use crate::engine::Seat;
 use crate::marks::Mark;
 use crate::scenario::{MILLISECOND, SECOND, pick};
 
@@ -31,7 +32,7 @@ pub(crate) struct Withholder {
 
 impl Withholder {
     pub(crate) fn new(stage: &mut Stage<'_>) -> Self {
-        let seats = stage.setting.roster.len();
+        let seats = stage.setting.people.len();
         let share = stage.chance.between(100, 700);
         let lucky = (0..seats).map(|_| stage.chance.chance(share)).collect();
         Self { lucky }
@@ -143,7 +144,9 @@ impl Mask for Censor {
             return (from != self.victim).then_some(message);
         };
         let before = events.len();
-        events.retain(|event| event.header().creator != index(self.victim));
+        let rosters = stage.rosters;
+        let by = |header: &EventHeader| rosters.seat(header.epoch, header.creator);
+        events.retain(|event| by(event.header()) != Some(self.victim));
         if events.len() < before {
             stage.lied(Mark::Censored);
         }
@@ -182,7 +185,7 @@ impl Mask for ChainLiar {
         };
         let signer = stage.setting.signer(stage.me);
         for signed in &mut signatures {
-            if signed.signer == index(stage.me) && stage.chance.chance(700) {
+            if signed.signer == stage.my_index(signed.epoch) && stage.chance.chance(700) {
                 let bits = stage.chance.below(3).to_be_bytes();
                 let mut header = signed.header.0;
                 header[..8].copy_from_slice(&bits);

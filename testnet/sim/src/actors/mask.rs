@@ -50,7 +50,6 @@ impl<M: Mask> Masked<M> {
             let Some(message) = stage.setting.decode(&bytes) else {
                 continue;
             };
-            let to: Vec<Seat> = to.map_or_else(|| stage.others().collect(), |one| vec![one]);
             for to in to {
                 self.mask.outgoing(to, message.clone(), stage);
             }
@@ -69,6 +68,7 @@ impl<M: Mask> Actor for Masked<M> {
 
     fn hear(&mut self, from: Seat, message: Message, stage: &mut Stage<'_>) {
         if let Some(message) = self.mask.incoming(from, message, stage) {
+            let message = message.assume_verified();
             self.step(Stimulus::Hear { from, message }, stage);
         }
     }

@@ -1,10 +1,11 @@
 //! What an actor is given for one turn, and what it does with it.
 
 use bytes::Bytes;
-use dctrl_consensus::Message;
+use dctrl_consensus::{Message, NodeIndex};
 
-use crate::engine::{Seat, Setting};
+use crate::engine::{Seat, Setting, index};
 use crate::marks::{Mark, Marks};
+use crate::people::Rosters;
 use crate::prng::Prng;
 
 /// What an actor does. The network treats it like anyone's.
@@ -21,6 +22,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) now: u64,
     pub(crate) me: Seat,
     pub(crate) setting: &'a Setting,
+    /// What all know about the epochs so far.
+    pub(crate) rosters: &'a Rosters,
     pub(crate) chance: &'a mut Prng,
     pub(crate) marks: &'a mut Marks,
     pub(crate) acts: Vec<Act>,
@@ -30,7 +33,14 @@ impl Stage<'_> {
     /// All seats but the actor's own.
     pub(crate) fn others(&self) -> impl Iterator<Item = Seat> + use<> {
         let me = self.me;
-        (0..self.setting.roster.len()).filter(move |seat| *seat != me)
+        (0..self.setting.people.len()).filter(move |seat| *seat != me)
+    }
+
+    /// The actor's index in an epoch; where it is no member, the one it had at
+    /// the start, which is somebody else's now.
+    pub(crate) fn my_index(&self, epoch: u64) -> NodeIndex {
+        let index_now = self.rosters.index(epoch, self.me);
+        index_now.unwrap_or_else(|| index(self.me))
     }
 
     pub(crate) fn tell(&mut self, to: Seat, message: &Message) {

@@ -5,7 +5,7 @@ use dctrl_consensus::message::{Known, Request};
 
 use super::Stage;
 use super::mask::Mask;
-use crate::engine::{Seat, index};
+use crate::engine::Seat;
 use crate::marks::Mark;
 
 /// Half of what it says about what it knows is made up.
@@ -23,7 +23,10 @@ impl SyncLiar {
         }
         if stage.chance(300) {
             // As if the other had made events that it has forgotten.
-            known.counts[to] = stage.chance.below(5000);
+            let at = stage.rosters.index(known.epoch, to);
+            let count = at.and_then(|at| known.counts.get_mut(at.position()));
+            let forgotten = stage.chance.below(5000);
+            count.into_iter().for_each(|count| *count = forgotten);
         }
         known.asks = stage.chance(500);
         known.signed = stage.chance.below(u64::MAX);
@@ -33,15 +36,19 @@ impl SyncLiar {
 
     /// A question about far more than there is.
     fn question(stage: &mut Stage<'_>) -> Request {
-        let mut request = Request::default();
-        for seat in 0..stage.setting.roster.len() {
+        let newest = stage.rosters.newest();
+        let mut request = Request {
+            epoch: newest.epoch - stage.chance.below(newest.epoch.min(1) + 1),
+            ..Request::default()
+        };
+        for creator in newest.roster.indices() {
             let first = stage.chance.below(50);
             let end = if stage.chance(300) {
                 u64::MAX
             } else {
                 first + stage.chance.below(50)
             };
-            request.ranges.push((index(seat), first, end));
+            request.ranges.push((creator, first, end));
         }
         request
     }

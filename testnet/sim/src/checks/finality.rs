@@ -2,7 +2,7 @@
 
 use dctrl_consensus::{Certificate, Digest};
 
-use crate::engine::{Seat, Setting};
+use crate::engine::Seat;
 
 /// The certificates that honest nodes put out.
 #[derive(Debug, Default)]
@@ -22,27 +22,27 @@ impl Finality {
         self.headers.get(place).copied()
     }
 
-    /// A node put out a certificate.
+    /// Whether a header with this hash is certified.
+    pub(crate) fn knows(&self, header: &Digest) -> bool {
+        self.headers.contains(header)
+    }
+
+    /// A node put out a certificate, which was checked. True where it is the
+    /// first one for its block.
     pub(crate) fn certified(
         &mut self,
-        setting: &Setting,
         seat: Seat,
         certificate: &Certificate,
-    ) -> Result<(), String> {
+    ) -> Result<bool, String> {
         let (index, hash) = (certificate.header.index, certificate.header.hash());
-        if !setting.proves(certificate) {
-            return Err(format!(
-                "the certificate of block {index} at {seat} proves nothing"
-            ));
-        }
         match self.header(index) {
             Some(before) if before != hash => {
                 Err(format!("two headers are certified for block {index}"))
             }
-            Some(_) => Ok(()),
+            Some(_) => Ok(false),
             None if index == self.last() + 1 => {
                 self.headers.push(hash);
-                Ok(())
+                Ok(true)
             }
             None => Err(format!(
                 "node {seat} has block {index} final behind {}",

@@ -47,8 +47,8 @@ impl Forks {
         }
     }
 
-    /// A sound node whose own events are at `layer` took a liar's event into
-    /// its graph.
+    /// A sound node whose own events are at `layer` took a liar's event of the
+    /// first epoch into its graph, in which an index is a seat.
     pub(crate) fn taken(&mut self, by: Seat, event: &Event, layer: u64) {
         let (liar, seq, id) = (
             event.header().creator.position(),

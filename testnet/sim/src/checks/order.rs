@@ -8,6 +8,7 @@ use dctrl_consensus::{Block, BlockHeader, Digest, OrderRule, Ordering, Profile, 
 use crate::app::Action;
 use crate::clock::{HONEST_OFFSET_MAX, right};
 use crate::engine::Seat;
+use crate::people::Rosters;
 
 /// A block as the first node to execute it did.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub(crate) struct Ordered<'a> {
     pub(crate) now: u64,
     pub(crate) block: &'a Block,
     pub(crate) header: &'a BlockHeader,
+    pub(crate) rosters: &'a Rosters,
 }
 
 /// The order that all honest nodes must arrive at.
@@ -136,11 +138,16 @@ impl Order {
     /// of the published rules lies among honest times. Where few judges are
     /// left, the layered profile rather dates back, down to the block before;
     /// and the direct order believes an event's own time down to there. So the
-    /// first block of the direct order is as old as its creator says.
+    /// first block of the direct order is as old as its creator says, and the
+    /// next ones may be.
     fn earliest(&self, index: u64, submitted_at: u64) -> Option<u64> {
+        let before = usize::try_from(index).ok().and_then(|at| at.checked_sub(2));
+        let before = before.and_then(|at| self.agreed.get(at));
         match (self.rules.profile, self.rules.order) {
             (Profile::Classic, OrderRule::Received) => Some(submitted_at),
-            (_, OrderRule::Direct) if index == 1 => None,
+            (_, OrderRule::Direct) => before
+                .filter(|before| before.header.time >= right(0))
+                .map(|_| 0),
             _ => Some(0),
         }
     }
@@ -157,7 +164,7 @@ impl Order {
         let index = it.block.index;
         let mut actions = Vec::new();
         for transaction in &it.block.transactions {
-            let Some(action) = Action::decode(&transaction.bytes) else {
+            let Some((action, _)) = Action::decode(&transaction.bytes) else {
                 continue;
             };
             let Some(submitted) = self.submitted.get(&action) else {
@@ -168,7 +175,8 @@ impl Order {
             let Some(origin) = transaction.origin else {
                 continue;
             };
-            if submitted.seat != Some(origin.creator.position()) {
+            let by = it.rosters.seat(it.block.epoch, origin.creator);
+            if submitted.seat.is_none() || submitted.seat != by {
                 continue;
             }
             let earliest = self.earliest(index, submitted.at);

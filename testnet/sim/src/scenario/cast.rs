@@ -54,6 +54,22 @@ impl Cast {
         Self { parts, clocks }
     }
 
+    /// With so many more seats, which are sound.
+    pub(crate) fn and_sound(mut self, chance: &mut Prng, more: usize) -> Self {
+        for _ in 0..more {
+            self.parts.push(Part::Sound);
+            self.clocks.push(sound_clock(chance));
+        }
+        self
+    }
+
+    /// The seats that are not sound, one bit each.
+    pub(crate) fn faulty(&self) -> u32 {
+        let seats = self.parts.iter().enumerate();
+        let faulty = seats.filter(|(_, part)| **part != Part::Sound);
+        faulty.fold(0, |bits, (seat, _)| bits | 1 << seat)
+    }
+
     /// f + 1 seats lie together, and the others are on one of two sides.
     pub(crate) fn colluding(chance: &mut Prng, nodes: usize) -> Self {
         let mut cast = Self::of(chance, nodes, 0);

@@ -2,11 +2,13 @@
 //! the run begins; the run's own chance only scatters it. Times in nanoseconds.
 
 mod cast;
+mod churn;
 mod failures;
 mod links;
 mod load;
 
 pub(crate) use cast::{Cast, Part};
+pub(crate) use churn::Churn;
 pub(crate) use failures::Failures;
 pub(crate) use links::{CutKind, Links};
 pub(crate) use load::Submission;
@@ -25,6 +27,8 @@ pub(crate) enum Theme {
     Calm,
     /// Network, disks, processes, clocks and liars go wrong together.
     Storm,
+    /// The same, while members come and go.
+    Churn,
     /// So many nodes are down for an hour that nothing can be ordered.
     QuorumLost,
     /// More than f nodes lie together. No order can be safe then, but it must
@@ -35,13 +39,17 @@ pub(crate) enum Theme {
 /// Everything that the seed decides beforehand.
 #[derive(Debug, Clone)]
 pub(crate) struct Scenario {
+    /// Members at the start.
     pub(crate) nodes: usize,
+    /// Members and others.
+    pub(crate) seats: usize,
+    /// Whether members may change.
+    pub(crate) churns: bool,
     pub(crate) theme: Theme,
     pub(crate) real_signatures: bool,
     /// Whether all bounds that may be small are.
     pub(crate) tight: bool,
-    /// The layer in which an epoch is sealed, if one is. Where signatures are
-    /// real, every door would have to know all rosters: those runs do not seal.
+    /// The layer in which an epoch is sealed, if one is.
     pub(crate) seal_layers: Option<u64>,
     pub(crate) links: Links,
     /// The longest sync of a disk.
@@ -49,6 +57,7 @@ pub(crate) struct Scenario {
     pub(crate) cast: Cast,
     pub(crate) failures: Failures,
     pub(crate) submissions: Vec<Submission>,
+    pub(crate) churn: Option<Churn>,
     /// Faults of network and processes end here; from here on all must come
     /// right, while liars go on lying.
     pub(crate) heal_at: u64,
@@ -61,11 +70,13 @@ impl Scenario {
             0..60 => Theme::Calm,
             60..70 => Theme::QuorumLost,
             70..80 if nodes >= 4 => Theme::Collusion,
+            80..230 if nodes >= 2 => Theme::Churn,
             _ => Theme::Storm,
         };
-        let stormy = theme == Theme::Storm;
+        let stormy = matches!(theme, Theme::Storm | Theme::Churn);
         let real_signatures = chance.chance(10);
-        let busy_until = chance.between(300 * MILLISECOND, 1_200 * MILLISECOND);
+        let longer = if theme == Theme::Churn { 3 } else { 1 };
+        let busy_until = longer * chance.between(300 * MILLISECOND, 1_200 * MILLISECOND);
         let heal_at = if theme == Theme::QuorumLost {
             busy_until + HOUR
         } else {
@@ -77,19 +88,25 @@ impl Scenario {
         } else {
             Cast::of(&mut chance, nodes, faulty)
         };
+        let churn = (theme == Theme::Churn).then(|| Churn::of(&mut chance, nodes, busy_until));
+        let spares = churn.as_ref().map_or(0, |churn| churn.spares);
+        let cast = cast.and_sound(&mut chance, spares);
+        let seats = nodes + spares;
         let failures = match theme {
             Theme::Calm | Theme::Collusion => Failures::default(),
-            Theme::Storm => Failures::storm(&mut chance, &cast, heal_at),
+            Theme::Storm | Theme::Churn => Failures::storm(&mut chance, &cast, heal_at),
             Theme::QuorumLost => Failures::quorum_lost(&mut chance, nodes, busy_until, heal_at),
         };
         Self {
             nodes,
+            seats,
+            churns: churn.is_some(),
+            churn,
             theme,
             real_signatures,
             tight: stormy && chance.chance(150),
-            seal_layers: (chance.chance(500) && stormy && !real_signatures)
-                .then(|| chance.between(2, 24)),
-            links: Links::of(&mut chance, nodes, stormy, heal_at).cut_along(cast.sides(), heal_at),
+            seal_layers: (chance.chance(500) && stormy).then(|| chance.between(2, 24)),
+            links: Links::of(&mut chance, seats, stormy, heal_at).cut_along(cast.sides(), heal_at),
             sync_max: chance.between(MILLISECOND / 10, 6 * MILLISECOND),
             submissions: load::submissions(&mut chance, &cast, busy_until, heal_at),
             cast,

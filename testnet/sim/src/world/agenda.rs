@@ -37,6 +37,14 @@ pub(super) enum Happening {
         seat: Seat,
         number: u32,
     },
+    /// A user tries again with this action.
+    SubmitAgain {
+        number: u32,
+    },
+    /// The first start of a node that was not there from the beginning.
+    Start {
+        seat: Seat,
+    },
     Crash {
         seat: Seat,
         fate: Fate,

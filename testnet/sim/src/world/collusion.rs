@@ -48,7 +48,7 @@ impl World {
         let index = certificate.header.index;
         let first = *self.split.certified.entry(index).or_insert(hash);
         self.split.happened |= first != hash;
-        if !self.setting.proves(certificate) {
+        if !self.setting.proves(certificate, &self.setting.genesis) {
             self.violation(format!("the certificate of block {index} proves nothing"));
         }
     }

@@ -3,25 +3,30 @@
 
 use std::rc::Rc;
 
-use dctrl_consensus::{Block, Certificate, Message, RefusalReason, message};
+use dctrl_consensus::{Block, Certificate, EpochStart, Message, RefusalReason, message};
 
 use super::agenda::Happening;
 use super::network::Parcel;
 use super::{Waiting, World};
 use crate::app::Action;
-use crate::checks::Ordered;
-use crate::engine::{Effect, Seat, Stimulus, recorded_event};
+use crate::checks::{Members, Ordered};
+use crate::engine::{Effect, Engine, Seat, Stimulus, recorded_event};
 use crate::marks::Mark;
 use crate::scenario::{MILLISECOND, Part};
 
 impl World {
     pub(super) fn start(&mut self, seat: Seat) {
+        if self.nodes[seat].started {
+            return;
+        }
         self.nodes[seat].start(&self.setting);
         self.drive(seat, Stimulus::Wake);
     }
 
     pub(super) fn submit(&mut self, seat: Seat, number: u32, attempt: u32) {
         let action = Action { number, attempt };
+        let change = self.changes.get(&number).copied();
+        let seat = self.counter_for(seat);
         let cast = &self.scenario.cast;
         let honest = cast.honest(seat).then_some(seat);
         // What a node with another disk has ordered before it cannot know.
@@ -35,9 +40,11 @@ impl World {
             });
         }
         if honest.is_some() {
-            self.drive(seat, Stimulus::Submit(action.encode()));
+            self.drive(seat, Stimulus::Submit(action.encode(change)));
         } else {
-            self.act(seat, |actor, stage| actor.submit(action.encode(), stage));
+            self.act(seat, |actor, stage| {
+                actor.submit(action.encode(change), stage)
+            });
         }
     }
 
@@ -68,7 +75,13 @@ impl World {
         if self.liars.contains_key(&to) {
             self.act(to, |actor, stage| actor.hear(from, message, stage));
         } else {
-            self.drive(to, Stimulus::Hear { from, message });
+            let epoch = self.nodes[to].engine().map(Engine::epoch);
+            let verified = epoch.map(|epoch| self.setting.verify(message, epoch));
+            match verified {
+                Some(Some(message)) => self.drive(to, Stimulus::Hear { from, message }),
+                Some(None) => self.marks.hit(Mark::DoorRefused),
+                None => {}
+            }
         }
     }
 
@@ -91,19 +104,15 @@ impl World {
                 Effect::Send { to, bytes } => {
                     let parcel = self.pack(seat, &bytes);
                     self.check_sent(seat, &parcel);
-                    match to {
-                        Some(to) => self.transmit(seat, to, &parcel),
-                        None => {
-                            (0..self.scenario.nodes).for_each(|to| self.transmit(seat, to, &parcel))
-                        }
-                    }
+                    to.into_iter()
+                        .for_each(|to| self.transmit(seat, to, &parcel));
                 }
                 Effect::Execute(block) => next = Some(self.execute(seat, &block)),
                 Effect::Final(certificate) => self.certified(seat, &certificate),
                 Effect::ForkProven(liar) => self.fork_proven(seat, liar),
                 Effect::Diverged(index) => self.diverged(seat, index),
                 Effect::Amnesia(seq) => self.forgotten(seat, seq),
-                Effect::Epoch(epoch) => self.epoch_begins(seat, epoch),
+                Effect::Epoch(start) => self.epoch_begins(seat, &start),
                 Effect::Prune(through) => self.nodes[seat].prune(through),
                 Effect::ServeBlocks { to, index, offset } => self.serve(seat, to, index, offset),
                 Effect::Refused(reason) => self.refused(reason),
@@ -131,23 +140,39 @@ impl World {
         if !cast.sound(seat) || self.liars.is_empty() {
             return;
         }
-        let event = recorded_event(record, &self.setting.limits);
-        let of_liar = event.filter(|event| {
-            let header = event.header();
-            header.epoch == 0 && !cast.honest(header.creator.position())
-        });
-        if let Some(event) = of_liar {
+        let Some(event) = recorded_event(record, &self.setting.limits) else {
+            return;
+        };
+        let header = event.header();
+        let by = self.rosters.seat(header.epoch, header.creator);
+        if header.epoch == 0 && by.is_some_and(|by| !cast.honest(by)) {
             let layer = self.layer(seat);
             self.forks.taken(seat, &event, layer);
         }
+        if self.scenario.churns {
+            let result = Members::taken(&self.setting, &self.rosters, seat, &event);
+            self.check(result);
+        }
     }
 
-    /// What the seal of an epoch changed, and what is known of it no more.
-    fn epoch_begins(&mut self, seat: Seat, epoch: u64) {
+    /// The node begins an epoch, whose beginning must be certified.
+    fn epoch_begins(&mut self, seat: Seat, start: &EpochStart) {
+        let epoch = start.epoch;
         self.trace.note(&[7, self.now, seat as u64, epoch], &[]);
+        if !self.too_many_lie() {
+            if !self.rosters.begins(start) {
+                self.violation(format!("node {seat} begins another epoch {epoch}"));
+            }
+            if epoch > 0 && !self.finality.knows(&start.anchor) {
+                self.violation(format!("node {seat} begins epoch {epoch} before its time"));
+            }
+        }
         if epoch > self.epoch {
             self.epoch = epoch;
             self.marks.hit(Mark::EpochSealed);
+        }
+        if start.me.is_none() && self.scenario.cast.sound(seat) {
+            self.leaves(seat);
         }
     }
 
@@ -170,12 +195,13 @@ impl World {
         // its operator must give it another key, so it is no business here.
         if let (true, Message::Events(events)) = (self.remembers(seat), message) {
             for event in events {
-                if event.header().creator.position() == seat {
+                let header = event.header();
+                if self.rosters.seat(header.epoch, header.creator) == Some(seat) {
                     let sent = self.forks.sent(seat, event);
                     self.check(sent);
                     let round = self.highest_round();
                     let actions = event.transactions().iter();
-                    for action in actions.filter_map(|bytes| Action::decode(bytes)) {
+                    for (action, _) in actions.filter_map(|bytes| Action::decode(bytes)) {
                         self.carried.entry(action.number).or_insert(round);
                     }
                 }
@@ -185,8 +211,11 @@ impl World {
 
     fn execute(&mut self, seat: Seat, block: &Block) -> Stimulus {
         let node = &mut self.nodes[seat];
-        node.app.execute(&self.setting, block);
+        let outcome = node.app.execute(&self.setting, block);
         node.reached(block);
+        if let Some(next) = &outcome.next_roster {
+            self.known_rosters.insert(next.hash(), next.clone());
+        }
         let state = node.app.state;
         let header = node.app.last_header.clone();
         if let Some(header) = header.filter(|_| !self.too_many_lie()) {
@@ -195,6 +224,7 @@ impl World {
                 now: self.now,
                 block,
                 header: &header,
+                rosters: &self.rosters,
             };
             let result = self.order.executed_block(&executed);
             self.check(result);
@@ -202,7 +232,7 @@ impl World {
         self.note_digest(3, seat, state);
         Stimulus::Executed {
             index: block.index,
-            state,
+            outcome,
         }
     }
 
@@ -213,12 +243,35 @@ impl World {
         if self.too_many_lie() {
             return self.certified_under_collusion(certificate);
         }
-        let result = self.finality.certified(&self.setting, seat, certificate);
-        self.check(result);
+        match self.finality.certified(seat, certificate) {
+            Err(what) => self.violation(what),
+            Ok(first) => self.check_certificate(certificate, first),
+        }
         if self.order.hash(seat, index) != Some(certificate.header.hash()) {
             self.violation(format!(
                 "block {index} is final at {seat}, which has another"
             ));
+        }
+    }
+
+    /// By the roster of its epoch; and a light client is shown the first one.
+    fn check_certificate(&mut self, certificate: &Certificate, first: bool) {
+        let header = &certificate.header;
+        let roster = self.rosters.roster(header.epoch);
+        let proves = roster.is_some_and(|roster| self.setting.proves(certificate, roster));
+        if !proves {
+            let index = header.index;
+            self.violation(format!("the certificate of block {index} proves nothing"));
+        }
+        if first {
+            let next = self.known_rosters.get(&header.next_roster);
+            let next = next.unwrap_or(&self.setting.genesis);
+            let steps = self.members.steps();
+            let walked = self.members.certified(&self.setting, certificate, next);
+            if self.members.steps() > steps {
+                self.marks.hit(Mark::RosterChanged);
+            }
+            self.check(walked);
         }
     }
 
@@ -232,6 +285,9 @@ impl World {
     fn fork_proven(&mut self, seat: Seat, liar: Seat) {
         self.marks.hit(Mark::ForkProven);
         self.split.alarm(seat);
+        if self.scenario.cast.sound(seat) {
+            self.ask_to_remove(seat, liar);
+        }
         if self.scenario.cast.honest(liar) && self.remembers(liar) {
             self.violation(format!("node {seat} proved that honest node {liar} forked"));
         }

@@ -1,7 +1,6 @@
 //! Processes fall and come back.
 
 use super::World;
-use crate::app::Action;
 use crate::disk::Fate;
 use crate::engine::{Seat, Stimulus};
 use crate::marks::Mark;
@@ -35,7 +34,7 @@ impl World {
         };
         self.order.restarted(seat, self.nodes[seat].app.index());
         self.forks.restarted(seat);
-        for (_, record) in self.nodes[seat].recover().records {
+        for (_, record) in self.nodes[seat].recover(&self.setting).records {
             self.note_taken(seat, &record);
         }
         if let Some(next) = self.perform(seat, effects) {
@@ -45,21 +44,12 @@ impl World {
         self.submit_again(seat);
     }
 
-    /// What was not in a synced event is lost; its users submit it again. Each
-    /// attempt is another transaction, so none may be ordered twice.
+    /// What was not in a synced event is lost; its users submit it again.
     fn submit_again(&mut self, seat: Seat) {
-        let mut again = Vec::new();
-        for waiting in &mut self.waiting {
-            if waiting.seat == seat && self.order.block_of(waiting.number).is_none() {
-                waiting.attempt += 1;
-                again.push(Action {
-                    number: waiting.number,
-                    attempt: waiting.attempt,
-                });
-            }
-        }
-        for action in again {
-            self.submit(seat, action.number, action.attempt);
+        let lost = self.waiting.iter().filter(|one| one.seat == seat);
+        let lost: Vec<u32> = lost.map(|one| one.number).collect();
+        for number in lost {
+            self.submit_one_again(number);
         }
     }
 }

@@ -7,6 +7,7 @@
 //! the same once more.
 
 mod agenda;
+mod churn;
 mod collusion;
 mod drive;
 mod failures;
@@ -14,16 +15,18 @@ mod network;
 mod phases;
 mod stage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use dctrl_consensus::Digest;
 use dctrl_consensus::explain::{draw_svg, draw_text_explained};
+use dctrl_consensus::{Digest, Roster};
 
 use crate::actors::Actor;
-use crate::checks::{Bounds, Finality, Forks, Order};
+use crate::app::Change;
+use crate::checks::{Bounds, Finality, Forks, Members, Order};
 use crate::engine::{Seat, Setting};
 use crate::marks::{Mark, Marks};
 use crate::node::Node;
+use crate::people::Rosters;
 use crate::prng::Prng;
 use crate::report::{Picture, Report};
 use crate::rules::Rules;
@@ -59,7 +62,18 @@ pub(crate) struct World {
     /// The highest round of any honest node when an action was last sent out in
     /// an event.
     carried: BTreeMap<u32, u64>,
+    /// The epochs that honest nodes have begun.
+    rosters: Rosters,
+    /// By hash, the rosters at which honest nodes arrived.
+    known_rosters: BTreeMap<Digest, Roster>,
+    /// Actions that change the members.
+    changes: BTreeMap<u32, Change>,
+    /// The number of the next action that no scenario foresaw.
+    next_number: u32,
+    /// Forkers whose removal was asked for.
+    accused: BTreeSet<Seat>,
     order: Order,
+    members: Members,
     finality: Finality,
     forks: Forks,
     bounds: Bounds,
@@ -84,7 +98,9 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64, nodes: usize, rules: Rules) -> Self {
         let scenario = Scenario::of(seed, nodes);
-        let setting = Setting::new(nodes, rules.of(seed), scenario.real_signatures);
+        let (spares, real) = (scenario.seats - nodes, scenario.real_signatures);
+        let mut setting = Setting::with_spares(nodes, spares, rules.of(seed), real);
+        setting.faulty = scenario.cast.faulty();
         let setting = if scenario.tight {
             setting.tight()
         } else {
@@ -97,27 +113,33 @@ impl World {
         let clocks = scenario.cast.clocks.iter().enumerate();
         let mut world = Self {
             nodes: clocks
-                .map(|(seat, clock)| Node::new(seat, *clock))
+                .map(|(seat, clock)| Node::new(&setting, seat, *clock))
                 .collect(),
+            rosters: Rosters::new(setting.people.clone(), setting.first_epoch()),
+            known_rosters: BTreeMap::new(),
+            members: Members::new(&setting),
+            changes: BTreeMap::new(),
+            next_number: u32::try_from(scenario.submissions.len()).unwrap_or(u32::MAX / 2),
+            accused: BTreeSet::new(),
             setting,
             chance: Prng::new(!seed),
             now: 0,
             agenda: Agenda::default(),
-            network: Network::new(nodes),
+            network: Network::new(scenario.seats),
             liars: BTreeMap::new(),
             waiting: Vec::new(),
             carried: BTreeMap::new(),
-            order: Order::new(nodes, rules.of(seed)),
+            order: Order::new(scenario.seats, rules.of(seed)),
             finality: Finality::default(),
             forks: Forks::default(),
             bounds: Bounds::default(),
-            split: Split::new(nodes),
+            split: Split::new(scenario.seats),
             epoch: 0,
             highest_layer: 0,
             healed_epoch: 0,
             healed_blocks: 0,
             healed_round: 0,
-            healed_layers: vec![0; nodes],
+            healed_layers: vec![0; scenario.seats],
             marks: Marks::default(),
             trace: Trace::default(),
             violations: Vec::new(),
@@ -162,6 +184,14 @@ impl World {
             match self.scenario.cast.parts[seat] {
                 Part::Liar(lie) => self.enter(seat, lie),
                 _ => self.start(seat),
+            }
+        }
+        if let Some(churn) = self.scenario.churn.clone() {
+            for (seat, at) in (self.scenario.nodes..).zip(churn.starts) {
+                self.agenda.plan(at, Happening::Start { seat });
+            }
+            for (at, seat, change) in churn.changes {
+                self.ask_for(at, seat, change);
             }
         }
     }
@@ -250,6 +280,8 @@ impl World {
                 self.synced(seat, incarnation, through, record);
             }
             Happening::Submit { seat, number } => self.submit(seat, number, 0),
+            Happening::SubmitAgain { number } => self.submit_one_again(number),
+            Happening::Start { seat } => self.start(seat),
             Happening::Crash {
                 seat,
                 fate,
@@ -263,12 +295,12 @@ impl World {
 
     /// Seats that follow the rules, whatever befalls them.
     fn honest(&self) -> impl Iterator<Item = Seat> + use<'_> {
-        (0..self.scenario.nodes).filter(|seat| self.scenario.cast.honest(*seat))
+        (0..self.scenario.seats).filter(|seat| self.scenario.cast.honest(*seat))
     }
 
     /// Seats that must come right in the end.
     fn sound(&self) -> impl Iterator<Item = Seat> + use<'_> {
-        (0..self.scenario.nodes).filter(|seat| self.scenario.cast.sound(*seat))
+        (0..self.scenario.seats).filter(|seat| self.scenario.cast.sound(*seat))
     }
 
     fn violation(&mut self, what: String) {

@@ -88,7 +88,7 @@ impl World {
 
     fn graph_events(&self) -> Vec<Option<usize>> {
         let held = |seat| self.summary(seat).map(|summary| summary.events);
-        (0..self.scenario.nodes).map(held).collect()
+        (0..self.scenario.seats).map(held).collect()
     }
 
     pub(super) fn highest_round(&self) -> u64 {
@@ -98,7 +98,7 @@ impl World {
 
     /// The layer of each node's last own event.
     fn layers(&self) -> Vec<u64> {
-        (0..self.scenario.nodes)
+        (0..self.scenario.seats)
             .map(|seat| self.layer(seat))
             .collect()
     }
@@ -130,11 +130,11 @@ impl World {
     /// block waits for anything.
     fn settled(&self) -> bool {
         let all = self.order.len();
-        let at_rest = |seat| {
+        let at_rest = |seat: Seat| {
             self.summary(seat).is_some_and(|summary| {
                 summary.executed == all
                     && summary.final_index == all
-                    && summary.pool_transactions == 0
+                    && (summary.pool_transactions == 0 || !summary.member)
             })
         };
         self.sound().all(at_rest)
@@ -219,7 +219,11 @@ impl World {
 
     /// How many events each sound node has made.
     fn own_events(&self) -> Vec<Option<u64>> {
-        let made = |seat: Seat| self.summary(seat).and_then(|summary| summary.known[seat]);
+        let made = |seat: Seat| {
+            let summary = self.summary(seat)?;
+            let me = self.rosters.index(summary.epoch, seat)?;
+            summary.known[me.position()]
+        };
         self.sound().map(made).collect()
     }
 
@@ -235,19 +239,23 @@ impl World {
 
     fn replay(&self, seat: Seat) -> Result<(), String> {
         let node = &self.nodes[seat];
-        let recovered = node.recover();
+        let recovered = node.recover(&self.setting);
         let date = node.date(self.now);
         // What was pruned, or fetched as blocks, is in no log: then the last
         // state is the beginning.
         let whole = self.epoch == 0 && !recovered.pruned && !node.fetched;
-        let mut app = if whole { App::default() } else { recovered.app };
+        let mut app = if whole {
+            App::genesis(&self.setting)
+        } else {
+            recovered.app
+        };
         let (records, header) = (recovered.records, app.last_header.clone());
         let restored = Engine::restore(&self.setting, seat, records, header, date);
         let (mut engine, mut effects) = restored.map_err(|error| error.to_string())?;
         while let Some(block) = next_block(&effects)? {
-            app.execute(&self.setting, block);
-            let (index, state) = (block.index, app.state);
-            effects = engine.step(date, Stimulus::Executed { index, state });
+            let outcome = app.execute(&self.setting, block);
+            let index = block.index;
+            effects = engine.step(date, Stimulus::Executed { index, outcome });
         }
         let (before, after) = (self.summary(seat), engine.summary());
         let same = before
