@@ -238,14 +238,12 @@ fn core(config: &Config, node: u16) -> Core {
 
 fn config(nodes: u16, me: u16) -> Config {
     let members = (0..nodes)
-        .map(|node| RosterMember {
-            name: format!("node-{node}"),
-            key: key(usize::from(node)),
-        })
+        .map(|node| RosterMember::new(format!("node-{node}"), key(usize::from(node))))
         .collect();
     Config {
         cluster: ClusterId(sha256(b"dctrl-bench\0", &[])),
         roster: Roster { number: 0, members },
+        instance: 0,
         coin_seed: sha256(b"dctrl-bench-coin\0", &[&me.to_be_bytes()]).0,
         limits: Limits::STANDARD,
         pace: Pace::default(),

@@ -352,9 +352,11 @@ mod tests {
 
     #[test]
     fn each_question_takes_one_answer_and_only_of_the_peer_that_was_asked() {
-        let member = |seed: u8| RosterMember {
-            name: format!("node-{seed}"),
-            key: Ed25519Signer::from_seed(&[seed; 32]).public_key(),
+        let member = |seed: u8| {
+            RosterMember::new(
+                format!("node-{seed}"),
+                Ed25519Signer::from_seed(&[seed; 32]).public_key(),
+            )
         };
         let roster = Roster::new(0, (1..=4).map(member).collect()).unwrap();
         let standing = Standing {

@@ -22,6 +22,9 @@ pub struct Config {
     /// The members of the first epoch. A node whose key is not among them
     /// follows until a later roster names it.
     pub roster: Roster,
+    /// Which disk this node speaks from. It is a member only where the roster
+    /// names the same one; see [`RosterMember::instance`](crate::RosterMember).
+    pub instance: u64,
     /// The secret from which this node's coin bits are derived. Chosen at
     /// random once per node and kept: a restarted node tosses the same coins.
     pub coin_seed: [u8; 32],
@@ -55,6 +58,10 @@ pub enum Input {
     /// A transaction of this node's users. Refused where the pool is full;
     /// see [`Core::admits`](crate::Core::admits).
     Submit(Bytes),
+    /// A transaction of this node that makes no events itself, because the
+    /// roster names another disk of its: a member is asked to submit it. It
+    /// may get lost, so say it again until its effect is seen.
+    Entrust(Bytes),
     /// A message that the transport says came from this node.
     Receive {
         /// The peer's key, as the transport authenticated it. Indices would
@@ -154,6 +161,14 @@ pub enum Output {
         index: u64,
         /// How many bytes of the answer the peer has.
         offset: u64,
+    },
+    /// A member that makes no events asks this node to submit a transaction.
+    /// Check it as one of a stranger, and hand it in where it is good.
+    Entrusted {
+        /// Who asks.
+        from: PublicKey,
+        /// At most [`ENTRUSTED_BYTES_MAX`](crate::ENTRUSTED_BYTES_MAX) bytes.
+        transaction: Bytes,
     },
     /// A creator signed two events that exclude each other. Once per creator.
     Evidence(ForkProof),

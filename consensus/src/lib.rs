@@ -77,7 +77,7 @@ pub use interface::{
     Config, EpochStart, Executed, Input, Outcome, Output, Recipient, Record, RecordProblem,
     RefusalReason, RestoreError, Summary,
 };
-pub use limits::{Limits, Pace};
+pub use limits::{ENTRUSTED_BYTES_MAX, Limits, Pace};
 pub use message::{Message, VerifiedMessage};
 pub use ordering::{OrderRule, Ordering, Profile};
 pub use roster::{MEMBER_NAME_BYTES_MAX, ROSTER_MEMBERS_MAX, Roster, RosterError, RosterMember};

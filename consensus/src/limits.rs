@@ -99,6 +99,8 @@ impl Limits {
     };
 }
 
+/// Bytes of a transaction that one node may entrust to another.
+pub const ENTRUSTED_BYTES_MAX: usize = 4096;
 /// Bytes of an event beside its transactions, for 127 parents: the fixed
 /// fields, parents of 42 bytes each, and the signature.
 pub(crate) const EVENT_OVERHEAD_BYTES_MAX: usize = 256 + 128 * 42;

@@ -12,7 +12,7 @@ use crate::crypto::Scheme;
 use crate::event::{Event, EventProblem, ForkProof};
 use crate::id::{Digest, NodeIndex, Signature};
 use crate::interface::EpochStart;
-use crate::limits::Limits;
+use crate::limits::{ENTRUSTED_BYTES_MAX, Limits};
 use crate::roster::ROSTER_MEMBERS_MAX;
 
 pub use crate::catch_up::blocks_answer;
@@ -37,6 +37,9 @@ pub enum Message {
     BlockRequest(BlockRequest),
     /// A part of them.
     Blocks(Blocks),
+    /// A transaction of the sender, who makes no events, for the receiver to
+    /// submit in its place.
+    Entrusted(Bytes),
 }
 
 /// How far a node has come.
@@ -164,6 +167,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Message, DecodeError> {
             offset: input.u64()?,
             bytes: input.blob("message_bytes_max", limits.message_bytes_max)?,
         }),
+        8 => Message::Entrusted(input.blob("ENTRUSTED_BYTES_MAX", ENTRUSTED_BYTES_MAX)?),
         kind => return Err(DecodeError::Kind(kind)),
     };
     input.end()?;
@@ -299,6 +303,10 @@ impl Message {
                 out.u64(blocks.offset);
                 out.blob(&blocks.bytes);
             }
+            Self::Entrusted(transaction) => {
+                out.u8(8);
+                out.blob(transaction);
+            }
         }
         Bytes::from(out.finish())
     }
@@ -310,7 +318,11 @@ impl Message {
             Self::Events(events) => events.len(),
             Self::Signatures(signatures) => signatures.len(),
             Self::Evidence(_) => 2,
-            Self::Known(_) | Self::Request(_) | Self::BlockRequest(_) | Self::Blocks(_) => 0,
+            Self::Known(_)
+            | Self::Request(_)
+            | Self::BlockRequest(_)
+            | Self::Blocks(_)
+            | Self::Entrusted(_) => 0,
         }
     }
 
@@ -351,7 +363,11 @@ impl Message {
                 proof.verify_by(scheme, &epoch.roster)?;
             }
             Self::Evidence(_) => return Err(VerifyError::OtherEpoch),
-            Self::Known(_) | Self::Request(_) | Self::BlockRequest(_) | Self::Blocks(_) => {}
+            Self::Known(_)
+            | Self::Request(_)
+            | Self::BlockRequest(_)
+            | Self::Blocks(_)
+            | Self::Entrusted(_) => {}
         }
         self.check_nodes(epoch)?;
         Ok(VerifiedMessage(self))
@@ -369,7 +385,8 @@ impl Message {
             | Self::Signatures(_)
             | Self::Evidence(_)
             | Self::BlockRequest(_)
-            | Self::Blocks(_) => true,
+            | Self::Blocks(_)
+            | Self::Entrusted(_) => true,
         };
         if fits {
             Ok(())

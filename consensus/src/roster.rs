@@ -22,6 +22,22 @@ pub struct RosterMember {
     pub name: String,
     /// The key that signs its events and blocks, unique in the roster.
     pub key: PublicKey,
+    /// From which of the node's disks this key speaks: 0 for its first one,
+    /// else the number drawn for it. Whoever holds the key with another disk,
+    /// such as a restored backup or a copy, does not know what was signed, and
+    /// is no member.
+    pub instance: u64,
+}
+
+impl RosterMember {
+    /// A member that speaks from its first disk.
+    pub fn new(name: impl Into<String>, key: PublicKey) -> Self {
+        Self {
+            name: name.into(),
+            key,
+            instance: 0,
+        }
+    }
 }
 
 /// The members between two changes of membership, in an order all agree on.
@@ -107,6 +123,13 @@ impl Roster {
         u16::try_from(position).ok().map(NodeIndex)
     }
 
+    /// The place of the node with this key that speaks from this disk.
+    #[must_use]
+    pub fn seat_of(&self, key: &PublicKey, instance: u64) -> Option<NodeIndex> {
+        self.index_of(key)
+            .filter(|seat| self.members[seat.position()].instance == instance)
+    }
+
     /// The key of a member; `None` outside the roster.
     #[must_use]
     pub fn key(&self, node: NodeIndex) -> Option<&PublicKey> {
@@ -123,10 +146,11 @@ impl Roster {
     /// The digest that block headers carry.
     #[must_use]
     pub fn hash(&self) -> Digest {
-        sha256(b"dctrl/roster/1\0", &[&self.encode()])
+        sha256(b"dctrl/roster/2\0", &[&self.encode()])
     }
 
-    /// The one encoding: number, count, then name and key of each member.
+    /// The one encoding: number, count, then name, key and instance of each
+    /// member.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
@@ -151,6 +175,7 @@ impl Roster {
         for member in &self.members {
             out.blob(member.name.as_bytes());
             out.raw(&member.key.0);
+            out.u64(member.instance);
         }
     }
 
@@ -163,7 +188,12 @@ impl Roster {
             let name = String::from_utf8(name.to_vec())
                 .map_err(|_| DecodeError::NotCanonical("a member's name"))?;
             let key = PublicKey(input.digest()?.0);
-            members.push(RosterMember { name, key });
+            let instance = input.u64()?;
+            members.push(RosterMember {
+                name,
+                key,
+                instance,
+            });
         }
         Self::new(number, members).map_err(|_| DecodeError::NotCanonical("the roster"))
     }
@@ -180,10 +210,8 @@ mod tests {
     use crate::crypto::{Ed25519Signer, Signer};
 
     fn member(seed: u8) -> RosterMember {
-        RosterMember {
-            name: format!("node-{seed}"),
-            key: Ed25519Signer::from_seed(&[seed; 32]).public_key(),
-        }
+        let key = Ed25519Signer::from_seed(&[seed; 32]).public_key();
+        RosterMember::new(format!("node-{seed}"), key)
     }
 
     #[test]
@@ -204,10 +232,7 @@ mod tests {
         assert!(Roster::new(0, members.clone()).is_ok());
         members[3] = member(1);
         assert_eq!(Roster::new(0, members.clone()), Err(RosterError::Twice(3)));
-        members[3] = RosterMember {
-            name: "x".into(),
-            key: PublicKey([0; 32]),
-        };
+        members[3] = RosterMember::new("x", PublicKey([0; 32]));
         assert_eq!(Roster::new(0, members.clone()), Err(RosterError::Key(3)));
         members[3].name = String::new();
         assert_eq!(Roster::new(0, members), Err(RosterError::Name(3)));
@@ -215,19 +240,33 @@ mod tests {
     }
 
     #[test]
-    fn the_roster_hash_covers_number_order_and_names() {
+    fn the_roster_hash_covers_number_order_names_and_instances() {
         let members: Vec<_> = (1..=4).map(member).collect();
         let roster = Roster::new(0, members.clone()).unwrap();
         let mut reversed = members.clone();
         reversed.reverse();
         let mut renamed = members.clone();
         renamed[0].name.push('x');
+        let mut renewed = members.clone();
+        renewed[0].instance = 1;
         for other in [
             Roster::new(1, members).unwrap(),
             Roster::new(0, reversed).unwrap(),
             Roster::new(0, renamed).unwrap(),
+            Roster::new(0, renewed).unwrap(),
         ] {
             assert_ne!(other.hash(), roster.hash());
         }
+    }
+
+    #[test]
+    fn a_key_on_another_disk_has_no_seat() {
+        let mut members: Vec<_> = (1..=4).map(member).collect();
+        members[2].instance = 7;
+        let key = members[2].key;
+        let roster = Roster::new(0, members).unwrap();
+        assert_eq!(roster.seat_of(&key, 7), Some(NodeIndex(2)));
+        assert_eq!(roster.seat_of(&key, 0), None);
+        assert_eq!(Roster::decode(&roster.encode()), Ok(roster));
     }
 }

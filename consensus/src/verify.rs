@@ -139,7 +139,8 @@ impl Verifier {
             Message::Known(_)
             | Message::Request(_)
             | Message::BlockRequest(_)
-            | Message::Blocks(_) => {}
+            | Message::Blocks(_)
+            | Message::Entrusted(_) => {}
         }
         Ok(())
     }

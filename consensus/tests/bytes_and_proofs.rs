@@ -108,6 +108,7 @@ fn messages() -> Vec<Message> {
             offset: 9,
             bytes: Bytes::from_static(b"part"),
         }),
+        Message::Entrusted(Bytes::from_static(b"renew")),
     ]
 }
 

@@ -15,10 +15,8 @@ use dctrl_consensus::{
 
 /// The roster with this number whose members are the nodes with these seeds.
 fn roster(number: u64, nodes: &[usize]) -> Roster {
-    let member = |&node: &usize| RosterMember {
-        name: format!("node-{node}"),
-        key: signer(node).public_key(),
-    };
+    let member =
+        |&node: &usize| RosterMember::new(format!("node-{node}"), signer(node).public_key());
     Roster::new(number, nodes.iter().map(member).collect()).unwrap()
 }
 

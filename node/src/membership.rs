@@ -135,10 +135,7 @@ fn roster_of(genesis: &Genesis) -> Result<Roster, MembershipError> {
                 name: node.name.clone(),
                 length: node.key.len(),
             })?;
-        members.push(RosterMember {
-            name: node.name.clone(),
-            key: PublicKey(key),
-        });
+        members.push(RosterMember::new(node.name.clone(), PublicKey(key)));
     }
     Ok(Roster::new(0, members)?)
 }

@@ -132,6 +132,7 @@ fn start(config: &OpaqueConfig) -> Result<(crate::engine::Engine, Ingress), Opaq
     let core = CoreConfig {
         cluster: keys::cluster(config.seed),
         roster: keys::roster(config.seed, config.nodes)?,
+        instance: 0,
         coin_seed: keys::coin_seed(config.seed, config.index),
         limits: Limits::default(),
         pace: Pace::default(),

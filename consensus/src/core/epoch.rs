@@ -53,6 +53,8 @@ pub(super) struct Epoch {
     /// How many own events are synced, so that peers may know of them.
     pub(super) own_synced: u64,
     pub(super) last_heard: Vec<Option<Timestamp>>,
+    /// When each member may entrust a transaction to this node again.
+    pub(super) entrusts_at: Vec<Timestamp>,
     /// When to look again for parents that must be asked for by id.
     pub(super) ids_at: Option<Timestamp>,
     /// Events of the next epoch, from peers that are there already.
@@ -95,6 +97,7 @@ impl Epoch {
             confirmed: start.me.map(NodeSet::of).unwrap_or_default(),
             own_synced: 0,
             last_heard: vec![None; members],
+            entrusts_at: vec![Timestamp(0); members],
             ids_at: None,
             early: Early::new(members),
             ordered_bytes: 0,
@@ -228,7 +231,7 @@ impl Core {
         roster: Roster,
         forkers: &[PublicKey],
     ) {
-        let me = roster.index_of(&self.key);
+        let me = roster.seat_of(&self.key, self.config.instance);
         let same = roster == *self.epoch.roster();
         let start = EpochStart {
             epoch,

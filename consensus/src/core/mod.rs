@@ -3,9 +3,11 @@
 //! Each file beside this one is one concern: `receive` (messages), `graph`
 //! (insertion and what follows), `create` (own events), `finalize` (executed
 //! blocks), `epoch` (seals), `fetch` (blocks of peers), `serve` (summaries,
-//! requests, answers), `view` (a window for people), `restore` (the log).
+//! requests, answers), `entrust` (transactions of those who make no events),
+//! `view` (a window for people), `restore` (the log).
 
 mod create;
+mod entrust;
 mod epoch;
 mod fetch;
 mod finalize;
@@ -69,6 +71,8 @@ pub struct Core {
     /// of this node that is not in its log. Own events wait for that: a disk
     /// that is older than what was sent must not lead to a fork.
     sure: bool,
+    /// Whose turn it is to be entrusted with a transaction.
+    entrust_turn: usize,
     last_record: u64,
     /// In order of record number.
     unsent: VecDeque<(u64, Unsent)>,
@@ -93,7 +97,7 @@ impl Core {
         let start = EpochStart {
             epoch: 0,
             anchor: config.cluster.0,
-            me: config.roster.index_of(&key),
+            me: config.roster.seat_of(&key, config.instance),
             roster: config.roster.clone(),
         };
         let window = config.limits.signature_window;
@@ -108,6 +112,7 @@ impl Core {
             catch_up: CatchUp::default(),
             fetching: None,
             stop: None,
+            entrust_turn: 0,
             last_record: 0,
             unsent: VecDeque::new(),
             summary_at: Timestamp(0),
@@ -139,6 +144,7 @@ impl Core {
         self.now = self.now.max(now);
         match input {
             Input::Submit(transaction) => self.submit(transaction),
+            Input::Entrust(transaction) => self.entrust(transaction),
             Input::Receive { from, message } => self.receive(from, message),
             Input::Wake => self.wake_at = None,
             Input::Persisted { through } => self.persisted(through),

@@ -30,6 +30,7 @@ impl Core {
             Message::Signatures(signatures) => self.votes(&signatures),
             Message::Evidence(proof) => self.note_fork(proof),
             Message::Blocks(blocks) => self.fetched(&peer, &blocks),
+            Message::Entrusted(transaction) => self.entrusted(from, transaction),
             Message::BlockRequest(_) => {}
         }
     }

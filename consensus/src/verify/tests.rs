@@ -17,10 +17,8 @@ fn signer(node: u16) -> Ed25519Signer {
 }
 
 fn roster() -> Roster {
-    let members = (0..4).map(|node| RosterMember {
-        name: format!("node-{node}"),
-        key: signer(node).public_key(),
-    });
+    let members =
+        (0..4).map(|node| RosterMember::new(format!("node-{node}"), signer(node).public_key()));
     Roster::new(0, members.collect()).unwrap()
 }
 

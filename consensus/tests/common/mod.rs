@@ -1,7 +1,7 @@
 //! Real engines on a perfect network of one millisecond, with real keys.
 //!
 //! Execution hashes what it is given. A transaction `members 0 1 2` makes those
-//! nodes the next roster.
+//! nodes the next roster; `3:7` is node 3 on its disk 7.
 
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 #![allow(unreachable_pub, reason = "a module shared by test crates")]
@@ -31,9 +31,16 @@ pub fn roster(nodes: usize) -> Roster {
 }
 
 pub fn roster_of(number: u64, nodes: &[usize]) -> Roster {
-    let member = |node: &usize| RosterMember {
-        name: format!("node-{node}"),
-        key: key(*node),
+    let nodes: Vec<(usize, u64)> = nodes.iter().map(|&node| (node, 0)).collect();
+    roster_on(number, &nodes)
+}
+
+/// Nodes, each with the disk that it speaks from.
+pub fn roster_on(number: u64, nodes: &[(usize, u64)]) -> Roster {
+    let member = |&(node, instance): &(usize, u64)| {
+        let mut member = RosterMember::new(format!("node-{node}"), key(node));
+        member.instance = instance;
+        member
     };
     Roster::new(number, nodes.iter().map(member).collect()).unwrap()
 }
@@ -46,6 +53,7 @@ pub fn config(nodes: usize) -> Config {
     Config {
         cluster: cluster(),
         roster: roster(nodes),
+        instance: 0,
         coin_seed: [7; 32],
         limits: Limits::STANDARD,
         pace: Pace::default(),
@@ -80,6 +88,7 @@ pub struct Seen {
     pub refused: Vec<RefusalReason>,
     pub diverged: Vec<u64>,
     pub amnesia: Vec<u64>,
+    pub entrusted: Vec<Bytes>,
     pub sent: usize,
 }
 
@@ -102,6 +111,8 @@ pub struct Federation {
     pub wrong: BTreeSet<usize>,
     /// Nodes whose blocks, as they serve them, are changed.
     pub forges: BTreeSet<usize>,
+    /// The disks of nodes that do not speak from their first one.
+    pub instances: BTreeMap<usize, u64>,
     pub now: u64,
     config: Config,
     queue: BTreeMap<(u64, u64), Item>,
@@ -124,6 +135,7 @@ impl Federation {
             slow: BTreeSet::new(),
             wrong: BTreeSet::new(),
             forges: BTreeSet::new(),
+            instances: BTreeMap::new(),
             now: 0,
             config,
             queue: BTreeMap::new(),
@@ -179,8 +191,10 @@ impl Federation {
         self.seen[node].log.truncate(records);
         self.seen[node].executed = executed.clone();
         let log = self.seen[node].log.clone();
+        let mut config = self.config.clone();
+        config.instance = self.instances.get(&node).copied().unwrap_or_default();
         let (core, outputs) = Core::restore(
-            self.config.clone(),
+            config,
             Box::new(signer(node)),
             log,
             executed,
@@ -233,6 +247,10 @@ impl Federation {
                 Output::Refused { reason, .. } => seen.refused.push(reason),
                 Output::Diverged { index, .. } => seen.diverged.push(index),
                 Output::Amnesia { seq } => seen.amnesia.push(seq),
+                Output::Entrusted { transaction, .. } => {
+                    seen.entrusted.push(transaction.clone());
+                    self.step(node, Input::Submit(transaction));
+                }
                 Output::Evidence(_) => {}
                 Output::WakeAt(at) => {
                     let at = at.0 - clock(0).0;
@@ -335,8 +353,12 @@ fn next_roster(block: &Block, roster: &Roster) -> Option<Roster> {
     let wanted = block.transactions.iter().filter_map(|transaction| {
         let text = std::str::from_utf8(&transaction.bytes).ok()?;
         let nodes = text.strip_prefix("members ")?;
-        Some(nodes.split(' ').map(|node| node.parse().unwrap()).collect())
+        let node = |text: &str| {
+            let (node, instance) = text.split_once(':').unwrap_or((text, "0"));
+            (node.parse().unwrap(), instance.parse().unwrap())
+        };
+        Some(nodes.split(' ').map(node).collect())
     });
-    let wanted: Vec<Vec<usize>> = wanted.collect();
-    Some(roster_of(roster.number + 1, wanted.last()?))
+    let wanted: Vec<Vec<(usize, u64)>> = wanted.collect();
+    Some(roster_on(roster.number + 1, wanted.last()?))
 }

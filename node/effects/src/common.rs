@@ -289,10 +289,7 @@ pub(crate) mod tests {
     /// A federation of one node that nobody runs.
     pub(crate) fn common(clock: Clock) -> Common {
         let identity = Identity::generate().unwrap();
-        let member = RosterMember {
-            name: "alpha".to_owned(),
-            key: PublicKey(identity.public_key()),
-        };
+        let member = RosterMember::new("alpha".to_owned(), PublicKey(identity.public_key()));
         let federation = Federation {
             cluster: [7; 32],
             roster: Roster {

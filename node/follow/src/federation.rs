@@ -70,10 +70,7 @@ impl Federation {
                     field,
                 })
             };
-            members.push(RosterMember {
-                name: node.name.clone(),
-                key: PublicKey(key("key", &node.key)?),
-            });
+            members.push(RosterMember::new(node.name.clone(), PublicKey(key("key", &node.key)?)));
             nodes.push(NodeEndpoint {
                 name: node.name.clone(),
                 bus: node.bus_endpoint.clone(),

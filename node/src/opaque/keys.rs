@@ -34,9 +34,6 @@ pub(super) fn curve_public(seed: u64, node: u16) -> [u8; 32] {
 }
 
 pub(super) fn roster(seed: u64, nodes: u16) -> Result<Roster, RosterError> {
-    let member = |node: u16| RosterMember {
-        name: format!("node-{node}"),
-        key: public(seed, node),
-    };
+    let member = |node: u16| RosterMember::new(format!("node-{node}"), public(seed, node));
     Roster::new(0, (0..nodes).map(member).collect())
 }

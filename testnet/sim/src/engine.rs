@@ -155,6 +155,8 @@ impl Engine {
             }
             Output::Diverged { index, .. } => Effect::Diverged(index),
             Output::Amnesia { seq } => Effect::Amnesia(seq),
+            // No node of the simulation entrusts anything to another.
+            Output::Entrusted { .. } => return None,
             Output::Refused { reason, .. } => Effect::Refused(reason),
             Output::WakeAt(time) => Effect::WakeAt(time),
             Output::Epoch(start) => Effect::Epoch(start),

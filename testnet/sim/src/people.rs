@@ -39,10 +39,7 @@ impl People {
 
     /// A roster of these seats.
     pub(crate) fn roster(&self, number: u64, seats: &[Seat]) -> Roster {
-        let member = |seat: &Seat| RosterMember {
-            name: index(*seat).to_string(),
-            key: self.key(*seat),
-        };
+        let member = |seat: &Seat| RosterMember::new(index(*seat).to_string(), self.key(*seat));
         let Ok(roster) = Roster::new(number, seats.iter().map(member).collect()) else {
             unreachable!("keys made from distinct seeds are acceptable and distinct")
         };

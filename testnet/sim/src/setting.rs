@@ -93,6 +93,7 @@ impl Setting {
         Config {
             cluster: self.cluster,
             roster: self.genesis.clone(),
+            instance: 0,
             coin_seed: [index(seat).0.to_be_bytes()[1]; 32],
             limits: self.limits,
             pace: self.pace,

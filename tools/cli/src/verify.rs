@@ -69,10 +69,7 @@ impl Verifier {
                         format!("node {}: a key has 32 bytes", node.name),
                     )
                 })?;
-                Ok(RosterMember {
-                    name: node.name.clone(),
-                    key: PublicKey(key),
-                })
+                Ok(RosterMember::new(node.name.clone(), PublicKey(key)))
             })
             .collect::<Result<_, Failure>>()?;
         let roster = Roster::new(0, members)

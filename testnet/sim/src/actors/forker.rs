@@ -75,7 +75,8 @@ pub(crate) fn blinded(mut message: Message, me: impl Fn(u64) -> Option<NodeIndex
         | Message::Signatures(_)
         | Message::Evidence(_)
         | Message::BlockRequest(_)
-        | Message::Blocks(_) => {}
+        | Message::Blocks(_)
+        | Message::Entrusted(_) => {}
     }
     message
 }

@@ -79,7 +79,8 @@ impl Mask for SyncLiar {
             Message::Signatures(_)
             | Message::Evidence(_)
             | Message::BlockRequest(_)
-            | Message::Blocks(_) => {}
+            | Message::Blocks(_)
+            | Message::Entrusted(_) => {}
         }
     }
 }

@@ -63,10 +63,7 @@ impl Federation {
         let members = names
             .iter()
             .zip(&signers)
-            .map(|(name, signer)| RosterMember {
-                name: (*name).to_owned(),
-                key: PublicKey(key(signer).0),
-            });
+            .map(|(name, signer)| RosterMember::new((*name).to_owned(), PublicKey(key(signer).0)));
         let roster = Roster::new(0, members.collect()).unwrap();
         Self {
             genesis,
@@ -83,10 +80,7 @@ impl Federation {
             .collect();
         signers[3] = Ed25519Signer::from_seed(&[9; 32]);
         let mut members = self.roster.members.clone();
-        members[3] = RosterMember {
-            name: "echo".to_owned(),
-            key: signers[3].public_key(),
-        };
+        members[3] = RosterMember::new("echo".to_owned(), signers[3].public_key());
         let roster = Roster::new(self.roster.number + 1, members).unwrap();
         let header = BlockHeader {
             version: 1,
