@@ -53,6 +53,7 @@ payloads! {
     NodeApprove = "node.approve",
     NodeWithdraw = "node.withdraw",
     NodeLeave = "node.leave",
+    NodeRenew = "node.renew",
     ProductSet = "product.set",
     SlotSet = "slot.set",
     SlotRestock = "slot.restock",

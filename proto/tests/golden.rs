@@ -12,10 +12,11 @@ use dctrl_proto::{
     v1::{
         ActionBody, Beacon, BlockApplied, BusBody, BusFrame, DoorRequest, FiatPrice, Genesis,
         Machine, MachineReceipt, MerkleProof, Node, NodeAdd, NodeApproval, NodeApprove, NodeChange,
-        NodeLeave, NodeProposal, NodeReincarnate, NodeRemove, NodeReplace, NodeRoster, NodeUpdate,
-        Order, Outcome, Outpoint, PaymentObserve, PaymentView, Policy, Product, ProposalChanged,
-        ProposalState, Replay, RosterChange, RosterChanged, RosterNode, SignedAction, VendQuote,
-        bus_body::Event, door_request::Request, node_change::Kind, product::Price,
+        NodeLeave, NodeProposal, NodeReincarnate, NodeRemove, NodeRenew, NodeReplace, NodeRoster,
+        NodeUpdate, Order, Outcome, Outpoint, PaymentObserve, PaymentView, Policy, Product,
+        ProposalChanged, ProposalState, Replay, RosterChange, RosterChanged, RosterNode,
+        SignedAction, VendQuote, bus_body::Event, door_request::Request, node_change::Kind,
+        product::Price,
     },
 };
 use prost::Message;
@@ -189,6 +190,7 @@ fn changes() -> [(&'static str, NodeChange); 5] {
         incarnation: 2,
         new_key: vec![6; 32],
         new_curve_key: vec![7; 32],
+        instance: 0,
     });
     let change = |kind| NodeChange {
         kind: Some(kind),
@@ -231,6 +233,18 @@ fn what_operators_approve_keeps_its_bytes_and_its_digest() {
         force: true,
     };
     check("node_leave", &leave.encode_to_vec());
+    let renew = NodeRenew {
+        incarnation: 2,
+        instance: 9,
+    };
+    check("node_renew", &renew.encode_to_vec());
+    let on_another_disk = RosterNode {
+        node: None,
+        seat: 3,
+        incarnation: 2,
+        instance: 9,
+    };
+    check("roster_node_renewed", &on_another_disk.encode_to_vec());
 }
 
 #[test]
@@ -244,6 +258,7 @@ fn a_roster_keeps_its_bytes_in_its_frame() {
             node: Some(echo()),
             seat: 4,
             incarnation: 1,
+            instance: 0,
         }],
         changes: vec![RosterChange {
             change: Some(add.clone()),

@@ -70,7 +70,10 @@ impl Federation {
                     field,
                 })
             };
-            members.push(RosterMember::new(node.name.clone(), PublicKey(key("key", &node.key)?)));
+            members.push(RosterMember::new(
+                node.name.clone(),
+                PublicKey(key("key", &node.key)?),
+            ));
             nodes.push(NodeEndpoint {
                 name: node.name.clone(),
                 bus: node.bus_endpoint.clone(),

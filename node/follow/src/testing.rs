@@ -316,7 +316,10 @@ impl Members {
         let joins = Identity::generate().unwrap();
         let number = self.roster.number + 1;
         let (mut members, mut seeds) = (self.roster.members.clone(), self.seeds.clone());
-        *members.last_mut().unwrap() = RosterMember::new(format!("joined-{number}"), dctrl_consensus::PublicKey(joins.public_key()));
+        *members.last_mut().unwrap() = RosterMember::new(
+            format!("joined-{number}"),
+            dctrl_consensus::PublicKey(joins.public_key()),
+        );
         *seeds.last_mut().unwrap() = joins.seed();
         let roster = Roster::new(number, members).unwrap();
         let header = BlockHeader {

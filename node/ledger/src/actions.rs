@@ -12,6 +12,7 @@ mod member_set;
 mod node_approve;
 mod node_leave;
 mod node_propose;
+mod node_renew;
 mod node_withdraw;
 mod payment_observe;
 mod price_observe;

@@ -31,6 +31,7 @@ pub(crate) const DEADLINES: &[u8] = b"deadline/";
 pub(crate) const ROSTERS: &[u8] = b"roster/";
 pub(crate) const NODE_PROPOSALS: &[u8] = b"node-proposal/";
 pub(crate) const NODES_LEAVING: &[u8] = b"node-leaving/";
+pub(crate) const NODES_RENEWING: &[u8] = b"node-renewing/";
 pub(crate) const PRINCIPALS: &[u8] = b"principal/";
 pub(crate) const REPORTED: &[u8] = b"reported/";
 pub(crate) const SEEN: &[u8] = b"seen/";
@@ -140,6 +141,21 @@ pub(crate) fn node_leaving(seat: u32) -> Vec<u8> {
 /// The seat in a key of [`node_leaving`].
 pub(crate) fn parse_node_leaving(key: &[u8]) -> u32 {
     seat_in(&key[NODES_LEAVING.len()..])
+}
+
+/// A node that changes its disk at the end of the block.
+pub(crate) fn node_renewing(seat: u32) -> Vec<u8> {
+    [NODES_RENEWING, &seat.to_be_bytes()].concat()
+}
+
+/// The seat in a key of [`node_renewing`].
+pub(crate) fn parse_node_renewing(key: &[u8]) -> u32 {
+    seat_in(&key[NODES_RENEWING.len()..])
+}
+
+/// When a node changed its disk last.
+pub(crate) fn node_renewed(seat: u32) -> Vec<u8> {
+    [b"node-renewed/".as_slice(), &seat.to_be_bytes()].concat()
 }
 
 /// When a node was heard of last.

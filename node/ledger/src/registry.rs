@@ -3,8 +3,9 @@
 use dctrl_proto::action::Payload;
 use dctrl_proto::v1::{
     ChainObserve, MachineAccept, MachineHeartbeat, MachineReceipt, MachineReport, MachineReset,
-    MachineSet, MemberSet, NodeApprove, NodeLeave, NodePropose, NodeWithdraw, PaymentObserve,
-    PriceObserve, ProductSet, Refusal, SlotRestock, SlotSet, TimeTick, VendQuote, VendResolve,
+    MachineSet, MemberSet, NodeApprove, NodeLeave, NodePropose, NodeRenew, NodeWithdraw,
+    PaymentObserve, PriceObserve, ProductSet, Refusal, SlotRestock, SlotSet, TimeTick, VendQuote,
+    VendResolve,
 };
 
 use crate::caller::Caller;
@@ -63,6 +64,7 @@ pub static ACTIONS: &[ActionKind] = &[
     row::<NodeApprove>("NodeApprove", NODE, "A node approves a proposed change of the nodes."),
     row::<NodeLeave>("NodeLeave", NODE, "A node leaves the federation by itself."),
     row::<NodePropose>("NodePropose", FOUNDER, "Propose to add, remove, replace or update a node, or to let it start anew."),
+    row::<NodeRenew>("NodeRenew", NODE, "A node that lost or changed its disk counts with the new one only."),
     row::<NodeWithdraw>("NodeWithdraw", FOUNDER, "Take back a proposal, or the own approval of another's."),
     row::<PaymentObserve>("PaymentObserve", NODE, "A node's present view of one payment to a federation address."),
     row::<PriceObserve>("PriceObserve", NODE, "A node's present view of the price of a bitcoin."),

@@ -33,7 +33,7 @@ pub(crate) use proposals::{
     waits_for, withdraw_approvals,
 };
 pub(crate) use realign::realign;
-pub(crate) use settle::{leave, settle, staying};
+pub(crate) use settle::{leave, renew, renewed_ms, settle, staying};
 
 use dctrl_proto::v1::{Node, NodeRoster, Refusal, RosterNode};
 
@@ -57,6 +57,7 @@ pub(crate) fn first(nodes: &[Node], created_at_ms: u64) -> NodeRoster {
         node: Some(node.clone()),
         seat,
         incarnation: FIRST_INCARNATION,
+        instance: 0,
     });
     NodeRoster {
         number: 0,
@@ -65,6 +66,13 @@ pub(crate) fn first(nodes: &[Node], created_at_ms: u64) -> NodeRoster {
         nodes: nodes.collect(),
         changes: Vec::new(),
     }
+}
+
+/// A row that is a time, in milliseconds.
+fn time_in(state: &dyn StateRead, key: &[u8]) -> Option<u64> {
+    let bytes = state.get(key)?;
+    let bytes = bytes.try_into().expect("a time is 8 bytes");
+    Some(u64::from_be_bytes(bytes))
 }
 
 /// What people wrote about a node of the roster.

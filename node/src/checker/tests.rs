@@ -18,7 +18,8 @@ fn signer(node: u16) -> Ed25519Signer {
 }
 
 fn rules() -> Rules {
-    let members = (0..NODES).map(|node| RosterMember::new(format!("node-{node}"), signer(node).public_key()));
+    let members =
+        (0..NODES).map(|node| RosterMember::new(format!("node-{node}"), signer(node).public_key()));
     let roster = Roster::new(0, members.collect()).expect("four members");
     let epoch = EpochStart {
         epoch: 0,

@@ -112,7 +112,9 @@ impl TestNode {
         batch.state(&applied.changes).executed(0);
         store.commit(batch).unwrap();
 
-        let member = |(node, signer): (&Node, &Ed25519Signer)| RosterMember::new(node.name.clone(), PublicKey(signer.public_key().0));
+        let member = |(node, signer): (&Node, &Ed25519Signer)| {
+            RosterMember::new(node.name.clone(), PublicKey(signer.public_key().0))
+        };
         let members = genesis.nodes.iter().zip(&signers).map(member).collect();
         let (progress, receiver) = watch::channel(Progress::default());
         let pool = Arc::new(Mutex::new(Vec::new()));

@@ -22,10 +22,11 @@ pub(super) fn check(state: &dyn StateRead, found: &mut Findings) {
     if meta.votes_roster_number == meta.roster_number {
         votes_are_of_present_nodes(state, &meta.seats, found);
     }
-    let leaving = state.scan(keys::NODES_LEAVING, None, 1);
-    found.expect(leaving.is_empty(), || {
-        "A node goes on leaving after its block.".to_owned()
-    });
+    for table in [keys::NODES_LEAVING, keys::NODES_RENEWING] {
+        found.expect(state.scan(table, None, 1).is_empty(), || {
+            "A node goes on leaving or changing its disk after its block.".to_owned()
+        });
+    }
 }
 
 fn seats(roster: &NodeRoster) -> BTreeSet<u32> {

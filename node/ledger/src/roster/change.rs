@@ -25,6 +25,7 @@ pub(crate) fn applied_to(
             node: add.node.clone(),
             seat: free_seat,
             incarnation: FIRST_INCARNATION,
+            instance: 0,
         }),
         Kind::Remove(remove) => {
             next.remove(position(nodes, &remove.key)?);
@@ -34,6 +35,7 @@ pub(crate) fn applied_to(
                 node: replace.node.clone(),
                 seat: free_seat,
                 incarnation: FIRST_INCARNATION,
+                instance: 0,
             };
         }
         Kind::Update(update) => {
@@ -56,7 +58,15 @@ pub(crate) fn applied_to(
                 );
                 precond("node.incarnation", message)
             })?;
+            ensure(
+                !anew.new_key.is_empty() || one.instance != anew.instance,
+                || {
+                    let message = "The node speaks from this disk already.";
+                    precond("node.instance", message)
+                },
+            )?;
             one.incarnation = anew.incarnation;
+            one.instance = anew.instance;
             let node = one.node.get_or_insert_default();
             if !anew.new_key.is_empty() {
                 node.key.clone_from(&anew.new_key);

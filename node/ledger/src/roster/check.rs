@@ -104,6 +104,10 @@ pub(crate) fn check_change(change: &NodeChange) -> Result<(), Refusal> {
             check_endpoint("change.update.door_endpoint", &update.door_endpoint)
         }
         Kind::Reincarnate(anew) => {
+            ensure(anew.new_key.is_empty() == (anew.instance != 0), || {
+                let message = "A node comes back with a new key, or from another disk.";
+                invalid("node.instance", "change.reincarnate.instance", message)
+            })?;
             if !anew.new_key.is_empty() {
                 public_key::check("change.reincarnate.new_key", &anew.new_key)?;
             }

@@ -7,6 +7,7 @@
 
 use dctrl_proto::v1::{Refusal, RosterNode};
 
+use super::time_in;
 use crate::refuse::{ensure, precond};
 use crate::scope::Scope;
 use crate::votes::quorum_of;
@@ -28,9 +29,7 @@ pub(crate) fn heard(scope: &mut Scope<'_>, seat: u32) {
 }
 
 fn last_ms(state: &dyn StateRead, seat: u32) -> Option<u64> {
-    let bytes = state.get(&keys::node_heard(seat))?;
-    let bytes = bytes.try_into().expect("a time is 8 bytes");
-    Some(u64::from_be_bytes(bytes))
+    time_in(state, &keys::node_heard(seat))
 }
 
 /// Refuses a roster in which fewer nodes than its quorum have been heard of

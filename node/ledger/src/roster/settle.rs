@@ -1,15 +1,17 @@
-//! The end of a block: one next roster of all that was approved or left.
+//! The end of a block: one next roster of all that was approved, left or came
+//! back on another disk.
 
 use dctrl_proto::v1::bus_body::Event;
 use dctrl_proto::v1::node_change::Kind;
 use dctrl_proto::v1::{
-    NodeChange, NodeLeave, NodeProposal, NodeRemove, NodeRoster, ProposalState, Refusal,
-    RosterChange, RosterChanged, RosterNode,
+    NodeChange, NodeLeave, NodeProposal, NodeReincarnate, NodeRemove, NodeRenew, NodeRoster,
+    ProposalState, Refusal, RosterChange, RosterChanged, RosterNode,
 };
+use prost::Message;
 
 use super::check::{held_against, require_free};
 use super::proposals::{all, approvers, change_of, close, require_working, withdraw_approvals};
-use super::{applied_to, present, row};
+use super::{applied_to, present, row, time_in};
 use crate::caller::{Principal, hold_key};
 use crate::scope::Scope;
 use crate::{StateRead, keys, tables};
@@ -17,6 +19,18 @@ use crate::{StateRead, keys, tables};
 /// The node in `seat` leaves at the end of this block.
 pub(crate) fn leave(scope: &mut Scope<'_>, seat: u32, leave: &NodeLeave) {
     scope.put(keys::node_leaving(seat), leave);
+}
+
+/// The node in `seat` speaks from another disk at the end of this block.
+pub(crate) fn renew(scope: &mut Scope<'_>, seat: u32, renew: &NodeRenew) {
+    scope.put(keys::node_renewing(seat), renew);
+    let now_ms = scope.time_ms();
+    scope.put_bytes(keys::node_renewed(seat), &now_ms.to_be_bytes());
+}
+
+/// When the node in `seat` changed its disk last, by the time of consensus.
+pub(crate) fn renewed_ms(state: &dyn StateRead, seat: u32) -> Option<u64> {
+    time_in(state, &keys::node_renewed(seat))
 }
 
 /// The present nodes less those that leave in this block.
@@ -68,10 +82,9 @@ enum Fate {
 /// nodes stay as they are. Proposals that ran out are closed.
 pub(crate) fn settle(scope: &mut Scope<'_>) -> Option<NodeRoster> {
     let proposals = all(scope);
-    let leaving: Vec<(Vec<u8>, NodeLeave)> = tables::walk(scope, keys::NODES_LEAVING)
-        .map(|(key, value)| (key.clone(), tables::decode(&key, &value)))
-        .collect();
-    if proposals.is_empty() && leaving.is_empty() {
+    let leaving: Vec<(Vec<u8>, NodeLeave)> = pending(scope, keys::NODES_LEAVING);
+    let renewing: Vec<(Vec<u8>, NodeRenew)> = pending(scope, keys::NODES_RENEWING);
+    if proposals.is_empty() && leaving.is_empty() && renewing.is_empty() {
         return None;
     }
     let before = present(scope);
@@ -83,6 +96,11 @@ pub(crate) fn settle(scope: &mut Scope<'_>) -> Option<NodeRoster> {
     };
     for (key, leave) in leaving {
         depart(&mut draft, keys::parse_node_leaving(&key), leave);
+        scope.delete(key);
+    }
+    for (key, renew) in renewing {
+        let seat = keys::parse_node_renewing(&key);
+        change_disk(&mut draft, seat, &renew);
         scope.delete(key);
     }
     for proposal in proposals {
@@ -107,6 +125,42 @@ pub(crate) fn settle(scope: &mut Scope<'_>) -> Option<NodeRoster> {
     Some(install(scope, draft))
 }
 
+/// What nodes decided for themselves in this block.
+fn pending<T: Message + Default>(scope: &Scope<'_>, table: &[u8]) -> Vec<(Vec<u8>, T)> {
+    tables::walk(scope, table)
+        .map(|(key, value)| (key.clone(), tables::decode(&key, &value)))
+        .collect()
+}
+
+/// A node speaks from another disk, unless it leaves in the same block.
+fn change_disk(draft: &mut Draft, seat: u32, renew: &NodeRenew) {
+    let Some(own) = draft.nodes.iter().position(|node| node.seat == seat) else {
+        return;
+    };
+    let anew = NodeReincarnate {
+        key: row(&draft.nodes[own]).key.clone(),
+        incarnation: renew.incarnation,
+        instance: renew.instance,
+        ..NodeReincarnate::default()
+    };
+    let change = NodeChange {
+        kind: Some(Kind::Reincarnate(anew)),
+        ..NodeChange::default()
+    };
+    let fits = applied_to(&draft.nodes, &change, draft.next_seat);
+    let nodes = fits.expect("the guard has seen that it fits");
+    draft.make(nodes, by_itself(change, seat));
+}
+
+/// A change that a node may make alone.
+fn by_itself(change: NodeChange, seat: u32) -> RosterChange {
+    RosterChange {
+        change: Some(change),
+        proposal: Vec::new(),
+        approved_by: vec![seat],
+    }
+}
+
 /// A node leaves by itself.
 fn depart(draft: &mut Draft, seat: u32, leave: NodeLeave) {
     let mut nodes = draft.nodes.clone();
@@ -122,14 +176,7 @@ fn depart(draft: &mut Draft, seat: u32, leave: NodeLeave) {
         expires_at_ms: 0,
         force: leave.force,
     };
-    draft.make(
-        nodes,
-        RosterChange {
-            change: Some(change),
-            proposal: Vec::new(),
-            approved_by: vec![seat],
-        },
-    );
+    draft.make(nodes, by_itself(change, seat));
 }
 
 fn fate(scope: &Scope<'_>, draft: &Draft, proposal: &NodeProposal) -> Fate {
@@ -165,6 +212,7 @@ fn install(scope: &mut Scope<'_>, draft: Draft) -> NodeRoster {
     for gone in draft.gone() {
         scope.delete(keys::principal(&row(gone).key));
         scope.delete(keys::node_heard(gone.seat));
+        scope.delete(keys::node_renewed(gone.seat));
     }
     for new in draft.come() {
         hold_key(scope, &Principal::Node(new.seat), &[], &row(new).key);

@@ -12,6 +12,7 @@ mod genesis;
 mod machine;
 mod nodes;
 mod nodes_leave;
+mod nodes_renew;
 mod nodes_votes;
 mod payments;
 mod replicas;

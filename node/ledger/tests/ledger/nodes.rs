@@ -410,6 +410,7 @@ fn of_two_that_ask_to_be_the_same_node_anew_one_wins() {
             incarnation: 2,
             new_key: Key::new(seed).public(),
             new_curve_key: vec![seed + 100; 32],
+            instance: 0,
         })
     };
     let first = federation.decide(anew(ECHO), &[ALPHA, BRAVO]);

@@ -175,6 +175,7 @@ impl History {
                         Kind::Reincarnate(NodeReincarnate {
                             new_key: Key::new(joins).public(),
                             new_curve_key: vec![joins + 100; 32],
+                            instance: 0,
                             ..anew
                         })
                     }

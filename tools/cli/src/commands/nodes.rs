@@ -106,6 +106,15 @@ pub enum NodesCommand {
         /// Its new public key, where it lost that too; a key file brings its curve key
         #[arg(long, value_name = "HEX|KEYFILE")]
         public_key: Option<KeyArg>,
+        /// Where it keeps its key: the number of the disk from which it speaks now,
+        /// as the node says when it starts
+        #[arg(
+            long,
+            value_name = "NUMBER",
+            required_unless_present = "public_key",
+            conflicts_with = "public_key"
+        )]
+        instance: Option<u64>,
         /// Its new curve key, where the public key is given in hexadecimal
         #[arg(long, value_name = "HEX|KEYFILE")]
         curve_key: Option<KeyArg>,
@@ -252,11 +261,13 @@ async fn propose(context: &mut Context, command: NodesCommand) -> Result<(), Fai
         NodesCommand::ProposeReincarnate {
             target,
             public_key,
+            instance,
             curve_key,
             propose,
         } => {
             let old = find(context, &target).await?;
-            (change::reincarnate(&old, public_key, curve_key), propose)
+            let kind = change::reincarnate(&old, public_key, instance, curve_key);
+            (kind, propose)
         }
         _ => return Ok(()),
     };

@@ -40,6 +40,7 @@ fn listed(genesis: &Genesis, digest: [u8; 32], change: NodeChange) -> NodeList {
             node: Some(node.clone()),
             seat,
             incarnation: 1,
+            instance: 0,
         });
     let proposal = NodeProposal {
         digest: digest.to_vec(),

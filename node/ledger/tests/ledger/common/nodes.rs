@@ -68,6 +68,7 @@ pub(crate) fn reincarnate(seed: u8, incarnation: u32) -> Kind {
         incarnation,
         new_key: Vec::new(),
         new_curve_key: Vec::new(),
+        instance: u64::from(incarnation),
     })
 }
 

@@ -123,6 +123,7 @@ pub(super) fn update(old: &RosterNode, to: UpdateArgs) -> Kind {
 pub(super) fn reincarnate(
     old: &RosterNode,
     public_key: Option<KeyArg>,
+    instance: Option<u64>,
     curve_key: Option<KeyArg>,
 ) -> Kind {
     let new_curve_key = curve(public_key, curve_key);
@@ -133,5 +134,6 @@ pub(super) fn reincarnate(
             .map(|key| key.public.to_vec())
             .unwrap_or_default(),
         new_curve_key: new_curve_key.map(Vec::from).unwrap_or_default(),
+        instance: instance.unwrap_or_default(),
     })
 }

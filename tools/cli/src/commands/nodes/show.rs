@@ -188,6 +188,9 @@ fn sentence(change: &NodeChange) -> String {
             if !anew.new_key.is_empty() {
                 text += &format!(" under key {}", hex::encode(&anew.new_key));
             }
+            if anew.instance != 0 {
+                text += &format!(" from disk {}", anew.instance);
+            }
             text
         }
     }
@@ -213,6 +216,7 @@ mod tests {
             }),
             seat,
             incarnation: 1,
+            instance: 0,
         }
     }
 
