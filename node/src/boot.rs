@@ -74,11 +74,16 @@ pub(crate) fn prepare_store(store: &Store, membership: &Membership) -> Result<()
     Ok(())
 }
 
-/// What the core of this member is told.
-pub(crate) fn core_config(membership: &Membership, identity: &Identity) -> CoreConfig {
+/// What the core of this member is told; it speaks from the disk `instance`.
+pub(crate) fn core_config(
+    membership: &Membership,
+    identity: &Identity,
+    instance: u64,
+) -> CoreConfig {
     CoreConfig {
         cluster: membership.cluster_id(),
         roster: membership.roster.clone(),
+        instance,
         coin_seed: coin_seed(identity),
         limits: Limits::default(),
         pace: Pace::default(),

@@ -14,6 +14,7 @@ pub mod admission;
 mod boot;
 mod checker;
 pub mod config;
+mod disk;
 mod door;
 mod effects;
 mod engine;
@@ -23,13 +24,15 @@ mod machines;
 pub mod membership;
 pub mod opaque;
 pub mod pipeline;
+mod renewal;
 mod run;
 mod signals;
 mod signatures;
 
+pub use disk::DiskError;
 pub use effects::{EffectKind, run_effect};
 pub use engine::EngineError;
-pub use run::{RunError, check, run};
+pub use run::{RunError, check, run, vouch};
 
 /// Ends at SIGTERM or Ctrl-C; a second one ends the process at once.
 pub async fn shutdown() {

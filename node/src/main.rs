@@ -33,6 +33,14 @@ enum Command {
         #[arg(long, env = "DCTRL_NODE_CONFIG")]
         config: PathBuf,
     },
+    /// Say that this disk holds all that the node's key has signed, and that no
+    /// copy of it speaks. A node on another disk asks the others for its seat by
+    /// itself; this is for when too few others are left to answer.
+    Vouch {
+        /// The configuration file.
+        #[arg(long, env = "DCTRL_NODE_CONFIG")]
+        config: PathBuf,
+    },
     /// Print every setting with its meaning and default.
     Settings,
     /// Run one notifier alone, beside a node, by the same code.
@@ -171,6 +179,10 @@ async fn perform(command: Command) -> anyhow::Result<()> {
         Command::Check { config } => {
             dctrl_node::check(&config::load(&config)?)?;
             println!("{} is in order", config.display());
+        }
+        Command::Vouch { config } => {
+            let instance = dctrl_node::vouch(config::load(&config)?)?;
+            println!("this disk speaks for the node now, as instance {instance}");
         }
         Command::Settings => print!("{}", dctrl_settings::document(config::SCHEMA)),
         Command::Effect { effect, config } => {

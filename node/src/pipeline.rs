@@ -283,6 +283,7 @@ impl<A: Application> Pipeline<A> {
                 // Whoever asked may have lost patience.
                 let _ = reply.try_send(self.core.window(events_max));
             }
+            Command::Entrust(action) => outputs.extend(self.step(Input::Entrust(action))),
             Command::Look => {}
             Command::Stop => return true,
         }

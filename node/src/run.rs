@@ -23,6 +23,7 @@ use crate::{
     admission::Admission,
     boot::{self, BootError},
     config::Config,
+    disk::{Disk, DiskError},
     door::Door,
     effects::{self, Effects, EffectsError},
     engine::{Engine, EngineError, Idle, Network},
@@ -30,6 +31,7 @@ use crate::{
     machines::Machines,
     membership::{Membership, MembershipError},
     pipeline::{self, LedgerApplication, PipelineHandle, Publisher},
+    renewal::Renewal,
     signatures::ActionSignatures,
 };
 
@@ -52,6 +54,9 @@ pub enum RunError {
     /// The data folder.
     #[error(transparent)]
     Boot(#[from] BootError),
+    /// The files that tell the disk.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// Consensus, gossip or storage.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -104,8 +109,30 @@ pub fn check(config: &Config) -> Result<(), RunError> {
     Ok(())
 }
 
+/// Takes the operator's word that this disk holds all that the node's key has
+/// signed and that no copy of it speaks: it is made the one that the roster in
+/// its own state names, which is returned.
+///
+/// # Errors
+/// Where files cannot be read or written, as while the node runs.
+pub fn vouch(config: Config) -> Result<u64, RunError> {
+    let disk = Disk::new(&config.data, &config.key);
+    let node = Node::open(config)?;
+    let roster = query::roster(&node.store.snapshot());
+    let key = node.identity.public_key();
+    let row = roster
+        .nodes
+        .iter()
+        .find(|row| row.node.as_ref().is_some_and(|node| node.key == key));
+    let instance = row.map_or(0, |row| row.instance);
+    disk.write(instance)?;
+    Ok(instance)
+}
+
 /// A node whose files are open.
 struct Node {
+    /// Which disk it speaks from.
+    instance: u64,
     config: Config,
     identity: Arc<Identity>,
     membership: Membership,
@@ -119,6 +146,7 @@ struct Rooms {
     effects: Effects,
     bus: Arc<Bus>,
     engine: Engine,
+    renewal: Renewal,
 }
 
 /// A node at work.
@@ -127,15 +155,18 @@ struct Started {
     stop_api: oneshot::Sender<()>,
     api: Api,
     hints: tokio::task::JoinHandle<()>,
+    renewal: tokio::task::JoinHandle<()>,
 }
 
 impl Node {
     fn open(config: Config) -> Result<Self, RunError> {
         let identity = Arc::new(Identity::load(&config.key)?);
         let membership = Membership::load(&config.genesis, &identity, config.gossip.join)?;
+        let instance = Disk::new(&config.data, &config.key).recognise()?;
         let store = Store::open(&config.data, &Options::default()).map_err(BootError::from)?;
         boot::prepare_store(&store, &membership)?;
         Ok(Self {
+            instance,
             config,
             identity,
             membership,
@@ -144,7 +175,7 @@ impl Node {
     }
 
     fn start(self) -> Result<Rooms, RunError> {
-        let config = boot::core_config(&self.membership, &self.identity);
+        let config = boot::core_config(&self.membership, &self.identity, self.instance);
         let signer = Box::new(Ed25519Signer::from_seed(&self.identity.seed()));
         let engine = Idle::restore(self.store.clone(), config, signer)?;
         let (progress_sender, progress) = watch::channel(self.progress()?);
@@ -170,9 +201,17 @@ impl Node {
             progress: progress_sender,
             next_deadline: effects.deadline_setter(),
             machines,
+            admission: admission.clone(),
         };
         (ledger.next_deadline)(query::next_deadline_ms(&self.store.snapshot()));
         let handle = engine.handle();
+        let renewal = Renewal {
+            store: self.store.clone(),
+            pipeline: handle.clone(),
+            identity: self.identity.clone(),
+            cluster: self.membership.cluster,
+            instance: self.instance,
+        };
         let engine = engine.start(network, ledger, Arc::default())?;
 
         Ok(Rooms {
@@ -181,6 +220,7 @@ impl Node {
             effects,
             bus,
             engine,
+            renewal,
         })
     }
 
@@ -303,7 +343,8 @@ impl Rooms {
         let api = dctrl_api::serve(self.api.clone(), self.gateway.clone(), stopped).await?;
         let progress = self.gateway.progress.clone();
         Ok(Started {
-            hints: tokio::spawn(repeat_tip_hint(self.bus.clone(), progress)),
+            hints: tokio::spawn(repeat_tip_hint(self.bus.clone(), progress.clone())),
+            renewal: tokio::spawn(self.renewal.clone().run(progress)),
             rooms: self,
             stop_api,
             api,
@@ -334,6 +375,7 @@ impl Started {
         let _ = self.stop_api.send(());
         let api = self.api.join().await;
         self.hints.abort();
+        self.renewal.abort();
         blocking(move || self.rooms.stop()).await?;
         Ok(api?)
     }

@@ -4,7 +4,7 @@
 //! Two implementations exist: the ledger (`execute`), and the opaque
 //! application of the benchmark, which gives the bytes no meaning at all.
 
-use dctrl_consensus::{Block, Digest, Roster};
+use dctrl_consensus::{Block, Digest, PublicKey, Roster};
 use dctrl_ledger::{ChangeSet, StateRead};
 use dctrl_net::gossip::Peer;
 
@@ -28,6 +28,9 @@ pub(crate) trait Application: Send + 'static {
     fn peers(&self, _state: &dyn StateRead) -> Option<Vec<Peer>> {
         None
     }
+
+    /// A member that makes no events asks this node to submit a transaction.
+    fn entrusted(&mut self, _from: PublicKey, _transaction: &[u8]) {}
 
     /// The certificates of all blocks up to `height` are durable.
     ///

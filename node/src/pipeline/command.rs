@@ -41,6 +41,8 @@ pub(crate) enum Command {
         events_max: usize,
         reply: SyncSender<Window>,
     },
+    /// Ask another node to submit an action of this one.
+    Entrust(Bytes),
     /// A batch has become durable, or an action waits at the gate.
     Look,
     /// Finish what is in the queue and end.
@@ -52,6 +54,7 @@ impl Command {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Receive { place, .. } => place.bytes(),
+            Self::Entrust(action) => action.len(),
             Self::Window { .. } | Self::Look | Self::Stop => 0,
         }
     }
@@ -113,6 +116,12 @@ impl PipelineHandle {
             self.wake();
         }
         Ok(())
+    }
+
+    /// Asks another node to submit an action, for a node that makes no events.
+    /// It may get lost, here or on its way.
+    pub(crate) fn entrust(&self, action: Bytes) {
+        let _ = self.sender.try_send(Command::Entrust(action));
     }
 
     /// Shows the latest events of the graph.

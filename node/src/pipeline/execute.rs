@@ -4,15 +4,16 @@ use dctrl_api::Progress;
 use dctrl_consensus::{Block, Digest, PublicKey, Roster, RosterMember};
 use dctrl_ledger::{BlockInput, StateRead, apply_with, query};
 use dctrl_net::gossip::Peer;
-use dctrl_proto::v1::{NodeRoster, Receipt};
+use dctrl_proto::v1::{NodeRoster, Receipt, SignedAction};
 use dctrl_store::Store;
+use prost::Message;
 use tokio::sync::watch;
 
 use super::{
     PipelineError, Publisher,
     application::{Application, Execution},
 };
-use crate::{machines::Machines, signatures::ActionSignatures};
+use crate::{admission::Admission, machines::Machines, signatures::ActionSignatures};
 
 /// The federation's ledger as an application of the engine.
 pub(crate) struct LedgerApplication {
@@ -22,6 +23,7 @@ pub(crate) struct LedgerApplication {
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) next_deadline: Box<dyn Fn(Option<u64>) + Send>,
     pub(crate) machines: Machines,
+    pub(crate) admission: Admission,
 }
 
 /// What effects and machines are told about a block.
@@ -39,6 +41,18 @@ impl Application for LedgerApplication {
 
     fn peers(&self, state: &dyn StateRead) -> Option<Vec<Peer>> {
         Some(peers(state))
+    }
+
+    fn entrusted(&mut self, from: PublicKey, transaction: &[u8]) {
+        let submitted = SignedAction::decode(transaction)
+            .map_err(|error| error.to_string())
+            .and_then(|action| {
+                let submitted = self.admission.submit(&action);
+                submitted.map(|_| ()).map_err(|refusal| refusal.to_string())
+            });
+        if let Err(problem) = submitted {
+            tracing::debug!(?from, problem, "a node's action was not passed on");
+        }
     }
 
     fn durable(&mut self, height: u64, notice: Notice) {
@@ -103,12 +117,13 @@ pub(crate) fn peers(state: &dyn StateRead) -> Vec<Peer> {
 /// The ledger's nodes as consensus counts them. The ledger admits no node that
 /// makes this fail; if it did, all nodes would keep the roster they have.
 fn roster_of(nodes: &NodeRoster) -> Option<Roster> {
-    let member = |node: &dctrl_proto::v1::RosterNode| {
-        let node = node.node.as_ref()?;
+    let member = |row: &dctrl_proto::v1::RosterNode| {
+        let node = row.node.as_ref()?;
         let key = <[u8; 32]>::try_from(node.key.as_slice()).ok()?;
         Some(RosterMember {
             name: node.name.clone(),
             key: PublicKey(key),
+            instance: row.instance,
         })
     };
     let members: Option<Vec<_>> = nodes.nodes.iter().map(member).collect();

@@ -38,6 +38,9 @@ impl<A: Application> Pipeline<A> {
             Output::Evidence(proof) => {
                 tracing::error!(?proof, "a node signed two histories; the proof is kept");
             }
+            Output::Entrusted { from, transaction } => {
+                self.application.entrusted(from, &transaction);
+            }
             Output::Refused { from, reason } => {
                 tracing::debug!(?from, %reason, "refused by the consensus core");
             }

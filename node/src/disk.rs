@@ -1,0 +1,287 @@
+//! Which disk this node speaks from, and whether it is still the same one.
+//!
+//! What a node has signed is on its disk alone, so a disk that was lost, came
+//! from a backup or is a copy does not know all of it, and must not speak for
+//! the node's seat before the others have ordered that it counts from now on
+//! (`renewal`). Two small files tell: the *mark* in the data folder and the
+//! *guard* beside the key. Both name the instance, the number of the disk; the
+//! mark names its own inode and time of birth, too, which no copy takes along.
+//!
+//! | mark | guard | then |
+//! | --- | --- | --- |
+//! | where it was made | any | the same disk: its instance |
+//! | none, and no data | none | a first disk: instance 0 |
+//! | else | | another disk: a number is drawn |
+//!
+//! Deliberately absent: a disk that was set back beneath the file system, as by
+//! a snapshot of a virtual machine, looks the same here. For that one the
+//! consensus core asks a quorum at each start what it knows of this node.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::UNIX_EPOCH,
+};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Name of the mark in the data folder.
+const MARK: &str = "instance";
+/// What the guard's name adds to that of the key file.
+const GUARD_SUFFIX: &str = ".instance";
+const KIND: &str = "dctrl/instance/1";
+/// Longest file that is read, bytes.
+const FILE_BYTES_MAX: u64 = 4096;
+
+/// Why it cannot be told which disk this is.
+#[derive(Debug, Error)]
+#[error("cannot use {path}, by which the node knows its disk again: {source}")]
+pub struct DiskError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// What both files hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Stored {
+    kind: String,
+    /// Hexadecimal, 16 digits.
+    instance: String,
+    /// Of the mark.
+    inode: u64,
+    /// When the mark was made, nanoseconds since the Unix epoch; 0 where the
+    /// file system does not say.
+    born_ns: u64,
+}
+
+/// The two places.
+#[derive(Debug, Clone)]
+pub(crate) struct Disk {
+    data: PathBuf,
+    guard: PathBuf,
+}
+
+impl Disk {
+    /// Of the node with this data folder and key file.
+    pub(crate) fn new(data: &Path, key: &Path) -> Self {
+        let mut guard = key.as_os_str().to_owned();
+        guard.push(GUARD_SUFFIX);
+        Self {
+            data: data.to_owned(),
+            guard: guard.into(),
+        }
+    }
+
+    /// The instance to speak as. To be called before anything else touches the
+    /// data folder.
+    ///
+    /// # Errors
+    /// Where one of the files cannot be read or written.
+    pub(crate) fn recognise(&self) -> Result<u64, DiskError> {
+        let (mark, guard) = (read(&self.mark())?, read(&self.guard)?);
+        if let Some(instance) = mark.as_ref().and_then(|mark| self.is_in_place(mark)) {
+            if mark != guard {
+                replace(&self.guard, |_| mark.clone())?;
+            }
+            return Ok(instance);
+        }
+        if mark.is_none() && guard.is_none() && self.is_empty()? {
+            return self.write(0).map(|()| 0);
+        }
+        let instance = drawn();
+        self.write(instance)?;
+        tracing::warn!(
+            instance,
+            "this is not the disk that the node spoke from before, so it only follows until the \
+             others have ordered that it speaks from this one"
+        );
+        Ok(instance)
+    }
+
+    /// Makes this the disk with that number, whatever it was.
+    ///
+    /// # Errors
+    /// Where one of the files cannot be written.
+    pub(crate) fn write(&self, instance: u64) -> Result<(), DiskError> {
+        fs::create_dir_all(&self.data).map_err(at(&self.data))?;
+        let stored = replace(&self.mark(), |meta| {
+            Some(Stored {
+                kind: KIND.to_owned(),
+                instance: format!("{instance:016x}"),
+                inode: meta.ino(),
+                born_ns: born_ns(meta),
+            })
+        })?;
+        // The mark first: one without a guard still tells the disk.
+        replace(&self.guard, |_| stored.clone()).map(|_| ())
+    }
+
+    fn mark(&self) -> PathBuf {
+        self.data.join(MARK)
+    }
+
+    /// The mark's instance, if it lies where it was made.
+    fn is_in_place(&self, mark: &Stored) -> Option<u64> {
+        let meta = fs::metadata(self.mark()).ok()?;
+        let same = mark.kind == KIND && mark.inode == meta.ino() && mark.born_ns == born_ns(&meta);
+        let instance = u64::from_str_radix(&mark.instance, 16).ok()?;
+        same.then_some(instance)
+    }
+
+    fn is_empty(&self) -> Result<bool, DiskError> {
+        match fs::read_dir(&self.data) {
+            Ok(mut entries) => Ok(entries.next().is_none()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(at(&self.data)(error)),
+        }
+    }
+}
+
+/// A number for a disk; 0 is that of the first.
+fn drawn() -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = dctrl_access::fresh_request_id();
+    u64::from_be_bytes([a, b, c, d, e, f, g, h]).max(1)
+}
+
+fn born_ns(meta: &fs::Metadata) -> u64 {
+    let born = meta.created().ok();
+    let since = born.and_then(|born| born.duration_since(UNIX_EPOCH).ok());
+    since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(0))
+}
+
+/// What the file holds; nothing where it is missing or not one of these.
+fn read(path: &Path) -> Result<Option<Stored>, DiskError> {
+    match fs::metadata(path) {
+        Ok(meta) if meta.len() > FILE_BYTES_MAX => Ok(None),
+        Ok(_) => {
+            let bytes = fs::read(path).map_err(at(path))?;
+            // What is damaged tells nothing, but that something was there.
+            let damaged = || Stored {
+                kind: String::new(),
+                instance: String::new(),
+                inode: 0,
+                born_ns: 0,
+            };
+            Ok(Some(
+                serde_json::from_slice(&bytes).unwrap_or_else(|_| damaged()),
+            ))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(at(path)(error)),
+    }
+}
+
+/// Replaces the file by what `stored` makes of the new one's facts, so that a
+/// crash leaves the old one or the new one.
+fn replace(
+    path: &Path,
+    stored: impl FnOnce(&fs::Metadata) -> Option<Stored>,
+) -> Result<Option<Stored>, DiskError> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".draft");
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let replaced = || {
+        let mut file = File::create(&draft)?;
+        let stored = stored(&file.metadata()?);
+        file.write_all(&serde_json::to_vec(&stored)?)?;
+        file.sync_all()?;
+        fs::rename(&draft, path)?;
+        File::open(folder)?.sync_all()?;
+        Ok(stored)
+    };
+    replaced().map_err(at(path))
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> DiskError {
+    let path = path.to_owned();
+    |source| DiskError { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk(home: &Path) -> Disk {
+        Disk::new(&home.join("data"), &home.join("node.key"))
+    }
+
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let target = to.join(entry.file_name());
+            if entry.path().is_dir() {
+                copy(&entry.path(), &target);
+            } else {
+                fs::copy(entry.path(), target).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_first_disk_is_0_and_stays_so() {
+        let home = tempfile::tempdir().unwrap();
+        let disk = disk(home.path());
+        assert_eq!(disk.recognise().unwrap(), 0);
+        fs::write(home.path().join("data/CURRENT"), "data").unwrap();
+        assert_eq!(disk.recognise().unwrap(), 0);
+        // The folder that holds the key may be restored from a backup.
+        fs::remove_file(home.path().join("node.key.instance")).unwrap();
+        assert_eq!(disk.recognise().unwrap(), 0);
+        assert!(home.path().join("node.key.instance").exists());
+    }
+
+    #[test]
+    fn a_wiped_disk_is_another_one_and_keeps_its_new_number() {
+        let home = tempfile::tempdir().unwrap();
+        let disk = disk(home.path());
+        disk.recognise().unwrap();
+        fs::remove_dir_all(home.path().join("data")).unwrap();
+        let drawn = disk.recognise().unwrap();
+        assert_ne!(drawn, 0);
+        assert_eq!(disk.recognise().unwrap(), drawn);
+    }
+
+    #[test]
+    fn a_backup_and_a_copy_are_other_disks() {
+        let home = tempfile::tempdir().unwrap();
+        let node = home.path().join("node");
+        fs::create_dir(&node).unwrap();
+        disk(&node).recognise().unwrap();
+        copy(&node, &home.path().join("backup"));
+        // A copy of everything, key and guard, too.
+        assert_ne!(disk(&home.path().join("backup")).recognise().unwrap(), 0);
+        // The data alone, back in its place.
+        fs::remove_dir_all(node.join("data")).unwrap();
+        copy(&home.path().join("backup/data"), &node.join("data"));
+        assert_ne!(disk(&node).recognise().unwrap(), 0);
+    }
+
+    #[test]
+    fn data_without_a_mark_and_a_damaged_mark_are_other_disks() {
+        let home = tempfile::tempdir().unwrap();
+        let node = disk(home.path());
+        fs::create_dir(home.path().join("data")).unwrap();
+        fs::write(home.path().join("data/CURRENT"), "data").unwrap();
+        let first = node.recognise().unwrap();
+        assert_ne!(first, 0);
+        fs::write(home.path().join("data/instance"), "{").unwrap();
+        let second = node.recognise().unwrap();
+        assert!(second != 0 && second != first);
+    }
+
+    #[test]
+    fn an_operator_may_say_which_disk_it_is() {
+        let home = tempfile::tempdir().unwrap();
+        let disk = disk(home.path());
+        disk.recognise().unwrap();
+        disk.write(9).unwrap();
+        assert_eq!(disk.recognise().unwrap(), 9);
+    }
+}
