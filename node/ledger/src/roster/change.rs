@@ -1,7 +1,7 @@
 //! What a change makes of a list of nodes. No state is read here.
 
 use dctrl_proto::v1::node_change::Kind;
-use dctrl_proto::v1::{NodeChange, Refusal, RosterNode};
+use dctrl_proto::v1::{NodeChange, NodeReincarnate, Refusal, RosterNode};
 
 use super::check::{self, unique};
 use super::{FIRST_INCARNATION, NODES_MAX, position, row};
@@ -48,33 +48,7 @@ pub(crate) fn applied_to(
             node.door_endpoint.clone_from(&update.door_endpoint);
         }
         Kind::Reincarnate(anew) => {
-            let one = &mut next[position(nodes, &anew.key)?];
-            let expected = one.incarnation.checked_add(1);
-            ensure(expected == Some(anew.incarnation), || {
-                let present = one.incarnation;
-                let message = format!(
-                    "The node is at incarnation {present}; {} does not follow.",
-                    anew.incarnation
-                );
-                precond("node.incarnation", message)
-            })?;
-            ensure(
-                !anew.new_key.is_empty() || one.instance != anew.instance,
-                || {
-                    let message = "The node speaks from this disk already.";
-                    precond("node.instance", message)
-                },
-            )?;
-            one.incarnation = anew.incarnation;
-            one.instance = anew.instance;
-            let node = one.node.get_or_insert_default();
-            if !anew.new_key.is_empty() {
-                node.key.clone_from(&anew.new_key);
-                one.seat = free_seat;
-            }
-            if !anew.new_curve_key.is_empty() {
-                node.curve_key.clone_from(&anew.new_curve_key);
-            }
+            start_anew(&mut next[position(nodes, &anew.key)?], anew, free_seat)?;
         }
     }
     ensure(next.as_slice() != nodes, || {
@@ -91,6 +65,34 @@ pub(crate) fn applied_to(
     })?;
     unique(&next)?;
     Ok(next)
+}
+
+/// The node in this row comes back, under its key or another one.
+fn start_anew(one: &mut RosterNode, anew: &NodeReincarnate, free_seat: u32) -> Result<(), Refusal> {
+    let expected = one.incarnation.checked_add(1);
+    ensure(expected == Some(anew.incarnation), || {
+        let present = one.incarnation;
+        let message = format!(
+            "The node is at incarnation {present}; {} does not follow.",
+            anew.incarnation
+        );
+        precond("node.incarnation", message)
+    })?;
+    let other_disk = !anew.new_key.is_empty() || one.instance != anew.instance;
+    ensure(other_disk, || {
+        precond("node.instance", "The node speaks from this disk already.")
+    })?;
+    one.incarnation = anew.incarnation;
+    one.instance = anew.instance;
+    let node = one.node.get_or_insert_default();
+    if !anew.new_key.is_empty() {
+        node.key.clone_from(&anew.new_key);
+        one.seat = free_seat;
+    }
+    if !anew.new_curve_key.is_empty() {
+        node.curve_key.clone_from(&anew.new_curve_key);
+    }
+    Ok(())
 }
 
 /// Refuses a roster whose quorum would need nodes that nobody has seen work,
