@@ -148,6 +148,7 @@ mod tests {
             v1::NodeApprove::NAME,
             v1::NodeWithdraw::NAME,
             v1::NodeLeave::NAME,
+            v1::NodeRenew::NAME,
             v1::ProductSet::NAME,
             v1::SlotSet::NAME,
             v1::SlotRestock::NAME,
