@@ -18,7 +18,7 @@ use crate::roster::ROSTER_MEMBERS_MAX;
 pub use crate::catch_up::blocks_answer;
 
 /// The format version of messages made here.
-pub const MESSAGE_VERSION: u8 = 1;
+pub const MESSAGE_VERSION: u8 = 2;
 
 /// What one node tells others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,9 @@ pub struct Known {
     pub signed: u64,
     /// The last block up to which the sender holds all certificates.
     pub final_index: u64,
+    /// Whom the sender knows to have forked, ascending. Who can prove more
+    /// sends the proof.
+    pub forked: Vec<NodeIndex>,
 }
 
 /// Events by place and by id.
@@ -202,7 +205,21 @@ fn read_known(input: &mut Reader) -> Result<Known, DecodeError> {
         asks,
         signed: input.u64()?,
         final_index: input.u64()?,
+        forked: read_ascending(input)?,
     })
+}
+
+fn read_ascending(input: &mut Reader) -> Result<Vec<NodeIndex>, DecodeError> {
+    let count = input.count("roster members", ROSTER_MEMBERS_MAX)?;
+    let mut nodes = Vec::with_capacity(count);
+    for _ in 0..count {
+        let node = input.node()?;
+        if nodes.last().is_some_and(|last| *last >= node) {
+            return Err(DecodeError::NotCanonical("the list of forkers"));
+        }
+        nodes.push(node);
+    }
+    Ok(nodes)
 }
 
 fn read_request(input: &mut Reader, limits: &Limits) -> Result<Request, DecodeError> {
@@ -264,6 +281,8 @@ impl Message {
                 out.u8(u8::from(known.asks));
                 out.u64(known.signed);
                 out.u64(known.final_index);
+                out.count(known.forked.len());
+                known.forked.iter().for_each(|node| out.node(*node));
             }
             Self::Request(request) => {
                 out.u8(3);

@@ -91,6 +91,7 @@ fn messages() -> Vec<Message> {
             asks: false,
             signed: 5,
             final_index: 4,
+            forked: vec![NodeIndex(2)],
         }),
         Message::Request(Request {
             epoch: 0,

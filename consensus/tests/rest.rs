@@ -142,3 +142,35 @@ fn what_was_in_a_fetched_block_is_not_proposed_again_after_a_restart() {
     federation.run(5 * SECOND);
     assert_eq!(federation.payload(0), ["pay", "members 0 1 2", "again"]);
 }
+
+#[test]
+fn a_proof_that_got_lost_is_sent_again_to_whoever_does_not_know_it() {
+    let mut federation = Federation::new(4);
+    federation.run(SECOND);
+    for other in 1..4 {
+        federation.cut.insert((0, other));
+    }
+    let message = Message::Evidence(proof()).assume_verified();
+    let from = key(1);
+    federation.step(0, Input::Receive { from, message });
+    federation.run(SECOND);
+    let known = |federation: &Federation, node: usize| federation.cores[node].summary().forked;
+    assert_eq!(known(&federation, 0), [NodeIndex(3)]);
+    assert_eq!(known(&federation, 1), []);
+    federation.cut.clear();
+    // Not by the one that has the proof from the start alone, but by each.
+    federation.cut.insert((0, 2));
+    federation.run(10 * SECOND);
+    for node in [1, 2] {
+        assert_eq!(known(&federation, node), [NodeIndex(3)], "node {node}");
+    }
+    // And all come to rest.
+    let sent: usize = federation.seen.iter().map(|seen| seen.sent).sum();
+    federation.run(60 * SECOND);
+    let after: usize = federation.seen.iter().map(|seen| seen.sent).sum();
+    assert!(
+        after - sent < 4 * 3 * 60,
+        "{} messages in a minute",
+        after - sent
+    );
+}

@@ -14,7 +14,7 @@
 //! [`Limits::seal_layers`]: crate::Limits
 //! [`Limits::seal_bytes`]: crate::Limits
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -25,6 +25,7 @@ use crate::dag::{Dag, Slot};
 use crate::early::Early;
 use crate::election::Election;
 use crate::emit::Emit;
+use crate::fork::ForkProof;
 use crate::id::{Digest, NodeIndex, PublicKey, Timestamp};
 use crate::interface::{Config, EpochStart, Output};
 use crate::node_set::NodeSet;
@@ -46,6 +47,8 @@ pub(super) struct Epoch {
     pub(super) emit: Emit,
     /// Creators proven to fork; their new events are no parents of ours.
     pub(super) forkers: NodeSet,
+    /// The proofs for those who forked in this epoch.
+    pub(super) proofs: BTreeMap<NodeIndex, ForkProof>,
     /// `[f][c]`: how many branches of f entered the graph for events of c.
     pub(super) branches_brought: Vec<Vec<usize>>,
     /// Members that know no event of ours that is not in our log, and this node.
@@ -93,6 +96,7 @@ impl Epoch {
             repair: Repair::new(members),
             emit: Emit::new(config.pace, members),
             forkers: NodeSet::default(),
+            proofs: BTreeMap::new(),
             branches_brought: vec![vec![0; members]; members],
             confirmed: start.me.map(NodeSet::of).unwrap_or_default(),
             own_synced: 0,

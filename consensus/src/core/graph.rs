@@ -164,6 +164,7 @@ impl Core {
             return;
         }
         self.epoch.forkers.insert(creator);
+        self.epoch.proofs.insert(creator, proof.clone());
         self.record(&Entry::Evidence(proof.clone()));
         self.send(Recipient::All, &Message::Evidence(proof.clone()));
         self.out.push(Output::Evidence(proof));

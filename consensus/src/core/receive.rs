@@ -66,6 +66,7 @@ impl Core {
                 .is_behind(peer, known.final_index, self.now, &self.config.pace);
         }
         self.epoch.repair.stated(from, &known.counts);
+        self.prove_forks(from, &known.forked);
         if let Some(me) = self.epoch.me()
             && known.counts[me.position()] <= self.epoch.dag.chain_len(me)
         {
@@ -83,6 +84,16 @@ impl Core {
             .own_above(here, known.final_index, through, count);
         if !lacking.is_empty() {
             self.send_member(from, &Message::Signatures(lacking));
+        }
+    }
+
+    /// Sends a peer the proof of each fork that it does not know of.
+    fn prove_forks(&mut self, peer: NodeIndex, known: &[NodeIndex]) {
+        let unknown = self.epoch.proofs.iter();
+        let unknown = unknown.filter(|(forker, _)| **forker != peer && !known.contains(forker));
+        let proofs: Vec<_> = unknown.map(|(_, proof)| proof.clone()).collect();
+        for proof in proofs {
+            self.send_member(peer, &Message::Evidence(proof));
         }
     }
 

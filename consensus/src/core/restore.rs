@@ -85,7 +85,10 @@ impl Core {
             }
             Entry::Fetched(digests) => self.epoch.cover(digests),
             Entry::Final(index) => self.finality.restore_final(index),
-            Entry::Evidence(proof) => self.epoch.forkers.insert(proof.creator()),
+            Entry::Evidence(proof) => {
+                self.epoch.forkers.insert(proof.creator());
+                self.epoch.proofs.insert(proof.creator(), proof);
+            }
             Entry::Seal(index, roster) => self.seal(index, Some(roster)),
             Entry::Epoch {
                 epoch,

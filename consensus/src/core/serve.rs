@@ -59,6 +59,7 @@ impl Core {
             asks,
             signed: self.finality.signed(),
             final_index: self.finality.final_index(),
+            forked: self.epoch.forkers.iter().collect(),
         }
     }
 
