@@ -20,6 +20,10 @@ pub use crate::catch_up::blocks_answer;
 /// The format version of messages made here.
 pub const MESSAGE_VERSION: u8 = 2;
 
+/// Flags of a summary: a number follows.
+const ASKS: u8 = 1;
+const ANSWERS: u8 = 2;
+
 /// What one node tells others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
@@ -49,8 +53,12 @@ pub struct Known {
     pub epoch: u64,
     /// For each node, how many events of its chain are known without a gap.
     pub counts: Vec<u64>,
-    /// Whether the sender has just started and wants the same from the receiver.
-    pub asks: bool,
+    /// The sender has just started and wants the same from the receiver, who
+    /// repeats this number in `answers`: it was drawn for this start, so that
+    /// nothing from before it is taken for an answer.
+    pub asks: Option<u64>,
+    /// The number in the question that this answers.
+    pub answers: Option<u64>,
     /// The last block that the sender has signed.
     pub signed: u64,
     /// The last block up to which the sender holds all certificates.
@@ -194,15 +202,20 @@ fn read_known(input: &mut Reader) -> Result<Known, DecodeError> {
     for _ in 0..count {
         counts.push(input.u64()?);
     }
-    let asks = match input.u8()? {
-        0 => false,
-        1 => true,
-        _ => return Err(DecodeError::NotCanonical("a flag")),
+    let flags = input.u8()?;
+    if flags > ASKS | ANSWERS {
+        return Err(DecodeError::NotCanonical("a flag"));
+    }
+    let mut number = |flag| {
+        let is_there = flags & flag != 0;
+        is_there.then(|| input.u64()).transpose()
     };
+    let (asks, answers) = (number(ASKS)?, number(ANSWERS)?);
     Ok(Known {
         epoch,
         counts,
         asks,
+        answers,
         signed: input.u64()?,
         final_index: input.u64()?,
         forked: read_ascending(input)?,
@@ -278,7 +291,10 @@ impl Message {
                 out.u64(known.epoch);
                 out.count(known.counts.len());
                 known.counts.iter().for_each(|count| out.u64(*count));
-                out.u8(u8::from(known.asks));
+                let flag = |number: Option<u64>, flag| number.map_or(0, |_| flag);
+                out.u8(flag(known.asks, ASKS) | flag(known.answers, ANSWERS));
+                let numbers = [known.asks, known.answers];
+                numbers.iter().flatten().for_each(|number| out.u64(*number));
                 out.u64(known.signed);
                 out.u64(known.final_index);
                 out.count(known.forked.len());

@@ -88,7 +88,8 @@ fn messages() -> Vec<Message> {
         Message::Known(Known {
             epoch: 0,
             counts: vec![1, 2, 3, 4],
-            asks: false,
+            asks: Some(8),
+            answers: None,
             signed: 5,
             final_index: 4,
             forked: vec![NodeIndex(2)],

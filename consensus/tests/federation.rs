@@ -5,9 +5,9 @@
 mod common;
 
 use common::{Federation, MILLISECOND, cluster, config, first_epoch, key, roster, signer};
-use dctrl_consensus::message::{Known, Message};
+use dctrl_consensus::message::{Known, Message, decode};
 use dctrl_consensus::{
-    Core, Digest, Executed, Input, Outcome, Output, Record, RefusalReason, RestoreError,
+    Core, Digest, Executed, Input, Limits, Outcome, Output, Record, RefusalReason, RestoreError,
 };
 
 const SECOND: u64 = 1_000 * MILLISECOND;
@@ -290,13 +290,50 @@ fn a_node_that_computes_another_state_finds_out_and_stops() {
     assert!(federation.seen[2].finals.is_empty());
 }
 
-#[test]
-fn nothing_of_this_node_is_sent_before_it_is_synced() {
+fn question_in(outputs: &[Output]) -> Option<u64> {
+    outputs.iter().find_map(|output| match output {
+        Output::Send { message, .. } => match decode(message, &Limits::STANDARD) {
+            Ok(Message::Known(known)) => known.asks,
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+/// Whether a node that starts over makes an event when a quorum has said this.
+fn starts_by(answers: impl Fn(Option<u64>) -> Option<u64>) -> bool {
     let mut core = Core::new(config(4), Box::new(signer(0)));
-    core.step(common::clock(0), Input::Wake);
+    let question = question_in(&core.step(common::clock(0), Input::Wake));
+    assert!(question.is_some());
     for peer in [1, 2] {
         let known = Known {
             counts: vec![0; 4],
+            answers: answers(question),
+            ..Known::default()
+        };
+        let message = Message::Known(known).verify(&first_epoch(4)).unwrap();
+        let from = key(peer);
+        core.step(common::clock(0), Input::Receive { from, message });
+    }
+    core.step(common::clock(1), Input::Submit("pay".into()));
+    core.summary().events > 0
+}
+
+#[test]
+fn what_peers_said_before_the_start_does_not_let_a_node_begin() {
+    assert!(!starts_by(|_| None));
+    assert!(!starts_by(|question| question.map(|number| number ^ 1)));
+    assert!(starts_by(|question| question));
+}
+
+#[test]
+fn nothing_of_this_node_is_sent_before_it_is_synced() {
+    let mut core = Core::new(config(4), Box::new(signer(0)));
+    let question = question_in(&core.step(common::clock(0), Input::Wake));
+    for peer in [1, 2] {
+        let known = Known {
+            counts: vec![0; 4],
+            answers: question,
             ..Known::default()
         };
         let message = Message::Known(known).verify(&first_epoch(4)).unwrap();

@@ -37,6 +37,7 @@ fn renew(federation: &mut Federation) {
 #[test]
 fn a_node_on_another_disk_is_silent_even_where_nobody_remembers_its_events() {
     let mut federation = Federation::new(4);
+    federation.run(SECOND);
     // Its event reaches nobody before the disk is gone.
     for other in 0..3 {
         federation.cut.insert((3, other));

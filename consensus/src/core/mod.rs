@@ -71,6 +71,8 @@ pub struct Core {
     /// of this node that is not in its log. Own events wait for that: a disk
     /// that is older than what was sent must not lead to a fork.
     sure: bool,
+    /// What a quorum is asked with since the start, if it was asked.
+    question: Option<u64>,
     /// Whose turn it is to be entrusted with a transaction.
     entrust_turn: usize,
     last_record: u64,
@@ -112,6 +114,7 @@ impl Core {
             catch_up: CatchUp::default(),
             fetching: None,
             stop: None,
+            question: None,
             entrust_turn: 0,
             last_record: 0,
             unsent: VecDeque::new(),

@@ -38,8 +38,10 @@ impl Core {
     /// Who was removed may not know it yet, and hears from no member any more:
     /// it is told that its epoch is over, and fetches the blocks then.
     fn tell_stranger(&mut self, peer: PublicKey, message: &Message) {
-        if matches!(message, Message::Known(known) if known.epoch < self.epoch.start.epoch) {
-            let answer = self.known_here(false);
+        if let Message::Known(known) = message
+            && known.epoch < self.epoch.start.epoch
+        {
+            let answer = self.known_here(known.asks);
             self.send(Recipient::One(peer), &Message::Known(answer));
         }
     }
@@ -50,8 +52,8 @@ impl Core {
         let here = self.epoch.start.epoch;
         // Whoever holds an event of the next epoch by the peer must not let it
         // believe that it has made none.
-        if (known.asks || known.epoch < here) && !self.epoch.early.holds_of(from) {
-            let answer = self.known_here(false);
+        if (known.asks.is_some() || known.epoch < here) && !self.epoch.early.holds_of(from) {
+            let answer = self.known_here(known.asks);
             self.send_member(from, &Message::Known(answer));
         }
         if known.epoch > here {
@@ -68,6 +70,8 @@ impl Core {
         self.epoch.repair.stated(from, &known.counts);
         self.prove_forks(from, &known.forked);
         if let Some(me) = self.epoch.me()
+            && self.question.is_some()
+            && known.answers == self.question
             && known.counts[me.position()] <= self.epoch.dag.chain_len(me)
         {
             self.epoch.confirmed.insert(from);

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Core;
+use crate::crypto::sha256;
 use crate::id::{Digest, NodeIndex, Timestamp};
 use crate::interface::Recipient;
 use crate::limits::MESSAGE_OVERHEAD_BYTES;
@@ -45,7 +46,7 @@ impl Core {
     }
 
     /// What this node tells about itself.
-    pub(super) fn known_here(&self, asks: bool) -> Known {
+    pub(super) fn known_here(&self, answers: Option<u64>) -> Known {
         let count = |node| {
             if self.epoch.is_me(node) {
                 self.epoch.own_synced
@@ -56,7 +57,8 @@ impl Core {
         Known {
             epoch: self.epoch.start.epoch,
             counts: self.epoch.roster().indices().map(count).collect(),
-            asks,
+            asks: None,
+            answers,
             signed: self.finality.signed(),
             final_index: self.finality.final_index(),
             forked: self.epoch.forkers.iter().collect(),
@@ -64,14 +66,28 @@ impl Core {
     }
 
     fn send_summary(&mut self) {
-        let asks = !self.sure;
         if self.epoch.me().is_some() {
-            let known = self.known_here(asks);
+            let mut known = self.known_here(None);
+            known.asks = (!self.sure).then(|| self.question());
             self.send(Recipient::All, &Message::Known(known));
         }
         self.summary_at = self.now.after(self.summary_interval);
         let slowest = self.config.pace.idle_summary_interval;
         self.summary_interval = self.summary_interval.saturating_mul(2).min(slowest);
+    }
+
+    /// The number that answers must repeat, drawn once for each start: nobody
+    /// foresees it, and no message from before the start has it.
+    fn question(&mut self) -> u64 {
+        if let Some(question) = self.question {
+            return question;
+        }
+        let start = [self.now.0.to_be_bytes(), self.last_record.to_be_bytes()].concat();
+        let digest = sha256(b"dctrl/question/1\0", &[&self.config.coin_seed, &start]);
+        let [a, b, c, d, e, f, g, h, ..] = digest.0;
+        let question = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        self.question = Some(question);
+        question
     }
 
     fn request_ranges(&mut self, requests: &mut BTreeMap<NodeIndex, Request>) {

@@ -28,7 +28,7 @@ impl SyncLiar {
             let forgotten = stage.chance.below(5000);
             count.into_iter().for_each(|count| *count = forgotten);
         }
-        known.asks = stage.chance(500);
+        known.asks = stage.chance(500).then_some(7);
         known.signed = stage.chance.below(u64::MAX);
         known.final_index = stage.chance.below(known.signed.max(1));
         known
