@@ -313,6 +313,8 @@ pub struct Summary {
     pub member: bool,
     /// The first round or layer of the epoch that is not decided yet.
     pub round: u64,
+    /// How many votes in the rounds or layers done were decided by a coin.
+    pub coin_tosses: u64,
     /// The layer of this node's last event; `None` before the first.
     pub layer: Option<u64>,
     /// Transactions that wait for an event of this node.

@@ -54,7 +54,7 @@ impl Ordering {
     pub const STANDARD: Self = Self {
         profile: Profile::Layered,
         order: OrderRule::Received,
-        unanimity: false,
+        unanimity: true,
         coin_frequency: 10,
     };
 }

@@ -105,7 +105,7 @@ fn ordering(genesis: &Genesis) -> Ordering {
             "direct" => OrderRule::Direct,
             _ => standard.order,
         },
-        unanimity: standard.unanimity || said.unanimity,
+        unanimity: standard.unanimity && !said.no_unanimity,
         coin_frequency: match said.coin_frequency {
             0 => standard.coin_frequency,
             frequency => frequency,

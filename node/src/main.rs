@@ -105,9 +105,9 @@ struct Opaque {
     /// Order as soon as one judge knows an event.
     #[arg(long)]
     direct: bool,
-    /// Decide as soon as the first votes of all agree.
+    /// Decide only by counted votes, also where enough first votes agree.
     #[arg(long)]
-    unanimity: bool,
+    no_unanimity: bool,
 }
 
 impl Opaque {
@@ -123,7 +123,7 @@ impl Opaque {
             } else {
                 OrderRule::Received
             },
-            unanimity: self.unanimity && !self.classic,
+            unanimity: !self.no_unanimity && !self.classic,
             ..Ordering::default()
         }
     }

@@ -184,6 +184,7 @@ impl Core {
             epoch: epoch.start.epoch,
             member: epoch.me().is_some(),
             round: epoch.election.first_open(),
+            coin_tosses: epoch.election.tosses(),
             layer: own_tip.map(|slot| epoch.dag.vertex(slot).layer),
             pool_transactions: self.pool.len(),
             pool_bytes: self.pool.bytes(),

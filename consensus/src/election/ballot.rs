@@ -65,6 +65,8 @@ pub(super) struct Ballot {
     undecided: usize,
     /// `votes[k - 1][i]`: what the i-th voter of step k says.
     votes: Vec<Vec<Votes>>,
+    /// Votes on open candidates that a coin decided.
+    tosses: u64,
 }
 
 /// How much weight of first votes, that say the same, settles a candidate.
@@ -169,9 +171,25 @@ impl Ballot {
             votes.put(index, word);
             if count.coin.is_none() {
                 self.settle(index, yes, no);
+            } else {
+                self.tosses += self.open_among(index, !(yes | no));
             }
         }
         self.push(count.step, votes);
+    }
+
+    /// How many of these candidates, out of 128, are not decided.
+    fn open_among(&self, index: usize, bits: u128) -> u64 {
+        let group = self.candidates.iter().skip(index * WORD).take(WORD);
+        let open = |(at, candidate): &(usize, &Candidate)| {
+            candidate.verdict.is_none() && bits >> at & 1 == 1
+        };
+        group.enumerate().filter(open).count() as u64
+    }
+
+    /// Votes on open candidates that a coin decided.
+    pub(super) fn tosses(&self) -> u64 {
+        self.tosses
     }
 
     fn settle(&mut self, index: usize, yes: u128, no: u128) {

@@ -39,6 +39,8 @@ pub(crate) struct Election {
     rules: Rules,
     /// By slot.
     marks: Vec<Mark>,
+    /// Votes in rounds or layers done that a coin decided.
+    tosses: u64,
 }
 
 impl Election {
@@ -58,6 +60,7 @@ impl Election {
         Self {
             rules,
             marks: Vec::new(),
+            tosses: 0,
         }
     }
 
@@ -109,8 +112,14 @@ impl Election {
             Rules::Classic(rules) => rules.next_done(dag),
             Rules::Layered(rules) => rules.next_done(dag),
         }?;
+        self.tosses += ballot.tosses();
         self.mark(&ballot);
         Some((round, judges))
+    }
+
+    /// How many votes in the rounds or layers done were decided by a coin.
+    pub(crate) fn tosses(&self) -> u64 {
+        self.tosses
     }
 
     fn mark(&mut self, ballot: &Ballot) {

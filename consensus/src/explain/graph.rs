@@ -81,6 +81,7 @@ impl Default for Variant {
         Self {
             ordering: Ordering {
                 profile: Profile::Classic,
+                unanimity: false,
                 ..Ordering::STANDARD
             },
             coin_bits: BTreeMap::new(),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! nodes: A B C*2 D              weights where they are not 1
-//! rules: layered direct         or classic, received, coin=4, supermajority
+//! rules: layered direct         or classic, received, unanimity, coin=4, supermajority
 //! from 3: A B C                 who counts from round 3 on
 //! A0: []
 //! B0@17: []                     its creator's clock, in milliseconds
@@ -151,6 +151,7 @@ fn parse_rule(word: &str, variant: &mut Variant) -> Result<(), NotationProblem> 
         None if word == "layered" => variant.ordering.profile = Profile::Layered,
         None if word == "received" => variant.ordering.order = OrderRule::Received,
         None if word == "direct" => variant.ordering.order = OrderRule::Direct,
+        None if word == "unanimity" => variant.ordering.unanimity = true,
         None if word == "supermajority" => variant.received_needs_supermajority = true,
         _ => return Err(NotationProblem::Rule(word.to_owned())),
     }

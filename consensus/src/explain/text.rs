@@ -77,6 +77,9 @@ fn preamble(graph: &Graph) -> String {
         OrderRule::Received => " received",
         OrderRule::Direct => " direct",
     };
+    if variant.ordering.profile == Profile::Layered && variant.ordering.unanimity {
+        text += " unanimity";
+    }
     if variant.ordering.coin_frequency != Ordering::STANDARD.coin_frequency {
         text += &format!(" coin={}", variant.ordering.coin_frequency);
     }

@@ -57,9 +57,9 @@ pub struct Arguments {
     /// Order as soon as one judge knows an event
     #[arg(long)]
     pub direct: bool,
-    /// Decide as soon as the first votes of all nodes agree
+    /// Decide only by counted votes, also where enough first votes agree
     #[arg(long)]
-    pub unanimity: bool,
+    pub no_unanimity: bool,
     /// Each transaction is a signed action that the ledger of every node checks
     /// and executes
     #[arg(long)]

@@ -96,6 +96,7 @@ marks! {
     Branch SignedTwice "refused_signed_twice" "A node signed two headers for one block.";
     Branch SplitDetected "split_detected" "More liars than f split the order, and honest nodes proved it.";
     Branch EpochSealed "epochs_sealed" "An epoch was sealed and the next one began.";
+    Branch CoinTossed "coins_tossed" "A node found votes so split that a coin decided one.";
     Branch RosterChanged "rosters_changed" "The members changed.";
     Branch ForkerRemoved "forkers_accused" "Somebody asked to remove a proven forker.";
     Branch DoorRefused "refused_at_the_door" "A message that does not hold in its hearer's epoch was refused.";

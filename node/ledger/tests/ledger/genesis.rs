@@ -124,7 +124,7 @@ fn ordering_rules_that_do_not_exist_are_named() {
         genesis.consensus = Some(Consensus {
             profile: "leader".into(),
             order: "random".into(),
-            unanimity: true,
+            no_unanimity: true,
             coin_frequency: 2,
         });
     });

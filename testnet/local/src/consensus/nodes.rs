@@ -53,7 +53,7 @@ impl Nodes {
                 ("--no-encrypt", arguments.encrypt == Switch::Off),
                 ("--classic", arguments.classic),
                 ("--direct", arguments.direct),
-                ("--unanimity", arguments.unanimity),
+                ("--no-unanimity", arguments.no_unanimity),
             ];
             command.args(rules.iter().filter(|(_, on)| *on).map(|(name, _)| name));
             if let Some(signed) = signed {

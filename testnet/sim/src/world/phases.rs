@@ -120,6 +120,9 @@ impl World {
             if summary.orphan_events > 0 {
                 self.marks.hit(Mark::Orphans);
             }
+            if summary.coin_tosses > 0 {
+                self.marks.hit(Mark::CoinTossed);
+            }
             let limits = &self.setting.limits;
             let result = Bounds::check(*seat, summary, limits, layer);
             self.check(result);
