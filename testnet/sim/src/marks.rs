@@ -81,6 +81,7 @@ marks! {
     Lie SignatureWithheld "certificate_withholder" "Signed no block.";
     Lie FalseSignature "chain_liar" "Signed headers that nobody arrived at.";
     Lie Garbage "babbler" "Sent bytes that are no message.";
+    Lie FalseRoster "roster_attacker" "Spoke for epochs and rosters that are over, or never were.";
     Branch ForkProven "fork_proven" "A node proved a fork.";
     Branch Forgotten "amnesia" "A node saw that its log is older than what it sent.";
     Branch Orphans "orphans" "Events waited for their parents.";

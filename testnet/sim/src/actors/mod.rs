@@ -11,6 +11,7 @@ mod crafter;
 mod forker;
 mod liars;
 mod mask;
+mod roster;
 mod stage;
 mod sync_liar;
 mod wrong_parent;
@@ -54,6 +55,7 @@ pub(crate) enum Lie {
     CertificateWithholder,
     ChainLiar,
     Babbler,
+    RosterAttacker,
     /// One of too many: forks as the others do, with two stories for the two
     /// sides that the bits of the seats make.
     Colluder(u32),
@@ -61,7 +63,7 @@ pub(crate) enum Lie {
 
 impl Lie {
     /// What up to f nodes may do.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Silent,
         Self::Withholder,
         Self::Delayer,
@@ -76,6 +78,7 @@ impl Lie {
         Self::CertificateWithholder,
         Self::ChainLiar,
         Self::Babbler,
+        Self::RosterAttacker,
     ];
 
     pub(crate) fn any(chance: &mut Prng) -> Self {
@@ -107,6 +110,7 @@ impl Lie {
             }
             Self::ChainLiar => Box::new(Masked::new(liars::ChainLiar, stage)),
             Self::Babbler => Box::new(Masked::new(liars::Babbler, stage)),
+            Self::RosterAttacker => Box::new(Masked::new(roster::RosterAttacker::default(), stage)),
             Self::Forker => Box::new(forker::Forker::new(stage)),
             Self::Colluder(sides) => Box::new(forker::Forker::colluding(sides, stage)),
             Self::WrongParent => Box::new(wrong_parent::WrongParent::new(stage)),

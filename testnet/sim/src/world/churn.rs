@@ -34,7 +34,7 @@ impl World {
     }
 
     /// Whether the node thinks that it is a member; `None` while it is down.
-    fn serves_users(&self, seat: Seat) -> Option<bool> {
+    pub(super) fn serves_users(&self, seat: Seat) -> Option<bool> {
         let node = &self.nodes[seat];
         if !node.started {
             return Some(false);

@@ -14,6 +14,9 @@ use crate::engine::{Effect, Engine, Seat, Stimulus, recorded_event};
 use crate::marks::Mark;
 use crate::scenario::{MILLISECOND, Part};
 
+/// After which a user who was refused comes again.
+const RETRY: u64 = 50 * MILLISECOND;
+
 impl World {
     pub(super) fn start(&mut self, seat: Seat) {
         if self.nodes[seat].started {
@@ -39,7 +42,11 @@ impl World {
                 attempt,
             });
         }
-        if honest.is_some() {
+        if honest.is_some() && self.serves_users(seat) == Some(false) {
+            // It is not there yet, and says so: the user comes again.
+            let again = Happening::SubmitAgain { number };
+            self.agenda.plan(self.now + RETRY, again);
+        } else if honest.is_some() {
             self.drive(seat, Stimulus::Submit(action.encode(change)));
         } else {
             self.act(seat, |actor, stage| {
