@@ -82,14 +82,24 @@ pub(crate) fn blinded(mut message: Message, me: impl Fn(u64) -> Option<NodeIndex
 }
 
 impl Actor for Forker {
-    /// Neither copy asks whether its key is in use: each believes a made-up
-    /// answer of every other node.
+    /// Each copy asks whether its key is in use, and believes a made-up answer
+    /// of every other node.
     fn start(&mut self, stage: &mut Stage<'_>) {
         let counts = vec![0; stage.setting.genesis.len()];
+        let now = clock::right(stage.now);
         for copy in 0..2 {
+            let said = self.copies[copy].step(stage.setting, now, Stimulus::Wake);
+            let asked = said.iter().find_map(|(_, bytes)| {
+                let message = stage.setting.decode(bytes)?;
+                let Message::Known(known) = message else {
+                    return None;
+                };
+                known.asks
+            });
             for from in stage.others().take(counts.len()) {
                 let known = Known {
                     counts: counts.clone(),
+                    answers: asked,
                     ..Known::default()
                 };
                 let message = Message::Known(known).assume_verified();

@@ -142,9 +142,9 @@ impl RosterAttacker {
         Message::Known(Known {
             epoch: newest.epoch + stage.chance.below(3),
             counts: vec![0; newest.roster.len()],
-            asks: false,
             signed: u64::MAX / 2,
             final_index: u64::MAX / 2,
+            ..Known::default()
         })
     }
 }
