@@ -8,9 +8,9 @@
 //! last answer ended. Another peer may hold other signatures, so its stream
 //! differs and is read from the start of a block.
 //!
-//! Deliberately absent: graphs of old epochs, and snapshots.
+//! Deliberately absent: graphs of old epochs, and states (see `take_over`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -164,6 +164,8 @@ pub(crate) struct CatchUp {
     turn: usize,
     /// Questions since the last answer.
     asked: u32,
+    /// Who does not keep the block that is wanted, since the last answer.
+    gone: BTreeSet<PublicKey>,
 }
 
 /// A question to a peer.
@@ -208,6 +210,7 @@ impl CatchUp {
     /// Forgets who is no member any more.
     pub(crate) fn begin(&mut self, roster: &Roster) {
         self.reached.clear();
+        self.gone.clear();
         self.ahead.retain(|peer, _| roster.index_of(peer).is_some());
     }
 
@@ -296,8 +299,35 @@ impl CatchUp {
             self.buffer.extend_from_slice(&part.bytes);
             self.asked = 0;
             self.ask_at = Some(now);
+            self.gone.clear();
         }
         fits
+    }
+
+    /// Whoever was asked does not keep the block; another one is asked soon.
+    /// Returns how many have said so in a row.
+    pub(crate) fn gone(
+        &mut self,
+        from: &PublicKey,
+        index: u64,
+        now: Timestamp,
+        pace: &Pace,
+    ) -> usize {
+        if self.asked == 0 || self.peer.as_ref() != Some(from) || self.index != index {
+            return 0;
+        }
+        self.gone.insert(*from);
+        self.ask_at = Some(now.after(pace.request_retry));
+        self.gone.len()
+    }
+
+    /// What was on its way is of no use any more.
+    pub(crate) fn forget(&mut self) {
+        *self = Self {
+            ahead: std::mem::take(&mut self.ahead),
+            turn: self.turn,
+            ..Self::default()
+        };
     }
 
     fn holds_block(&self) -> bool {

@@ -207,6 +207,17 @@ impl Finality {
         }
     }
 
+    /// The state behind this block was taken over: nothing before it is known
+    /// here, and nothing before it is wanted.
+    pub(crate) fn take_over(&mut self, header: &BlockHeader) {
+        self.ordered.clear();
+        self.headers.clear();
+        self.votes.clear();
+        self.executed = header.index;
+        self.previous = header.hash();
+        self.final_index = header.index;
+    }
+
     /// An own signature is in the log.
     pub(crate) fn recorded(&mut self, index: u64, header: Digest, signature: Signature) {
         self.own.insert(index, (header, signature));

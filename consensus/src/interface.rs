@@ -9,10 +9,12 @@ use crate::certificate::{BlockHeader, Certificate};
 use crate::crypto::{Scheme, Signer};
 use crate::event::ForkProof;
 use crate::id::{ClusterId, Digest, NodeIndex, PublicKey, Timestamp};
+use crate::install::{Install, InstallProgress};
 use crate::limits::{Limits, Pace};
 use crate::message::VerifiedMessage;
 use crate::ordering::Ordering;
 use crate::roster::Roster;
+use crate::snapshot::StateQuestion;
 
 /// What a core is told once.
 #[derive(Debug, Clone)]
@@ -85,6 +87,13 @@ pub enum Input {
         index: u64,
         /// What it led to.
         outcome: Outcome,
+    },
+    /// How far an [`Install`] of this manifest has come.
+    Install {
+        /// The manifest's digest.
+        manifest: Digest,
+        /// What happened.
+        progress: InstallProgress,
     },
 }
 
@@ -170,6 +179,16 @@ pub enum Output {
         /// At most [`ENTRUSTED_BYTES_MAX`](crate::ENTRUSTED_BYTES_MAX) bytes.
         transaction: Bytes,
     },
+    /// Answer the peer's question with a
+    /// [`StateAnswer`](crate::snapshot::StateAnswer).
+    ServeState {
+        /// Who asks.
+        to: PublicKey,
+        /// What.
+        question: StateQuestion,
+    },
+    /// Take over the state of a seal, step by step.
+    Install(Install),
     /// A creator signed two events that exclude each other. Once per creator.
     Evidence(ForkProof),
     /// f+1 nodes signed another header for this block: this node's execution
@@ -252,6 +271,9 @@ pub enum RefusalReason {
     /// A final block that a peer sent does not hold what it claims.
     #[error("a block of a peer does not hold: {0}")]
     Block(#[from] crate::catch_up::BlockProblem),
+    /// What a peer said about the state of a seal does not hold.
+    #[error("what a peer says of a state does not hold: {0}")]
+    State(#[from] crate::snapshot::StateProblem),
 }
 
 /// What execution had reached when a core is restored.

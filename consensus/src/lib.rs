@@ -27,8 +27,11 @@
 //!   so does the first one behind a bound of layers or bytes. So memory is
 //!   bounded by the epoch (payload included), and no quorum spans two rosters.
 //!
-//! Deliberately absent: leaders, membership changes within an epoch, and
-//! snapshots of the state.
+//! - A node that was away comes back by one of three ways: events of the same
+//!   epoch, final blocks with their certificates, or the state of a seal that a
+//!   quorum has signed ([`snapshot`]).
+//!
+//! Deliberately absent: leaders, and membership changes within an epoch.
 
 mod block;
 mod catch_up;
@@ -46,6 +49,7 @@ pub mod explain;
 mod finality;
 mod fork;
 mod id;
+mod install;
 mod interface;
 mod limits;
 pub mod merkle;
@@ -58,6 +62,8 @@ mod pool;
 mod record;
 mod repair;
 mod roster;
+pub mod snapshot;
+mod take_over;
 mod tally;
 mod verify;
 mod weights;
@@ -73,6 +79,7 @@ pub use crypto::{Ed25519Signer, NullSigner, Scheme, Signer};
 pub use engine::{Engine, Progress};
 pub use event::{Event, ForkProof};
 pub use id::{ClusterId, Digest, NodeIndex, PublicKey, Signature, Timestamp};
+pub use install::{Finish, Install, InstallProgress};
 pub use interface::{
     Config, EpochStart, Executed, Input, Outcome, Output, Recipient, Record, RecordProblem,
     RefusalReason, RestoreError, Summary,

@@ -143,6 +143,10 @@ pub struct Pace {
     pub request_grace: u64,
     /// Until missing events are asked for again, from the next peer.
     pub request_retry: u64,
+    /// Blocks, no time: a node that is further behind than this takes over the
+    /// state of a seal where it can, though peers keep the blocks. `u64::MAX`
+    /// where it shall have all blocks that peers keep.
+    pub snapshot_gap: u64,
 }
 
 impl Default for Pace {
@@ -155,6 +159,7 @@ impl Default for Pace {
             idle_summary_interval: 1_500 * MILLISECOND,
             request_grace: 2 * MILLISECOND,
             request_retry: 60 * MILLISECOND,
+            snapshot_gap: 20_000,
         }
     }
 }

@@ -7,22 +7,19 @@
 use bytes::Bytes;
 
 use crate::certificate::signing_bytes;
-use crate::codec::{DecodeError, Reader, Writer};
 use crate::crypto::Scheme;
 use crate::event::{Event, EventProblem, ForkProof};
 use crate::id::{Digest, NodeIndex, Signature};
 use crate::interface::EpochStart;
-use crate::limits::{ENTRUSTED_BYTES_MAX, Limits};
-use crate::roster::ROSTER_MEMBERS_MAX;
+use crate::snapshot::{StateAnswer, StateQuestion};
 
+mod encoding;
+
+pub use self::encoding::decode;
 pub use crate::catch_up::blocks_answer;
 
 /// The format version of messages made here.
 pub const MESSAGE_VERSION: u8 = 2;
-
-/// Flags of a summary: a number follows.
-const ASKS: u8 = 1;
-const ANSWERS: u8 = 2;
 
 /// What one node tells others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +41,12 @@ pub enum Message {
     /// A transaction of the sender, who makes no events, for the receiver to
     /// submit in its place.
     Entrusted(Bytes),
+    /// The blocks that the receiver wanted are not kept any more.
+    BlocksGone(BlocksGone),
+    /// Something about the state of a seal that the sender wants.
+    StateRequest(StateQuestion),
+    /// What was asked about the state of a seal.
+    State(StateAnswer),
 }
 
 /// How far a node has come.
@@ -116,6 +119,15 @@ pub struct Blocks {
     pub bytes: Bytes,
 }
 
+/// The answer to a [`BlockRequest`] where the block is not kept any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlocksGone {
+    /// The block that was wanted.
+    pub index: u64,
+    /// The first block that is kept.
+    pub first: u64,
+}
+
 /// Why a decoded message must not reach the core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
@@ -146,206 +158,7 @@ impl VerifiedMessage {
     }
 }
 
-/// Reads a message without checking its signatures.
-///
-/// # Errors
-/// Where the bytes are not exactly one canonical message within the limits.
-pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Message, DecodeError> {
-    if bytes.len() > limits.message_bytes_max {
-        return Err(DecodeError::TooLarge {
-            what: "message_bytes_max",
-            actual: bytes.len() as u64,
-            bound: limits.message_bytes_max as u64,
-        });
-    }
-    let mut input = Reader::new(Bytes::copy_from_slice(bytes));
-    let version = input.u8()?;
-    if version != MESSAGE_VERSION {
-        return Err(DecodeError::Version(u16::from(version)));
-    }
-    let message = match input.u8()? {
-        1 => Message::Events(read_events(&mut input, limits)?),
-        2 => Message::Known(read_known(&mut input)?),
-        3 => Message::Request(read_request(&mut input, limits)?),
-        4 => Message::Signatures(read_signatures(&mut input, limits)?),
-        5 => Message::Evidence(ForkProof::read(&mut input, limits)?),
-        6 => Message::BlockRequest(BlockRequest {
-            index: input.u64()?,
-            offset: input.u64()?,
-        }),
-        7 => Message::Blocks(Blocks {
-            index: input.u64()?,
-            offset: input.u64()?,
-            bytes: input.blob("message_bytes_max", limits.message_bytes_max)?,
-        }),
-        8 => Message::Entrusted(input.blob("ENTRUSTED_BYTES_MAX", ENTRUSTED_BYTES_MAX)?),
-        kind => return Err(DecodeError::Kind(kind)),
-    };
-    input.end()?;
-    Ok(message)
-}
-
-fn read_events(input: &mut Reader, limits: &Limits) -> Result<Vec<Event>, DecodeError> {
-    let count = input.count("message_bytes_max", limits.message_bytes_max / 128)?;
-    let mut events = Vec::new();
-    for _ in 0..count {
-        let encoded = input.blob("event_bytes_max", limits.event_bytes_max)?;
-        events.push(Event::decode(&encoded, limits)?);
-    }
-    Ok(events)
-}
-
-fn read_known(input: &mut Reader) -> Result<Known, DecodeError> {
-    let epoch = input.u64()?;
-    let count = input.count("roster members", ROSTER_MEMBERS_MAX)?;
-    let mut counts = Vec::with_capacity(count);
-    for _ in 0..count {
-        counts.push(input.u64()?);
-    }
-    let flags = input.u8()?;
-    if flags > ASKS | ANSWERS {
-        return Err(DecodeError::NotCanonical("a flag"));
-    }
-    let mut number = |flag| {
-        let is_there = flags & flag != 0;
-        is_there.then(|| input.u64()).transpose()
-    };
-    let (asks, answers) = (number(ASKS)?, number(ANSWERS)?);
-    Ok(Known {
-        epoch,
-        counts,
-        asks,
-        answers,
-        signed: input.u64()?,
-        final_index: input.u64()?,
-        forked: read_ascending(input)?,
-    })
-}
-
-fn read_ascending(input: &mut Reader) -> Result<Vec<NodeIndex>, DecodeError> {
-    let count = input.count("roster members", ROSTER_MEMBERS_MAX)?;
-    let mut nodes = Vec::with_capacity(count);
-    for _ in 0..count {
-        let node = input.node()?;
-        if nodes.last().is_some_and(|last| *last >= node) {
-            return Err(DecodeError::NotCanonical("the list of forkers"));
-        }
-        nodes.push(node);
-    }
-    Ok(nodes)
-}
-
-fn read_request(input: &mut Reader, limits: &Limits) -> Result<Request, DecodeError> {
-    let mut request = Request {
-        epoch: input.u64()?,
-        ..Request::default()
-    };
-    for _ in 0..input.count("roster members", ROSTER_MEMBERS_MAX)? {
-        let range = (input.node()?, input.u64()?, input.u64()?);
-        // One range of each creator: a short request is a bounded work.
-        if request.ranges.last().is_some_and(|last| last.0 >= range.0) {
-            return Err(DecodeError::NotCanonical("the list of ranges"));
-        }
-        request.ranges.push(range);
-    }
-    for _ in 0..input.count("request_hashes_max", limits.request_hashes_max)? {
-        request.ids.push(input.digest()?);
-    }
-    Ok(request)
-}
-
-fn read_signatures(
-    input: &mut Reader,
-    limits: &Limits,
-) -> Result<Vec<BlockSignature>, DecodeError> {
-    let count = input.count("message_signatures_max", limits.message_signatures_max)?;
-    let mut signatures = Vec::new();
-    for _ in 0..count {
-        signatures.push(BlockSignature {
-            epoch: input.u64()?,
-            index: input.u64()?,
-            header: input.digest()?,
-            signer: input.node()?,
-            signature: input.signature()?,
-        });
-    }
-    Ok(signatures)
-}
-
 impl Message {
-    /// The one encoding of the message.
-    #[must_use]
-    pub fn encode(&self) -> Bytes {
-        let mut out = Writer::default();
-        out.u8(MESSAGE_VERSION);
-        match self {
-            Self::Events(events) => {
-                out.u8(1);
-                out.count(events.len());
-                for event in events {
-                    out.blob(event.encoded());
-                }
-            }
-            Self::Known(known) => {
-                out.u8(2);
-                out.u64(known.epoch);
-                out.count(known.counts.len());
-                known.counts.iter().for_each(|count| out.u64(*count));
-                let flag = |number: Option<u64>, flag| number.map_or(0, |_| flag);
-                out.u8(flag(known.asks, ASKS) | flag(known.answers, ANSWERS));
-                let numbers = [known.asks, known.answers];
-                numbers.iter().flatten().for_each(|number| out.u64(*number));
-                out.u64(known.signed);
-                out.u64(known.final_index);
-                out.count(known.forked.len());
-                known.forked.iter().for_each(|node| out.node(*node));
-            }
-            Self::Request(request) => {
-                out.u8(3);
-                out.u64(request.epoch);
-                out.count(request.ranges.len());
-                for (creator, from, to) in &request.ranges {
-                    out.node(*creator);
-                    out.u64(*from);
-                    out.u64(*to);
-                }
-                out.count(request.ids.len());
-                request.ids.iter().for_each(|id| out.digest(id));
-            }
-            Self::Signatures(signatures) => {
-                out.u8(4);
-                out.count(signatures.len());
-                for signature in signatures {
-                    out.u64(signature.epoch);
-                    out.u64(signature.index);
-                    out.digest(&signature.header);
-                    out.node(signature.signer);
-                    out.signature(&signature.signature);
-                }
-            }
-            Self::Evidence(proof) => {
-                out.u8(5);
-                proof.write(&mut out);
-            }
-            Self::BlockRequest(request) => {
-                out.u8(6);
-                out.u64(request.index);
-                out.u64(request.offset);
-            }
-            Self::Blocks(blocks) => {
-                out.u8(7);
-                out.u64(blocks.index);
-                out.u64(blocks.offset);
-                out.blob(&blocks.bytes);
-            }
-            Self::Entrusted(transaction) => {
-                out.u8(8);
-                out.blob(transaction);
-            }
-        }
-        Bytes::from(out.finish())
-    }
-
     /// How many signatures checking the message takes at most.
     #[must_use]
     pub fn signature_count(&self) -> usize {
@@ -357,13 +170,16 @@ impl Message {
             | Self::Request(_)
             | Self::BlockRequest(_)
             | Self::Blocks(_)
-            | Self::Entrusted(_) => 0,
+            | Self::Entrusted(_)
+            | Self::BlocksGone(_)
+            | Self::StateRequest(_)
+            | Self::State(_) => 0,
         }
     }
 
     /// Checks every signature and every node named, by the roster of this
     /// epoch. What is of the next epoch is taken where the roster is the same.
-    /// Blocks prove themselves, and are checked where they are used. Many
+    /// Blocks and states prove themselves, and are checked where they are used. Many
     /// messages are checked for less by a [`Verifier`](crate::Verifier).
     ///
     /// # Errors
@@ -402,7 +218,10 @@ impl Message {
             | Self::Request(_)
             | Self::BlockRequest(_)
             | Self::Blocks(_)
-            | Self::Entrusted(_) => {}
+            | Self::Entrusted(_)
+            | Self::BlocksGone(_)
+            | Self::StateRequest(_)
+            | Self::State(_) => {}
         }
         self.check_nodes(epoch)?;
         Ok(VerifiedMessage(self))
@@ -421,7 +240,10 @@ impl Message {
             | Self::Evidence(_)
             | Self::BlockRequest(_)
             | Self::Blocks(_)
-            | Self::Entrusted(_) => true,
+            | Self::Entrusted(_)
+            | Self::BlocksGone(_)
+            | Self::StateRequest(_)
+            | Self::State(_) => true,
         };
         if fits {
             Ok(())

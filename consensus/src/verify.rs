@@ -140,7 +140,10 @@ impl Verifier {
             | Message::Request(_)
             | Message::BlockRequest(_)
             | Message::Blocks(_)
-            | Message::Entrusted(_) => {}
+            | Message::Entrusted(_)
+            | Message::BlocksGone(_)
+            | Message::StateRequest(_)
+            | Message::State(_) => {}
         }
         Ok(())
     }

@@ -10,11 +10,14 @@ use dctrl_consensus::certificate::{HEADER_VERSION, signing_bytes};
 use dctrl_consensus::crypto::sha256;
 use dctrl_consensus::event::{Event, EventHeader, ParentRef};
 use dctrl_consensus::message::{
-    BlockRequest, BlockSignature, Blocks, Known, Message, Request, VerifyError, decode,
+    BlockRequest, BlockSignature, Blocks, BlocksGone, Known, Message, Request, VerifyError, decode,
+};
+use dctrl_consensus::snapshot::{
+    SEALS_OFFERED_MAX, STATE_CHUNK_BYTES_MAX, SealOffer, StateAnswer, StateQuestion,
 };
 use dctrl_consensus::{
-    BlockHeader, Certificate, CertificateError, ClusterId, Digest, EpochStart, ForkProof, Limits,
-    NodeIndex, Roster, Signer, Timestamp,
+    BlockHeader, Certificate, CertificateError, ClusterId, DecodeError, Digest, EpochStart,
+    ForkProof, Limits, NodeIndex, Roster, RosterStep, Signer, Timestamp,
 };
 use proptest::prelude::*;
 
@@ -111,6 +114,42 @@ fn messages() -> Vec<Message> {
             bytes: Bytes::from_static(b"part"),
         }),
         Message::Entrusted(Bytes::from_static(b"renew")),
+        Message::BlocksGone(BlocksGone { index: 7, first: 9 }),
+        Message::StateRequest(StateQuestion::Offers),
+        Message::StateRequest(StateQuestion::Steps { after: 3 }),
+        Message::StateRequest(StateQuestion::Manifest {
+            manifest: Digest([1; 32]),
+            offset: 5,
+        }),
+        Message::StateRequest(StateQuestion::Chunk {
+            manifest: Digest([1; 32]),
+            index: 5,
+        }),
+        Message::State(StateAnswer::Offers(vec![SealOffer {
+            certificate: certificate(&[0, 1, 2]),
+            manifest: Digest([1; 32]),
+        }])),
+        Message::State(StateAnswer::Steps {
+            after: 3,
+            steps: vec![RosterStep {
+                certificate: certificate(&[0, 1, 2]),
+                next: roster(4),
+            }],
+        }),
+        Message::State(StateAnswer::Manifest {
+            manifest: Digest([1; 32]),
+            offset: 5,
+            total: 9,
+            bytes: Bytes::from_static(b"part"),
+        }),
+        Message::State(StateAnswer::Chunk {
+            manifest: Digest([1; 32]),
+            index: 5,
+            bytes: Bytes::from_static(b"chunk"),
+        }),
+        Message::State(StateAnswer::Gone {
+            manifest: Digest([1; 32]),
+        }),
     ]
 }
 
@@ -135,6 +174,38 @@ fn every_message_survives_the_wire_and_its_signatures_hold() {
         let read = decode(&message.encode(), &Limits::STANDARD).unwrap();
         assert_eq!(read, message);
         read.verify(&first_epoch(4)).unwrap();
+    }
+}
+
+#[test]
+fn an_answer_about_a_state_is_bounded_and_cut_nowhere() {
+    let refused = |answer: StateAnswer| {
+        let bytes = Message::State(answer).encode();
+        matches!(
+            decode(&bytes, &Limits::STANDARD),
+            Err(DecodeError::TooLarge { .. })
+        )
+    };
+    let offer = SealOffer {
+        certificate: certificate(&[0, 1, 2]),
+        manifest: Digest([1; 32]),
+    };
+    assert!(refused(StateAnswer::Offers(vec![
+        offer;
+        SEALS_OFFERED_MAX + 1
+    ])));
+    let chunk = |length| StateAnswer::Chunk {
+        manifest: Digest([1; 32]),
+        index: 0,
+        bytes: Bytes::from(vec![0; length]),
+    };
+    assert!(!refused(chunk(STATE_CHUNK_BYTES_MAX)), "one fits");
+    assert!(refused(chunk(STATE_CHUNK_BYTES_MAX + 1)));
+    for message in messages() {
+        let bytes = message.encode();
+        for cut in 0..bytes.len() {
+            assert!(decode(&bytes[..cut], &Limits::STANDARD).is_err());
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use bytes::Bytes;
 
 use super::{Certificate, CertificateError};
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::crypto::sha256;
+use crate::crypto::{Scheme, sha256};
 use crate::id::{ClusterId, Digest};
 use crate::roster::Roster;
 
@@ -62,6 +62,52 @@ impl RosterStep {
         input.end()?;
         Ok(step)
     }
+
+    /// Checks that this is the step behind roster `newest`, which answers for
+    /// the blocks above `after`.
+    pub(crate) fn check(
+        &self,
+        scheme: Scheme,
+        cluster: &ClusterId,
+        newest: &Roster,
+        after: u64,
+    ) -> Result<(), RosterChainError> {
+        names_next(&self.certificate, &self.next, newest.number)?;
+        let index = self.certificate.header.index;
+        if index <= after {
+            return Err(RosterChainError::Outside {
+                index,
+                first: after.saturating_add(1),
+                last: u64::MAX,
+            });
+        }
+        self.certificate.verify_by(scheme, newest, cluster)?;
+        Ok(())
+    }
+}
+
+/// Whether the certified block names this roster as the one behind number
+/// `newest`. Returns the roster's hash.
+fn names_next(
+    certificate: &Certificate,
+    next: &Roster,
+    newest: u64,
+) -> Result<Digest, RosterChainError> {
+    let header = &certificate.header;
+    if header.next_roster == Digest::ZERO || header.next_roster == header.roster {
+        return Err(RosterChainError::Unchanged);
+    }
+    let hash = next.hash();
+    if header.next_roster != hash {
+        return Err(RosterChainError::Other);
+    }
+    if newest.checked_add(1) != Some(next.number) {
+        return Err(RosterChainError::Number {
+            found: next.number,
+            newest,
+        });
+    }
+    Ok(hash)
 }
 
 /// A roster and where its time began.
@@ -182,23 +228,9 @@ impl RosterChain {
         certificate: &Certificate,
         next: Roster,
     ) -> Result<(), RosterChainError> {
-        let newest = self.last();
-        let header = &certificate.header;
-        if header.next_roster == Digest::ZERO || header.next_roster == header.roster {
-            return Err(RosterChainError::Unchanged);
-        }
-        let hash = next.hash();
-        if header.next_roster != hash {
-            return Err(RosterChainError::Other);
-        }
-        if newest.roster.number.checked_add(1) != Some(next.number) {
-            return Err(RosterChainError::Number {
-                found: next.number,
-                newest: newest.roster.number,
-            });
-        }
+        let hash = names_next(certificate, &next, self.newest().number)?;
         self.verify_newest(certificate)?;
-        let after = header.index;
+        let after = certificate.header.index;
         if self.links.len() >= ROSTERS_KEPT_MAX {
             self.links.pop_front();
         }

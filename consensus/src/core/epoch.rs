@@ -3,7 +3,8 @@
 //! A block seals its epoch when its execution changes the roster, or when the
 //! graph has reached a bound that all nodes count alike ([`Limits::seal_layers`],
 //! [`Limits::seal_bytes`]). From then on the graph orders nothing, and only
-//! helps others to decide the same (see `emit` on insisting). When the sealing block is final, so that everybody can fetch it with its certificate,
+//! helps others to decide the same (see `emit` on insisting). When the sealing
+//! block is final, so that everybody can fetch it with its certificate,
 //! the graph is dropped and the next one begins over the block's hash. No
 //! quorum ever spans two rosters, since every event names its epoch.
 //!
@@ -279,7 +280,7 @@ impl Core {
     }
 
     /// This node's transactions that no block of the epoch holds, oldest first.
-    fn own_unordered(&mut self) -> Vec<Bytes> {
+    pub(super) fn own_unordered(&mut self) -> Vec<Bytes> {
         let Some(me) = self.epoch.me() else {
             return Vec::new();
         };

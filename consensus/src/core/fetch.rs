@@ -20,6 +20,13 @@ impl Core {
             return None;
         }
         let follows = self.epoch.me().is_none();
+        if follows {
+            self.look_as_follower();
+        }
+        // The state that comes is that of a later block.
+        if self.take_over.installs() {
+            return None;
+        }
         let next = self
             .fetching
             .as_ref()
@@ -64,7 +71,8 @@ impl Core {
 
     /// Uses the blocks that are whole, until one must be executed first.
     pub(super) fn use_fetched(&mut self) {
-        while self.fetching.is_none() && self.finality.executing().is_none() {
+        let idle = |core: &Self| core.fetching.is_none() && core.finality.executing().is_none();
+        while idle(self) && !self.take_over.installs() {
             let index = self.catch_up.index();
             match self.catch_up.next_block(&self.config.limits) {
                 None => return,

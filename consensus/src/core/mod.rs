@@ -4,7 +4,8 @@
 //! (insertion and what follows), `create` (own events), `finalize` (executed
 //! blocks), `epoch` (seals), `fetch` (blocks of peers), `serve` (summaries,
 //! requests, answers), `entrust` (transactions of those who make no events),
-//! `view` (a window for people), `restore` (the log).
+//! `take_over` (the state of a seal), `view` (a window for people), `restore`
+//! (the log).
 
 mod create;
 mod entrust;
@@ -15,6 +16,7 @@ mod graph;
 mod receive;
 mod restore;
 mod serve;
+mod take_over;
 mod view;
 
 use std::collections::VecDeque;
@@ -33,6 +35,7 @@ use crate::interface::{
 use crate::message::{BlockSignature, Message};
 use crate::pool::Pool;
 use crate::record::Entry;
+use crate::take_over::TakeOver;
 
 /// What waits for its record to be synced before it is sent.
 #[derive(Debug)]
@@ -64,6 +67,7 @@ pub struct Core {
     finality: Finality,
     pool: Pool,
     catch_up: CatchUp,
+    take_over: TakeOver,
     /// The certificate of the fetched block that is being executed.
     fetching: Option<Certificate>,
     stop: Option<Stop>,
@@ -112,6 +116,7 @@ impl Core {
             epoch: Epoch::new(start, &config, 0, Timestamp(0)),
             pool: Pool::default(),
             catch_up: CatchUp::default(),
+            take_over: TakeOver::default(),
             fetching: None,
             stop: None,
             question: None,
@@ -152,7 +157,9 @@ impl Core {
             Input::Wake => self.wake_at = None,
             Input::Persisted { through } => self.persisted(through),
             Input::Executed { index, outcome } => self.executed(index, outcome),
+            Input::Install { manifest, progress } => self.install_progressed(&manifest, &progress),
         }
+        self.finish_take_over();
         self.settle()
     }
 

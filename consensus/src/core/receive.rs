@@ -2,19 +2,23 @@
 
 use super::Core;
 use crate::id::{NodeIndex, PublicKey};
-use crate::interface::Recipient;
+use crate::interface::{Output, Recipient};
 use crate::message::{BlockSignature, Known, Message, VerifiedMessage};
 
 impl Core {
-    /// Blocks are served to whoever the transport lets in, since a node that
+    /// Blocks and states are served to whoever the transport lets in, since a node that
     /// joins is in no roster yet. All else is between members.
     pub(super) fn receive(&mut self, peer: PublicKey, message: VerifiedMessage) {
         if peer == self.key {
             return;
         }
-        if let Message::BlockRequest(request) = message.0 {
-            self.serve_blocks(peer, request);
-            return;
+        match message.0 {
+            Message::BlockRequest(request) => return self.serve_blocks(peer, request),
+            Message::StateRequest(question) => {
+                self.out.push(Output::ServeState { to: peer, question });
+                return;
+            }
+            _ => {}
         }
         let Some(from) = self.epoch.roster().index_of(&peer) else {
             self.tell_stranger(peer, &message.0);
@@ -31,7 +35,9 @@ impl Core {
             Message::Evidence(proof) => self.note_fork(proof),
             Message::Blocks(blocks) => self.fetched(&peer, &blocks),
             Message::Entrusted(transaction) => self.entrusted(from, transaction),
-            Message::BlockRequest(_) => {}
+            Message::BlocksGone(gone) => self.blocks_gone(&peer, gone),
+            Message::State(answer) => self.state_answered(&peer, answer),
+            Message::BlockRequest(_) | Message::StateRequest(_) => {}
         }
     }
 
@@ -59,6 +65,7 @@ impl Core {
         if known.epoch > here {
             self.catch_up
                 .is_ahead(peer, known.epoch, self.now, &self.config.pace);
+            self.note_gap(known.final_index);
         }
         if known.epoch != here || known.counts.len() != self.epoch.roster().len() {
             return;

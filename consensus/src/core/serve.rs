@@ -37,9 +37,10 @@ impl Core {
             self.send_member(peer, &Message::Request(request));
         }
         let fetch_at = self.fetch_due();
+        let take_over_at = self.take_over_due();
         let wanted_at = [self.epoch.repair.next_at(), self.epoch.ids_at];
         let wanted_at = wanted_at.into_iter().flatten().min();
-        [Some(self.summary_at), wanted_at, fetch_at]
+        [Some(self.summary_at), wanted_at, fetch_at, take_over_at]
             .into_iter()
             .flatten()
             .min()

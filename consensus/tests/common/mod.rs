@@ -6,6 +6,8 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 #![allow(unreachable_pub, reason = "a module shared by test crates")]
 
+pub mod states;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
@@ -90,6 +92,7 @@ pub struct Seen {
     pub amnesia: Vec<u64>,
     pub entrusted: Vec<Bytes>,
     pub sent: usize,
+    pub states: states::States,
 }
 
 enum Item {
@@ -113,8 +116,14 @@ pub struct Federation {
     pub forges: BTreeSet<usize>,
     /// The disks of nodes that do not speak from their first one.
     pub instances: BTreeMap<usize, u64>,
+    /// What nodes do to their answers about states.
+    pub lies: BTreeMap<usize, states::Lie>,
+    /// Whether nodes forget the blocks before the seals that they keep.
+    pub prunes: bool,
+    /// A node that stops at its next so many steps of a take-over.
+    pub crash: Option<(usize, usize)>,
     pub now: u64,
-    config: Config,
+    pub config: Config,
     queue: BTreeMap<(u64, u64), Item>,
     count: u64,
 }
@@ -136,6 +145,9 @@ impl Federation {
             wrong: BTreeSet::new(),
             forges: BTreeSet::new(),
             instances: BTreeMap::new(),
+            lies: BTreeMap::new(),
+            prunes: false,
+            crash: None,
             now: 0,
             config,
             queue: BTreeMap::new(),
@@ -222,6 +234,7 @@ impl Federation {
 
     pub fn perform(&mut self, node: usize, outputs: Vec<Output>) {
         let mut blocks = Vec::new();
+        let mut progress = Vec::new();
         for output in outputs {
             let seen = &mut self.seen[node];
             match output {
@@ -236,13 +249,35 @@ impl Federation {
                 Output::Send { to, message } => self.send(node, to, &message),
                 Output::Execute(block) => blocks.push(block),
                 Output::Final(certificate) => {
+                    seen.states.certified(&certificate);
+                    if self.prunes {
+                        seen.finals = seen.finals.split_off(&seen.states.first());
+                    }
                     seen.finals.insert(certificate.header.index, certificate);
                 }
-                Output::Epoch(start) => seen.epochs.push(start),
+                Output::Epoch(start) => {
+                    seen.states.begun(&start);
+                    seen.epochs.push(start);
+                }
                 Output::Prune { through } => seen.log.retain(|record| record.number > through),
                 Output::ServeBlocks { to, index, offset } => {
                     let answer = self.blocks_answer(node, index, offset);
                     self.send(node, Recipient::One(to), &answer);
+                }
+                Output::ServeState { to, question } => {
+                    for answer in self.state_answers(node, question) {
+                        let message = message::Message::State(answer).encode();
+                        self.send(node, Recipient::One(to), &message);
+                    }
+                }
+                Output::Install(step) => {
+                    if self.crashes(node) {
+                        return self.restart(node);
+                    }
+                    progress.extend(self.install(node, step));
+                    if self.seen[node].states.is_idle() && self.crashes(node) {
+                        return self.restart(node);
+                    }
                 }
                 Output::Refused { reason, .. } => seen.refused.push(reason),
                 Output::Diverged { index, .. } => seen.diverged.push(index),
@@ -261,6 +296,9 @@ impl Federation {
         blocks
             .into_iter()
             .for_each(|block| self.execute(node, block));
+        progress
+            .into_iter()
+            .for_each(|input| self.step(node, input));
     }
 
     fn send(&mut self, node: usize, to: Recipient, message: &Bytes) {
@@ -288,8 +326,13 @@ impl Federation {
 
     fn blocks_answer(&self, node: usize, index: u64, offset: u64) -> Bytes {
         let seen = &self.seen[node];
+        let first = seen.finals.first_key_value().map_or(1, |(first, _)| *first);
+        let taken = seen.states.taken;
+        if index < first.max(taken + 1) {
+            return message::Message::BlocksGone(message::BlocksGone { index, first }).encode();
+        }
         let blocks = seen.finals.range(index..).map(|(&index, certificate)| {
-            let position = usize::try_from(index - 1).unwrap();
+            let position = usize::try_from(index - 1 - taken).unwrap();
             let transactions = &seen.blocks[position].transactions;
             let mut transactions: Vec<Bytes> = transactions
                 .iter()

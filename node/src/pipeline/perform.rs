@@ -34,6 +34,8 @@ impl<A: Application> Pipeline<A> {
                 let answer = serve::blocks(&self.store, index, offset)?;
                 self.send(Recipient::One(to), answer);
             }
+            // The store's side follows; who asks is not answered yet.
+            Output::ServeState { .. } | Output::Install(_) => {}
             Output::WakeAt(at) => self.wake_at = Some(at),
             Output::Evidence(proof) => {
                 tracing::error!(?proof, "a node signed two histories; the proof is kept");

@@ -166,6 +166,8 @@ impl Engine {
                 index,
                 offset,
             },
+            // No node here forgets blocks, or keeps states.
+            Output::ServeState { .. } | Output::Install(_) => return None,
         })
     }
 

@@ -76,7 +76,10 @@ pub(crate) fn blinded(mut message: Message, me: impl Fn(u64) -> Option<NodeIndex
         | Message::Evidence(_)
         | Message::BlockRequest(_)
         | Message::Blocks(_)
-        | Message::Entrusted(_) => {}
+        | Message::Entrusted(_)
+        | Message::BlocksGone(_)
+        | Message::StateRequest(_)
+        | Message::State(_) => {}
     }
     message
 }

@@ -80,7 +80,10 @@ impl Mask for SyncLiar {
             | Message::Evidence(_)
             | Message::BlockRequest(_)
             | Message::Blocks(_)
-            | Message::Entrusted(_) => {}
+            | Message::Entrusted(_)
+            | Message::BlocksGone(_)
+            | Message::StateRequest(_)
+            | Message::State(_) => {}
         }
     }
 }
