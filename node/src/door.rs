@@ -36,7 +36,7 @@ impl Door {
     pub(crate) fn answer(&self, request: DoorRequest) -> DoorReply {
         let reply = match request.request {
             Some(Request::Replay(replay)) => self.replay(&replay).map(Reply::Replay),
-            Some(Request::Submit(action)) => self.admission.submit(&action).map(Reply::Submitted),
+            Some(Request::Submit(action)) => self.admission.submit(action).map(Reply::Submitted),
             Some(Request::GetReceipt(wanted)) => self.receipt(&wanted),
             Some(Request::GetRosterChain(wanted)) => {
                 self.rosters(wanted.after_number).map(Reply::RosterChain)

@@ -149,10 +149,7 @@ fn start(config: &OpaqueConfig) -> Result<(crate::engine::Engine, Ingress), Opaq
     let signatures = ActionSignatures::default();
     let ledger = genesis.map(|_| signatures.clone());
     let door = match &ledger {
-        Some(_) => {
-            let admission = Admission::new(store.clone(), engine.handle(), signatures.clone());
-            Door::Ledger(admission, signatures)
-        }
+        Some(_) => Door::Ledger(Admission::new(store.clone(), engine.handle(), signatures)),
         None => Door::Opaque(engine.handle()),
     };
     let (ingress, reports) = Ingress::start(listen, door, meters.clone())?;

@@ -301,7 +301,7 @@ impl Node {
                 genesis: self.membership.genesis.clone(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
             }),
-            submit: Arc::new(move |action| admission.submit(&action)),
+            submit: Arc::new(move |action| admission.submit(action)),
             progress,
             live: Arc::new(move || views.read()),
             window: Arc::new(move |events_max| pipeline.window(events_max)),

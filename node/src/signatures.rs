@@ -6,12 +6,11 @@
 //! message and signature, and only what held is in it. So it changes no verdict
 //! and may be of any size on any node.
 //!
-//! What is not in it is checked in batches: a block's actions on all cores, and
-//! the actions that users hand in at the same moment by the first of them.
+//! What is not in it is checked in batches, large ones on all cores: a block's
+//! actions, and those that are admitted together.
 //!
 //! Deliberately absent: any meaning of an action.
 
-mod combine;
 mod facts;
 #[cfg(test)]
 mod tests;
@@ -28,7 +27,6 @@ use dctrl_consensus::{
 };
 use dctrl_ledger::{Claim, Signatures};
 
-use combine::Combiner;
 use facts::{Keys, Verified};
 
 /// Signatures that are worth a thread of their own: a few milliseconds' work.
@@ -45,11 +43,9 @@ pub(crate) struct ActionSignatures(Arc<Shared>);
 struct Shared {
     verified: Mutex<Verified>,
     keys: Mutex<Keys>,
-    combiner: Combiner,
 }
 
 /// A claim that is not known to hold.
-#[derive(Clone)]
 struct Unknown {
     fact: Digest,
     /// `None` where the key is no key.
@@ -64,14 +60,7 @@ impl Signatures for ActionSignatures {
         if unknown.is_empty() {
             return verdicts;
         }
-        let mut checks = self.prepare(&unknown, claims, &facts);
-        let found = if checks.len() == 1 {
-            checks
-                .pop()
-                .map_or_else(Vec::new, |one| vec![self.judge_with_others(one)])
-        } else {
-            self.judge(&checks)
-        };
+        let found = self.judge(self.prepare(&unknown, claims, &facts));
         for (at, holds) in unknown.into_iter().zip(found) {
             verdicts[at] = holds;
         }
@@ -104,23 +93,25 @@ impl ActionSignatures {
     }
 
     /// Judges these, and remembers those that hold.
-    fn judge(&self, unknown: &[Unknown]) -> Vec<bool> {
-        let checks: Vec<Check> = unknown.iter().filter_map(|one| one.check.clone()).collect();
+    fn judge(&self, unknown: Vec<Unknown>) -> Vec<bool> {
+        let (facts, checks): (Vec<_>, Vec<_>) =
+            unknown.into_iter().map(|one| (one.fact, one.check)).unzip();
+        let is_key: Vec<bool> = checks.iter().map(Option::is_some).collect();
+        let checks: Vec<Check> = checks.into_iter().flatten().collect();
         let mut found = in_parallel(&checks).into_iter();
-        let verdicts: Vec<bool> = unknown
-            .iter()
-            .map(|one| one.check.is_some() && found.next().unwrap_or(false))
-            .collect();
+        let judged = is_key
+            .into_iter()
+            .map(|is| is && found.next() == Some(true));
+        let verdicts: Vec<bool> = judged.collect();
         let mut verified = lock(&self.0.verified);
-        for (one, _) in unknown.iter().zip(&verdicts).filter(|(_, holds)| **holds) {
-            verified.insert(one.fact);
+        for (fact, _) in facts
+            .into_iter()
+            .zip(&verdicts)
+            .filter(|(_, holds)| **holds)
+        {
+            verified.insert(fact);
         }
         verdicts
-    }
-
-    /// Judges one together with those that other threads bring meanwhile.
-    fn judge_with_others(&self, one: Unknown) -> bool {
-        self.0.combiner.judge(one, |all| self.judge(all))
     }
 }
 

@@ -9,7 +9,7 @@
 //!
 //! The accumulator itself is kept under [`keys::DIGEST`], which it does not cover.
 
-use crate::{ChangeSet, StateRead, keys, tables};
+use crate::{ChangeSet, Overlay, StateRead, keys, tables};
 
 /// Lanes of the accumulator; 1024 of 16 bits give 200 bits of security.
 const LANES: usize = 1024;
@@ -74,9 +74,18 @@ fn expand(key: &[u8], value: &[u8]) -> [u16; LANES] {
     lanes
 }
 
+/// The changes of a block, with the new accumulator among them, and the digest
+/// of the state with all of them carried out.
+pub(crate) fn close(overlay: Overlay<'_>) -> (ChangeSet, [u8; 32]) {
+    // What the block has read is not read again.
+    let (mut changes, base) = overlay.into_parts();
+    let digest = advance(&base, &mut changes);
+    (changes, digest)
+}
+
 /// Digest of `base` with `changes` carried out; adds the new accumulator to
 /// `changes`.
-pub(crate) fn advance(base: &dyn StateRead, changes: &mut ChangeSet) -> [u8; 32] {
+fn advance(base: &dyn StateRead, changes: &mut ChangeSet) -> [u8; 32] {
     let mut accumulator = Accumulator::load(base);
     for (key, value) in changes.iter() {
         debug_assert_ne!(key, keys::DIGEST);

@@ -33,33 +33,37 @@ pub fn admit(
     now_ms: u64,
     action: &SignedAction,
 ) -> Result<Admitted, Refusal> {
-    admit_with(state, now_ms, action, &OneByOne)
+    let mut all = admit_all(state, now_ms, std::slice::from_ref(action), &OneByOne);
+    all.pop().expect("each action has a verdict")
 }
 
-/// [`admit`], where `signatures` says whether the signature holds.
-///
-/// # Errors
-/// The refusal that the action would end with.
-pub fn admit_with(
+/// [`admit`] for each of many, where `signatures` says which signatures hold:
+/// it is asked once, and what the actions have in common is read once. Each is
+/// judged as if it came alone.
+#[must_use]
+pub fn admit_all(
     state: &dyn StateRead,
     now_ms: u64,
-    action: &SignedAction,
+    actions: &[SignedAction],
     signatures: &dyn Signatures,
-) -> Result<Admitted, Refusal> {
-    let meta = tables::meta(state);
-    let unverified = envelope::read(action, &meta.cluster)?;
-    let holds = signatures.hold(&[unverified.claim()]) == [true];
-    let envelope = unverified.judged(holds)?;
-    let caller = Caller::identify(state, envelope.id, &envelope.key)?;
+) -> Vec<Result<Admitted, Refusal>> {
+    let scope = Scope::present(state);
+    open(scope.cluster(), actions, signatures)
+        .into_iter()
+        .map(|envelope| admit_opened(&scope, now_ms, &envelope?))
+        .collect()
+}
+
+fn admit_opened(scope: &Scope<'_>, now_ms: u64, envelope: &Envelope) -> Result<Admitted, Refusal> {
     let id = envelope.id;
-    if let Some(receipt) = tables::receipt(state, &id) {
+    let caller = Caller::identify(scope, id, &envelope.key)?;
+    if let Some(receipt) = tables::receipt(scope, &id) {
         return Ok(Admitted {
             id,
             already: Some(receipt),
         });
     }
-    fresh(state, &envelope, now_ms)?;
-    let scope = Scope::open(state, meta.height, meta.time_ms);
+    fresh(scope, envelope, now_ms)?;
     let kind = registry::find(&envelope.body.name)?;
     kind.guard(&scope.view(), &caller, &envelope.body.payload)?;
     Ok(Admitted { id, already: None })
@@ -100,14 +104,16 @@ pub fn apply_with(
     let mut scope = Scope::open(state, block.height, block.time_ms);
     roster::realign(&mut scope);
     vends::fire_due(&mut scope);
-    let mut receipts = Vec::new();
-    let mut refused = 0;
-    for envelope in open(scope.cluster(), block.transactions, signatures) {
+    let decode = |bytes: &&[u8]| SignedAction::decode(*bytes).ok();
+    let actions: Vec<SignedAction> = block.transactions.iter().filter_map(decode).collect();
+    let mut receipts = Vec::with_capacity(actions.len());
+    let mut refused = block.transactions.len() - actions.len();
+    for envelope in open(scope.cluster(), &actions, signatures) {
         match envelope.map_or(Ended::Foreign, |envelope| transaction(&mut scope, envelope)) {
             Ended::Foreign => refused += 1,
             Ended::Before => {}
             Ended::Now(receipt) => {
-                refused += u32::from(receipt.refusal.is_some());
+                refused += usize::from(receipt.refusal.is_some());
                 receipts.push(receipt);
             }
         }
@@ -115,13 +121,13 @@ pub fn apply_with(
     let next_roster = roster::settle(&mut scope);
     let applied = BlockApplied {
         actions: u32::try_from(block.transactions.len()).unwrap_or(u32::MAX),
-        refused,
+        refused: u32::try_from(refused).unwrap_or(u32::MAX),
     };
     scope.emit("block", Event::Block(applied));
     audit::block(&scope);
     let next_deadline_ms = vends::next_deadline_ms(&scope);
-    let (mut changes, outputs) = scope.close();
-    let state_digest = digest::advance(state, &mut changes);
+    let (overlay, outputs) = scope.close();
+    let (changes, state_digest) = digest::close(overlay);
     Applied {
         changes,
         outputs,
@@ -132,26 +138,23 @@ pub fn apply_with(
     }
 }
 
-/// Opens the envelopes of a block; `None` where one is not for this federation
-/// or not genuine.
+/// Opens the envelopes; a refusal where one is not for this federation or not
+/// genuine. Their signatures are judged together.
 fn open(
     cluster: &[u8],
-    transactions: &[&[u8]],
+    actions: &[SignedAction],
     signatures: &dyn Signatures,
-) -> Vec<Option<Envelope>> {
-    let decode = |bytes: &&[u8]| SignedAction::decode(*bytes).ok();
-    let actions: Vec<Option<SignedAction>> = transactions.iter().map(decode).collect();
-    let unverified: Vec<Option<Unverified<'_>>> = actions
-        .iter()
-        .map(|action| envelope::read(action.as_ref()?, cluster).ok())
-        .collect();
+) -> Vec<Result<Envelope, Refusal>> {
+    let read = |action| envelope::read(action, cluster);
+    let unverified: Vec<Result<Unverified<'_>, Refusal>> = actions.iter().map(read).collect();
     let claims: Vec<Claim<'_>> = unverified.iter().flatten().map(Unverified::claim).collect();
     let verdicts = signatures.hold(&claims);
     assert_eq!(verdicts.len(), claims.len(), "each claim has a verdict");
     let mut verdicts = verdicts.into_iter();
+    let mut next = || verdicts.next().expect("each claim has a verdict");
     unverified
         .into_iter()
-        .map(|unverified| unverified?.judged(verdicts.next()?).ok())
+        .map(|unverified| unverified?.judged(next()))
         .collect()
 }
 

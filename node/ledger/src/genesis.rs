@@ -57,8 +57,8 @@ pub fn genesis(genesis: &Genesis) -> Result<Applied, Vec<Refusal>> {
         scope.put(keys::slot(&slot.machine_id, &slot.slot), &slot);
     }
     audit::block(&scope);
-    let (mut changes, _) = scope.close();
-    let state_digest = digest::advance(&nothing, &mut changes);
+    let (overlay, _) = scope.close();
+    let (changes, state_digest) = digest::close(overlay);
     Ok(Applied {
         changes,
         outputs: Vec::new(),

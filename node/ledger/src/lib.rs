@@ -44,7 +44,7 @@ mod votes;
 
 pub use digest::StateDigest;
 pub use envelope::EXPIRY_AHEAD_MS_MAX;
-pub use execute::{admit, admit_with, apply, apply_with};
+pub use execute::{admit, admit_all, apply, apply_with};
 pub use genesis::genesis;
 pub use signatures::{Claim, OneByOne, Signatures};
 pub use state::{ChangeSet, Changed, MemoryState, Overlay, StateRead};

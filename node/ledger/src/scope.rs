@@ -10,7 +10,7 @@ use prost::Message;
 
 use crate::address::Wallet;
 use crate::votes::Federation;
-use crate::{ChangeSet, Overlay, StateRead, keys, tables};
+use crate::{Overlay, StateRead, keys, tables};
 
 /// What handlers work on. Handlers cannot fail: whatever could refuse an
 /// action was asked of a [`View`] before.
@@ -58,6 +58,13 @@ impl<'s> Scope<'s> {
     pub(crate) fn open(state: &'s dyn StateRead, height: u64, time_ms: u64) -> Self {
         let meta = tables::meta(state);
         let time_ms = time_ms.max(meta.time_ms);
+        Self::new(state, tables::genesis(state), meta, height, time_ms)
+    }
+
+    /// The present state, to look at it only.
+    pub(crate) fn present(state: &'s dyn StateRead) -> Self {
+        let meta = tables::meta(state);
+        let (height, time_ms) = (meta.height, meta.time_ms);
         Self::new(state, tables::genesis(state), meta, height, time_ms)
     }
 
@@ -203,11 +210,11 @@ impl<'s> Scope<'s> {
     }
 
     /// Closes the block: its height and time become the ledger's.
-    pub(crate) fn close(mut self) -> (ChangeSet, Vec<Vec<u8>>) {
+    pub(crate) fn close(mut self) -> (Overlay<'s>, Vec<Vec<u8>>) {
         self.meta.height = self.height;
         self.meta.time_ms = self.time_ms;
         self.put_meta();
-        (self.state.into_changes(), self.outputs)
+        (self.state, self.outputs)
     }
 }
 

@@ -6,6 +6,7 @@
 //! lie on top of each other. While a block is applied, an [`Overlay`] collects
 //! its changes and shows them.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -111,9 +112,32 @@ impl StateRead for Changed<'_> {
     }
 }
 
+/// A state whose rows are read once each: a block asks for the same ones again
+/// and again, and its digest for what they were before. It lives as long as a
+/// block, which bounds it.
+pub(crate) struct Remembered<'s> {
+    base: &'s dyn StateRead,
+    rows: RefCell<BTreeMap<Vec<u8>, Option<Vec<u8>>>>,
+}
+
+impl StateRead for Remembered<'_> {
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        if let Some(value) = self.rows.borrow().get(key) {
+            return value.clone();
+        }
+        let value = self.base.get(key);
+        self.rows.borrow_mut().insert(key.to_vec(), value.clone());
+        value
+    }
+
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.base.scan(prefix, after, limit)
+    }
+}
+
 /// A state, and the changes that are collected on top of it.
 pub struct Overlay<'s> {
-    base: &'s dyn StateRead,
+    base: Remembered<'s>,
     changes: ChangeSet,
 }
 
@@ -122,15 +146,18 @@ impl<'s> Overlay<'s> {
     #[must_use]
     pub fn new(base: &'s dyn StateRead) -> Self {
         Self {
-            base,
+            base: Remembered {
+                base,
+                rows: RefCell::default(),
+            },
             changes: ChangeSet::new(),
         }
     }
 
     /// The state below the changes.
     #[must_use]
-    pub fn base(&self) -> &'s dyn StateRead {
-        self.base
+    pub fn base(&self) -> &dyn StateRead {
+        &self.base
     }
 
     /// Sets the value at `key`.
@@ -149,20 +176,19 @@ impl<'s> Overlay<'s> {
         &self.changes
     }
 
-    /// The changes, at the end.
-    #[must_use]
-    pub fn into_changes(self) -> ChangeSet {
-        self.changes
+    /// At the end, the changes and the state below them.
+    pub(crate) fn into_parts(self) -> (ChangeSet, Remembered<'s>) {
+        (self.changes, self.base)
     }
 }
 
 impl StateRead for Overlay<'_> {
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        Changed::new(self.base, &self.changes).get(key)
+        Changed::new(&self.base, &self.changes).get(key)
     }
 
     fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
-        Changed::new(self.base, &self.changes).scan(prefix, after, limit)
+        Changed::new(&self.base, &self.changes).scan(prefix, after, limit)
     }
 }
 
@@ -218,5 +244,42 @@ mod tests {
                 carried_out.scan(&prefix, after.as_deref(), limit)
             );
         }
+    }
+
+    /// Counts how often it is asked for a row.
+    struct Counted {
+        state: MemoryState,
+        asked: RefCell<usize>,
+    }
+
+    impl StateRead for Counted {
+        fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+            *self.asked.borrow_mut() += 1;
+            self.state.get(key)
+        }
+
+        fn scan(&self, _: &[u8], _: Option<&[u8]>, _: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn an_overlay_reads_each_row_of_its_base_once_whether_it_is_there_or_not() {
+        let mut state = MemoryState::default();
+        let row = ChangeSet::from([(b"there".to_vec(), Some(b"1".to_vec()))]);
+        state.apply(&row);
+        let counted = Counted {
+            state,
+            asked: RefCell::default(),
+        };
+        let mut overlay = Overlay::new(&counted);
+        for _ in 0..3 {
+            assert_eq!(overlay.get(b"there"), Some(b"1".to_vec()));
+            assert_eq!(overlay.get(b"absent"), None);
+        }
+        overlay.put(b"absent".to_vec(), b"2".to_vec());
+        assert_eq!(overlay.get(b"absent"), Some(b"2".to_vec()));
+        assert_eq!(overlay.base().get(b"absent"), None, "below the change");
+        assert_eq!(*counted.asked.borrow(), 2);
     }
 }

@@ -15,21 +15,20 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use dctrl_ledger::{Claim, Signatures};
 use dctrl_proto::v1::SignedAction;
 use prost::Message;
 
 use super::{meters::Meters, report::Report};
-use crate::{admission::Admission, pipeline::PipelineHandle, signatures::ActionSignatures};
+use crate::{admission::Admission, pipeline::PipelineHandle};
 
 /// Where transactions go.
 #[derive(Clone)]
 pub(super) enum Door {
     /// To consensus, whatever they are.
     Opaque(PipelineHandle),
-    /// Through the ledger's guard, as in a node; the signatures of those that
-    /// came together are checked together.
-    Ledger(Admission, ActionSignatures),
+    /// Through the ledger's guard, as in a node; those that came together are
+    /// guarded together.
+    Ledger(Admission),
 }
 
 impl Door {
@@ -43,28 +42,17 @@ impl Door {
                 let taken = all.take_while(|it| pipeline.submit(it.clone()).is_ok());
                 return (count - taken.count()) as u64;
             }
-            Self::Ledger(admission, signatures) => {
+            Self::Ledger(admission) => {
                 let actions: Vec<SignedAction> = transactions
                     .iter()
                     .filter_map(|bytes| SignedAction::decode(bytes.clone()).ok())
                     .collect();
-                let claims: Vec<Claim<'_>> = actions.iter().filter_map(claim).collect();
-                // Remembered by those who ask for each of them next.
-                signatures.hold(&claims);
-                let admitted = actions.iter().filter(|it| admission.submit(it).is_ok());
-                admitted.count()
+                let outcomes = admission.submit_all(&actions).into_iter();
+                outcomes.filter(Result::is_ok).count()
             }
         };
         (count - taken) as u64
     }
-}
-
-fn claim(action: &SignedAction) -> Option<Claim<'_>> {
-    Some(Claim {
-        key: action.key.as_slice().try_into().ok()?,
-        signature: action.signature.as_slice().try_into().ok()?,
-        body: &action.body,
-    })
 }
 
 /// Reports that may wait for the load process.

@@ -66,20 +66,3 @@ fn many_at_once_and_again_from_memory_are_judged_as_one_by_one() {
     };
     assert_eq!(judge.hold(&[good, forged]), [true, false]);
 }
-
-#[test]
-fn threads_that_check_at_the_same_time_get_each_their_own_verdict() {
-    let signed: Vec<Signed> = (0..120).map(Signed::of).collect();
-    let judge = ActionSignatures::default();
-    thread::scope(|scope| {
-        for part in signed.chunks(15) {
-            let judge = &judge;
-            scope.spawn(move || {
-                for one in part {
-                    let claim = one.claim();
-                    assert_eq!(judge.hold(&[claim]), OneByOne.hold(&[claim]));
-                }
-            });
-        }
-    });
-}

@@ -29,6 +29,9 @@ pub struct RosterSteps {
 pub struct Snapshot<'s> {
     store: &'s Store,
     snapshot: rocksdb::Snapshot<'s>,
+    /// For reading one value in the snapshot; made once, since a block reads
+    /// very many.
+    one: ReadOptions,
     /// The column family of the state.
     state: &'static str,
 }
@@ -39,9 +42,12 @@ impl<'s> Snapshot<'s> {
         snapshot: rocksdb::Snapshot<'s>,
         state: &'static str,
     ) -> Self {
+        let mut one = ReadOptions::default();
+        one.set_snapshot(&snapshot);
         Self {
             store,
             snapshot,
+            one,
             state,
         }
     }
@@ -174,7 +180,9 @@ impl<'s> Snapshot<'s> {
         key: &[u8],
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let family = self.store.family(what);
-        self.snapshot.get_cf(family, key).map_err(read_error(what))
+        let found = self.store.db().get_pinned_cf_opt(family, key, &self.one);
+        let found = found.map_err(read_error(what))?;
+        Ok(found.map(|value| value.to_vec()))
     }
 
     /// Entries from `start` on, below `end` where there is one.

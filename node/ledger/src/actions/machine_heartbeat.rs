@@ -37,12 +37,13 @@ impl Action for MachineHeartbeat {
     }
 
     fn execute(self, mut machine: Machine, scope: &mut Scope<'_>, _: &Caller) -> String {
-        let told = (machine.ready, machine.detail.clone());
+        let told = machine.ready == self.ready && machine.detail == self.detail;
         let first = machine.heartbeat_at_ms == 0;
+        let paid_for = !machine.queue.is_empty();
         machine.heartbeat_at_ms = scope.time_ms();
         machine.ready = self.ready;
         machine.detail = self.detail;
-        if first || told != (machine.ready, machine.detail.clone()) {
+        if first || !told {
             vends::save_machine(scope, machine);
         } else {
             scope.put(keys::machine(&machine.id), &machine);
@@ -55,7 +56,9 @@ impl Action for MachineHeartbeat {
         };
         let topic = format!("machine.{}.beacon", self.machine_id);
         scope.emit(&topic, Event::Beacon(beacon));
-        vends::dispatch_next(scope, &self.machine_id);
+        if paid_for {
+            vends::dispatch_next(scope, &self.machine_id);
+        }
         self.machine_id
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use crate::common::{Federation, NODES};
-use dctrl_ledger::{BlockInput, Claim, OneByOne, Signatures, admit_with, apply, apply_with};
+use dctrl_ledger::{BlockInput, Claim, OneByOne, Signatures, admit, admit_all, apply, apply_with};
 use dctrl_proto::v1::{SignedAction, TimeTick};
 use prost::Message;
 
@@ -58,12 +58,23 @@ fn the_signatures_of_a_block_are_asked_for_once_and_decide_what_is_applied() {
 }
 
 #[test]
-fn admission_asks_the_same_judge() {
+fn actions_admitted_together_are_judged_as_if_each_came_alone_and_at_once() {
     let mut federation = Federation::new();
-    let action = federation.action(NODES[0], &TimeTick {});
-    let admit = |signatures: &dyn Signatures| {
-        admit_with(&federation.state, federation.now_ms, &action, signatures)
-    };
-    assert!(admit(&OneByOne).is_ok());
-    assert_eq!(admit(&Distrust).unwrap_err().rule, "action.signature");
+    let mut actions: Vec<SignedAction> = NODES
+        .iter()
+        .map(|node| federation.action(*node, &TimeTick {}))
+        .collect();
+    actions[1].signature[40] ^= 1;
+    actions[2].body.clear();
+    let state = &federation.state;
+    let now_ms = federation.now_ms;
+    let asked = Asked(RefCell::default());
+    let together = admit_all(state, now_ms, &actions, &asked);
+    let alone: Vec<_> = actions.iter().map(|it| admit(state, now_ms, it)).collect();
+    assert_eq!(together, alone);
+    assert!(together[0].is_ok() && together[1].is_err() && together[2].is_err());
+    assert_eq!(*asked.0.borrow(), [NODES.len() - 1], "one claims nothing");
+    let distrusted = admit_all(state, now_ms, &actions[..1], &Distrust);
+    let refusal = distrusted[0].as_ref().expect_err("it is not believed");
+    assert_eq!(refusal.rule, "action.signature");
 }
