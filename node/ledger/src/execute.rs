@@ -6,7 +6,7 @@ use prost::Message;
 
 use crate::caller::{Caller, Principal};
 use crate::envelope::{self, Envelope, Unverified};
-use crate::refuse::exists;
+use crate::refuse::{ensure, exists};
 use crate::scope::Scope;
 use crate::{
     Admitted, Applied, BlockInput, Claim, OneByOne, Signatures, StateRead, audit, digest, keys,
@@ -63,19 +63,19 @@ fn admit_opened(scope: &Scope<'_>, now_ms: u64, envelope: &Envelope) -> Result<A
             already: Some(receipt),
         });
     }
-    fresh(scope, envelope, now_ms)?;
+    let request = keys::request(&envelope.key, &envelope.body.request_id);
+    fresh(scope.get(&request).is_none(), envelope, now_ms)?;
     let kind = registry::find(&envelope.body.name)?;
     kind.guard(&scope.view(), &caller, &envelope.body.payload)?;
     Ok(Admitted { id, already: None })
 }
 
 /// Refuses what came too late, and a request id that another action has used.
-fn fresh(state: &dyn StateRead, envelope: &Envelope, now_ms: u64) -> Result<(), Refusal> {
-    let request = keys::request(&envelope.key, &envelope.body.request_id);
-    if state.get(&request).is_some() {
+fn fresh(unused: bool, envelope: &Envelope, now_ms: u64) -> Result<(), Refusal> {
+    ensure(unused, || {
         let message = "Another action of yours has this request id.";
-        return Err(exists("action.request_id", message));
-    }
+        exists("action.request_id", message)
+    })?;
     envelope::in_time(envelope, now_ms)
 }
 
@@ -165,7 +165,9 @@ fn transaction(scope: &mut Scope<'_>, envelope: Envelope) -> Ended {
     if tables::receipt(scope, &envelope.id).is_some() {
         return Ended::Before;
     }
-    let result = run(scope, &envelope, &caller);
+    let request = keys::request(&envelope.key, &envelope.body.request_id);
+    let unused = scope.get(&request).is_none();
+    let result = run(scope, &envelope, &caller, unused);
     if let (Ok(_), Principal::Node(seat)) = (&result, &caller.principal) {
         roster::heard(scope, *seat);
     }
@@ -182,15 +184,19 @@ fn transaction(scope: &mut Scope<'_>, envelope: Envelope) -> Ended {
         subject,
     };
     scope.put(keys::receipt(&envelope.id), &receipt);
-    let request = keys::request(&envelope.key, &envelope.body.request_id);
-    if scope.get(&request).is_none() {
+    if unused {
         scope.put_bytes(request, &envelope.id);
     }
     Ended::Now(receipt)
 }
 
-fn run(scope: &mut Scope<'_>, envelope: &Envelope, caller: &Caller) -> Result<String, Refusal> {
-    fresh(scope, envelope, scope.time_ms())?;
+fn run(
+    scope: &mut Scope<'_>,
+    envelope: &Envelope,
+    caller: &Caller,
+    unused: bool,
+) -> Result<String, Refusal> {
+    fresh(unused, envelope, scope.time_ms())?;
     let kind = registry::find(&envelope.body.name)?;
     kind.run(scope, caller, &envelope.body.payload)
 }
