@@ -8,7 +8,7 @@ use std::{future::Future, path::PathBuf, str::FromStr, sync::Arc, time::Duration
 use bitcoin::Network;
 use dctrl_access::Identity;
 use dctrl_effects::{
-    Common, Running, StartError,
+    Common, Running, Seat, StartError,
     chain::{
         Backend, BitcoindConfig, Credentials, Hash,
         notifier::{self as chain_notifier, ChainNotifierConfig},
@@ -19,7 +19,9 @@ use dctrl_effects::{
     price::{self, FixedRate, FixedRateError, Limits, PriceNotifierConfig, Source},
 };
 use dctrl_follow::{Federation, FederationError, Rosters, RostersError};
+use dctrl_ledger::query;
 use dctrl_proto::v1::Policy;
+use dctrl_store::Store;
 use thiserror::Error;
 
 use crate::{
@@ -120,8 +122,11 @@ pub(crate) fn start(
     membership: &Membership,
     identity: &Arc<Identity>,
     context: &zmq::Context,
+    store: Store,
 ) -> Result<Effects, EffectsError> {
-    let settings = Settings::new(config, membership, identity, context, "effects")?;
+    let key = identity.public_key();
+    let seat: Seat = Arc::new(move || query::seat_of(&store.snapshot(), &key));
+    let settings = Settings::new(config, membership, identity, context, "effects", seat)?;
     let (machine, alerts) = settings.machine()?;
     let (deadline_effect, deadlines) = deadlines::start(settings.common.clone())?;
     Ok(Effects {
@@ -161,7 +166,11 @@ fn start_one(kind: EffectKind, config: &Config) -> Result<Running, RunError> {
     let context = zmq::Context::new();
     // Each process keeps its own chain: two must not write one file.
     let name = format!("{kind:?}").to_lowercase();
-    let settings = Settings::new(config, &membership, &identity, &context, &name)?;
+    // Without the ledger it is known of a node of the genesis only. Another one
+    // says again what it said before its restart, which does no harm.
+    let me = membership.me.map(|me| u32::from(me.0));
+    let seat: Seat = Arc::new(move || me);
+    let settings = Settings::new(config, &membership, &identity, &context, &name, seat)?;
     Ok(match kind {
         EffectKind::Chain => settings.chain()?,
         EffectKind::Price => settings.price()?,
@@ -177,6 +186,7 @@ impl<'a> Settings<'a> {
         identity: &Arc<Identity>,
         context: &zmq::Context,
         name: &str,
+        seat: Seat,
     ) -> Result<Self, EffectsError> {
         let federation = Federation::from_genesis(&membership.genesis)?;
         let folder = &config.log.dir;
@@ -198,6 +208,7 @@ impl<'a> Settings<'a> {
                     None => (0..membership.genesis.nodes.len()).collect(),
                 },
                 identity: identity.clone(),
+                seat,
                 clock: Arc::new(wall_clock_ms),
             },
             policy: membership.genesis.policy.clone().unwrap_or_default(),

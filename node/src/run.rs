@@ -193,7 +193,13 @@ impl Node {
         )?;
         let network = self.network(&zap)?;
         let bus = Arc::new(self.start_bus(&zap, admission.clone())?);
-        let effects = effects::start(&self.config, &self.membership, &self.identity, &context)?;
+        let effects = effects::start(
+            &self.config,
+            &self.membership,
+            &self.identity,
+            &context,
+            self.store.clone(),
+        )?;
         let ledger = LedgerApplication {
             store: self.store.clone(),
             signatures,

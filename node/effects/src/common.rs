@@ -26,6 +26,10 @@ const WAKES_MAX: usize = 16;
 /// The present time, milliseconds since the Unix epoch.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
+/// The seat by which the ledger names the identity's node, where it is one. It
+/// may be given while the effects run.
+pub type Seat = Arc<dyn Fn() -> Option<u32> + Send + Sync>;
+
 /// What every effect needs to take part in the federation.
 #[derive(Clone)]
 pub struct Common {
@@ -40,6 +44,8 @@ pub struct Common {
     pub nodes: Vec<usize>,
     /// Signs the actions; the node's own key for observations.
     pub identity: Arc<Identity>,
+    /// The seat of the identity that signs.
+    pub seat: Seat,
     /// The node's clock.
     pub clock: Clock,
 }
@@ -68,7 +74,8 @@ impl Common {
         )
     }
 
-    /// The roster position of the identity that signs, where it is a node's.
+    /// The present roster position of the identity that signs, where it is a
+    /// node's. Votes are by seat instead.
     pub(crate) fn own_index(&self) -> Option<u32> {
         let key = PublicKey(self.identity.public_key());
         let index = self.rosters.index_of(&key)?;
@@ -309,6 +316,7 @@ pub(crate) mod tests {
             federation,
             nodes: vec![0],
             identity: Arc::new(identity),
+            seat: Arc::new(|| Some(0)),
             clock,
         }
     }

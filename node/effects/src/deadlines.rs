@@ -139,15 +139,14 @@ pub fn start(common: Common) -> Result<(Running, DeadlineHandle), StartError> {
 }
 
 fn run(common: &Common, door: &Door, handle: &DeadlineHandle, health: &Health, stop: &Stop) {
-    let mut ticker = Ticker {
-        stagger_ms: STAGGER_MS * u64::from(common.own_index().unwrap_or(0)),
-        ..Ticker::default()
-    };
+    let mut ticker = Ticker::default();
     let mut outbox = Outbox::default();
     let woken = handle.clone();
     stop.wakes(move || woken.wake());
     while !stop.is_set() {
         let deadline = handle.get();
+        // The node may have joined meanwhile, or others gone.
+        ticker.stagger_ms = STAGGER_MS * u64::from(common.own_index().unwrap_or(0));
         turn(common, door, &mut ticker, &mut outbox, deadline);
         if outbox.failures() >= DOOR_FAILURES {
             health.raise("door", "no node takes ticks");

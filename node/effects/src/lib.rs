@@ -27,5 +27,5 @@ mod common;
 mod health;
 mod outbox;
 
-pub use common::{Clock, Common, Running, StartError};
+pub use common::{Clock, Common, Running, Seat, StartError};
 pub use health::Health;

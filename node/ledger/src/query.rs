@@ -8,7 +8,7 @@ use dctrl_proto::v1::{
 };
 use prost::Message;
 
-pub use nodes::{ROSTERS_PAGE_MAX, proposals, quorum, roster, rosters};
+pub use nodes::{ROSTERS_PAGE_MAX, proposals, quorum, roster, rosters, seat_of};
 
 use crate::refuse::invalid;
 use crate::scope::Scope;

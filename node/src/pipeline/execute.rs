@@ -47,8 +47,10 @@ impl Application for LedgerApplication {
         let submitted = SignedAction::decode(transaction)
             .map_err(|error| error.to_string())
             .and_then(|action| {
-                let submitted = self.admission.submit(&action);
-                submitted.map(|_| ()).map_err(|refusal| refusal.to_string())
+                // Apart from what users hand in: this thread waits for nobody.
+                let outcomes = self.admission.submit_all(&[action]).into_iter();
+                let outcome: Result<Vec<_>, _> = outcomes.collect();
+                outcome.map_err(|refusal| refusal.to_string())
             });
         if let Err(problem) = submitted {
             tracing::debug!(?from, problem, "a node's action was not passed on");

@@ -215,7 +215,7 @@ impl Watch {
     }
 
     /// The bus tells of a payment, and perhaps of this node's own earlier view.
-    pub(super) fn told(&mut self, payment: &Payment, own_index: Option<u32>) {
+    pub(super) fn told(&mut self, payment: &Payment, own_seat: Option<u32>) {
         let Some(key) = payment.outpoint.as_ref().and_then(key) else {
             return;
         };
@@ -225,7 +225,7 @@ impl Watch {
         }
         let votes = payment.votes.iter();
         let own = votes
-            .filter(|vote| Some(vote.node) == own_index)
+            .filter(|vote| Some(vote.node) == own_seat)
             .find_map(|vote| place(vote.view(), vote.block_height, &vote.block_hash));
         let Some(own) = own else { return };
         let known = self.payments.entry(key).or_insert(Known {

@@ -3,6 +3,7 @@
 use dctrl_proto::v1::{NodeProposalView, NodeRoster, Refusal};
 
 use super::{Page, bad_cursor, page_rows};
+use crate::caller::Principal;
 use crate::scope::Scope;
 use crate::votes::quorum_of;
 use crate::{StateRead, keys, roster, tables};
@@ -14,6 +15,16 @@ pub const ROSTERS_PAGE_MAX: usize = 100;
 #[must_use]
 pub fn roster(state: &dyn StateRead) -> NodeRoster {
     roster::present(state)
+}
+
+/// The seat of the present node with this key: by it the ledger names the node
+/// in votes.
+#[must_use]
+pub fn seat_of(state: &dyn StateRead, key: &[u8]) -> Option<u32> {
+    match Principal::find(state, key)? {
+        Principal::Node(seat) => Some(seat),
+        Principal::Machine(_) | Principal::Member(_) => None,
+    }
 }
 
 /// Present nodes that must approve a change.

@@ -94,6 +94,7 @@ fn only_nodes_approve_and_only_nodes_and_operators_propose() {
 #[test]
 fn all_changes_of_one_block_make_one_next_roster() {
     let mut federation = Federation::new();
+    let gone = federation.roster().nodes[0].node.clone().unwrap();
     let mut digests = Vec::new();
     for kind in [add(ECHO), remove(BRAVO), replace(CHARLIE, FOXTROT)] {
         let digest = federation.force(ALPHA, kind).unwrap();
@@ -117,6 +118,11 @@ fn all_changes_of_one_block_make_one_next_roster() {
     assert_eq!(names(&next), ["late-51", "node-3", "late-50"]);
     let seats: Vec<u32> = next.nodes.iter().map(|node| node.seat).collect();
     assert_eq!(seats, [5, 3, 4]);
+    for node in &next.nodes {
+        let key = &node.node.as_ref().unwrap().key;
+        assert_eq!(query::seat_of(&federation.state, key), Some(node.seat));
+    }
+    assert_eq!(query::seat_of(&federation.state, &gone.key), None);
 }
 
 #[test]

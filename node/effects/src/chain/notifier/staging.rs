@@ -33,7 +33,6 @@ enum Subject {
 pub(super) struct Staging {
     common: Common,
     network: Network,
-    own_index: Option<u32>,
     pub(super) watch: Watch,
     /// The newest block that the federation has agreed on.
     agreed: Option<Tip>,
@@ -49,7 +48,6 @@ pub(super) struct Staging {
 impl Staging {
     pub(super) fn new(common: Common, network: Network) -> Self {
         Self {
-            own_index: common.own_index(),
             common,
             network,
             watch: Watch::default(),
@@ -71,7 +69,7 @@ impl Staging {
             }
             Some(Event::Payment(changed)) => {
                 if let Some(payment) = &changed.payment {
-                    self.watch.told(payment, self.own_index);
+                    self.watch.told(payment, (self.common.seat)());
                 }
             }
             Some(Event::Tip(tip)) => {

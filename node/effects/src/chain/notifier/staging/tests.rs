@@ -7,7 +7,10 @@ use std::{
 };
 
 use dctrl_follow::DoorError;
-use dctrl_proto::v1::{ActionBody, Receipt, SignedAction, TipAgreed, VendChanged};
+use dctrl_proto::v1::{
+    ActionBody, PaymentChanged, PaymentView, PaymentVote, Receipt, SignedAction, TipAgreed,
+    VendChanged,
+};
 use prost::Message;
 
 use super::{super::super::Block, *};
@@ -167,4 +170,33 @@ fn only_a_tip_far_above_the_own_one_is_suspicious() {
     };
     assert_eq!(staging.ahead_of(own(10)), None);
     assert_eq!(staging.ahead_of(own(9)).map(|tip| tip.height), Some(12));
+}
+
+#[test]
+fn a_node_that_joined_later_knows_its_votes_by_the_seat_it_was_given() {
+    let now_ms = Arc::new(AtomicU64::new(0));
+    let seat = Arc::new(AtomicU64::new(u64::MAX));
+    let mut staging = staging(&now_ms);
+    let given = seat.clone();
+    staging.common.seat = Arc::new(move || u32::try_from(given.load(Ordering::SeqCst)).ok());
+    let told = |txid: u8| BusBody {
+        event: Some(Event::Payment(PaymentChanged {
+            payment: Some(Payment {
+                outpoint: Some(Outpoint {
+                    txid: vec![txid; 32],
+                    vout: 0,
+                }),
+                votes: vec![PaymentVote {
+                    node: 7,
+                    view: PaymentView::InMempool.into(),
+                    ..PaymentVote::default()
+                }],
+                ..Payment::default()
+            }),
+        })),
+        ..BusBody::default()
+    };
+    assert!(!staging.frame(&told(1)), "another node's vote");
+    seat.store(7, Ordering::SeqCst);
+    assert!(staging.frame(&told(2)), "its own, whose truth it asks for");
 }
