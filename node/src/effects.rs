@@ -105,6 +105,14 @@ impl Effects {
     }
 }
 
+/// The nodes and this one among them, as far as they are known.
+struct Place {
+    federation: Federation,
+    /// In `federation.nodes`.
+    me: Option<usize>,
+    seat: Seat,
+}
+
 /// What all effects of one node share.
 struct Settings<'a> {
     config: &'a Config,
@@ -124,9 +132,16 @@ pub(crate) fn start(
     context: &zmq::Context,
     store: Store,
 ) -> Result<Effects, EffectsError> {
-    let key = identity.public_key();
-    let seat: Seat = Arc::new(move || query::seat_of(&store.snapshot(), &key));
-    let settings = Settings::new(config, membership, identity, context, "effects", seat)?;
+    let (key, curve_public) = (identity.public_key(), identity.curve_public());
+    let roster = query::roster(&store.snapshot());
+    let federation = Federation::from_genesis(&membership.genesis)?.at_present(&roster)?;
+    let mut nodes = federation.nodes.iter();
+    let place = Place {
+        me: nodes.position(|node| node.curve_public == curve_public),
+        federation,
+        seat: Arc::new(move || query::seat_of(&store.snapshot(), &key)),
+    };
+    let settings = Settings::new(config, membership, identity, context, "effects", place)?;
     let (machine, alerts) = settings.machine()?;
     let (deadline_effect, deadlines) = deadlines::start(settings.common.clone())?;
     Ok(Effects {
@@ -168,9 +183,13 @@ fn start_one(kind: EffectKind, config: &Config) -> Result<Running, RunError> {
     let name = format!("{kind:?}").to_lowercase();
     // Without the ledger it is known of a node of the genesis only. Another one
     // says again what it said before its restart, which does no harm.
-    let me = membership.me.map(|me| u32::from(me.0));
-    let seat: Seat = Arc::new(move || me);
-    let settings = Settings::new(config, &membership, &identity, &context, &name, seat)?;
+    let me = membership.me.map(|me| me.0);
+    let place = Place {
+        me: me.map(usize::from),
+        federation: Federation::from_genesis(&membership.genesis).map_err(EffectsError::from)?,
+        seat: Arc::new(move || me.map(u32::from)),
+    };
+    let settings = Settings::new(config, &membership, &identity, &context, &name, place)?;
     Ok(match kind {
         EffectKind::Chain => settings.chain()?,
         EffectKind::Price => settings.price()?,
@@ -186,29 +205,28 @@ impl<'a> Settings<'a> {
         identity: &Arc<Identity>,
         context: &zmq::Context,
         name: &str,
-        seat: Seat,
+        place: Place,
     ) -> Result<Self, EffectsError> {
-        let federation = Federation::from_genesis(&membership.genesis)?;
         let folder = &config.log.dir;
         std::fs::create_dir_all(folder).map_err(|source| RostersError::File {
             path: folder.clone(),
             source,
         })?;
-        let rosters = Rosters::open(&federation, &folder.join(format!("{name}.rosters")))?;
+        let rosters = Rosters::open(&place.federation, &folder.join(format!("{name}.rosters")))?;
         Ok(Self {
             config,
             membership,
             common: Common {
                 context: context.clone(),
-                federation,
                 rosters,
-                // A node that joined later follows one of the first ones.
-                nodes: match membership.me {
-                    Some(me) => vec![usize::from(me.0)],
-                    None => (0..membership.genesis.nodes.len()).collect(),
+                // A node that has no seat follows all that have one.
+                nodes: match place.me {
+                    Some(me) => vec![me],
+                    None => (0..place.federation.nodes.len()).collect(),
                 },
+                federation: place.federation,
                 identity: identity.clone(),
-                seat,
+                seat: place.seat,
                 clock: Arc::new(wall_clock_ms),
             },
             policy: membership.genesis.policy.clone().unwrap_or_default(),

@@ -8,8 +8,8 @@ use std::{
 
 use dctrl_follow::DoorError;
 use dctrl_proto::v1::{
-    ActionBody, PaymentChanged, PaymentView, PaymentVote, Receipt, SignedAction, TipAgreed,
-    VendChanged,
+    ActionBody, Outpoint, Payment, PaymentChanged, PaymentView, PaymentVote, Receipt, SignedAction,
+    TipAgreed, VendChanged,
 };
 use prost::Message;
 
