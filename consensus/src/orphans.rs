@@ -4,7 +4,8 @@
 //! kept aside and enter the graph only when an event of someone else names
 //! them, because honest nodes that met different twins must still be able to
 //! build on each other. Both are bounded per creator, so a liar fills nobody's
-//! share but its own.
+//! share but its own. Where that is full of events whose parents never come,
+//! those that events of others need are charged to these others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +19,16 @@ use crate::node_set::NodeSet;
 struct Orphan {
     event: Event,
     missing: BTreeSet<Digest>,
+    payer: Payer,
+}
+
+/// Whose share an orphan fills.
+#[derive(Debug, Clone, Copy)]
+enum Payer {
+    /// The creator's.
+    Creator(NodeIndex),
+    /// That of someone whose event needs it.
+    Needer(NodeIndex),
 }
 
 /// A parent that someone waits for.
@@ -47,6 +58,8 @@ pub(crate) struct Orphans {
     missing: BTreeMap<Digest, Missing>,
     twins: BTreeMap<Digest, Event>,
     shares: Vec<Share>,
+    /// What each creator's events need beyond the shares of others.
+    needed: Vec<Share>,
 }
 
 impl Orphans {
@@ -56,6 +69,7 @@ impl Orphans {
             missing: BTreeMap::new(),
             twins: BTreeMap::new(),
             shares: vec![Share::default(); members],
+            needed: vec![Share::default(); members],
         }
     }
 
@@ -107,13 +121,10 @@ impl Orphans {
         ask_at: Timestamp,
         limits: &Limits,
     ) -> Result<Vec<Event>, RefusalReason> {
-        let creator = event.header().creator;
-        let share = &mut self.shares[creator.position()];
         let bytes = event.encoded().len();
-        if share.events >= limits.orphan_events_max || share.bytes + bytes > limits.orphan_bytes_max
-        {
-            return Err(RefusalReason::OrphansFull);
-        }
+        let payer = self.payer(&event, limits);
+        let payer = payer.ok_or(RefusalReason::OrphansFull)?;
+        let share = self.share(payer);
         share.events += 1;
         share.bytes += bytes;
         let mut needed = Vec::new();
@@ -133,8 +144,37 @@ impl Orphans {
             }
         }
         let missing = parents.iter().map(|(_, _, id)| *id).collect();
-        self.orphans.insert(event.id(), Orphan { event, missing });
+        let orphan = Orphan {
+            event,
+            missing,
+            payer,
+        };
+        self.orphans.insert(orphan.event.id(), orphan);
         Ok(needed)
+    }
+
+    fn share(&mut self, payer: Payer) -> &mut Share {
+        match payer {
+            Payer::Creator(node) => &mut self.shares[node.position()],
+            Payer::Needer(node) => &mut self.needed[node.position()],
+        }
+    }
+
+    /// In whose share the event has room, if in any.
+    fn payer(&self, event: &Event, limits: &Limits) -> Option<Payer> {
+        let bytes = event.encoded().len();
+        let room = |share: &Share| {
+            share.events < limits.orphan_events_max
+                && share.bytes + bytes <= limits.orphan_bytes_max
+        };
+        let creator = event.header().creator;
+        if room(&self.shares[creator.position()]) {
+            return Some(Payer::Creator(creator));
+        }
+        let needers = self.needed_by(&event.id());
+        let mut others = needers.iter().filter(|node| *node != creator);
+        let payer = others.find(|node| room(&self.needed[node.position()]));
+        payer.map(Payer::Needer)
     }
 
     /// Keeps a twin aside. Beyond the bound it is dropped: whoever needs it
@@ -203,9 +243,62 @@ impl Orphans {
 
     fn remove(&mut self, id: &Digest) -> Option<Event> {
         let orphan = self.orphans.remove(id)?;
-        let share = &mut self.shares[orphan.event.header().creator.position()];
+        let share = self.share(orphan.payer);
         share.events -= 1;
         share.bytes -= orphan.event.encoded().len();
         Some(orphan.event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::Ed25519Signer;
+    use crate::event::EventHeader;
+
+    fn event(creator: u16, seq: u64, salt: u8) -> Event {
+        let signer = Ed25519Signer::from_seed(&[7; 32]);
+        let header = EventHeader {
+            anchor: Digest::ZERO,
+            epoch: 0,
+            creator: NodeIndex(creator),
+            seq,
+            timestamp: Timestamp(1 + seq),
+            coin: u32::from(salt),
+            self_parent: Some(Digest([salt; 32])),
+            other_parents: Vec::new(),
+            transaction_count: 0,
+            payload_digest: Digest::ZERO,
+        };
+        Event::create(header, &[], &signer)
+    }
+
+    fn wait(orphans: &mut Orphans, event: &Event, parent: Digest) -> Result<(), RefusalReason> {
+        let limits = Limits {
+            orphan_events_max: 4,
+            ..Limits::STANDARD
+        };
+        let creator = event.header().creator;
+        let parents = [(creator, 0, parent)];
+        let waits = orphans.wait(event.clone(), &parents, creator, Timestamp(0), &limits);
+        waits.map(drop)
+    }
+
+    #[test]
+    fn a_liar_whose_share_is_full_keeps_out_nothing_that_others_need() {
+        let mut orphans = Orphans::new(4);
+        for junk in 0..4 {
+            let junk = event(3, 9, 100 + junk);
+            wait(&mut orphans, &junk, Digest([100; 32])).unwrap();
+        }
+        let (needed, unneeded) = (event(3, 1, 1), event(3, 2, 2));
+        wait(&mut orphans, &event(1, 1, 3), needed.id()).unwrap();
+        wait(&mut orphans, &needed, Digest([1; 32])).unwrap();
+        assert_eq!(
+            wait(&mut orphans, &unneeded, Digest([2; 32])),
+            Err(RefusalReason::OrphansFull)
+        );
+        assert_eq!(orphans.release(&Digest([1; 32])).len(), 1);
+        assert_eq!(orphans.len(), 5);
     }
 }

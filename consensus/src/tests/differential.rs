@@ -248,7 +248,7 @@ fn the_shortcut_hastens_decisions_and_changes_none() {
 }
 
 #[test]
-#[ignore = "minutes; for changes to the election"]
+#[ignore = "minutes; run by cargo xtask campaign election"]
 fn many_more_graphs_are_decided_as_defined() {
     for (members, forkers) in [(4, 0), (4, 1), (5, 1), (7, 2)] {
         campaign(1000..1600, shape(members, 60, forkers));

@@ -267,7 +267,7 @@ fn nodes_that_know_different_parts_of_a_forked_graph_agree() {
 }
 
 #[test]
-#[ignore = "minutes; for changes to the election"]
+#[ignore = "minutes; run by cargo xtask campaign election"]
 fn nodes_agree_in_many_more_runs() {
     all_agree(0..20_000, &[4], &ALL);
     all_agree(0..2_000, &[5, 6, 7], &ALL);

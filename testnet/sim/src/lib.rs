@@ -30,6 +30,7 @@ mod puppet;
 mod report;
 mod rules;
 mod scenario;
+pub mod seals;
 mod setting;
 mod trace;
 pub mod twins;

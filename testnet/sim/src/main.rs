@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use dctrl_consensus::{OrderRule, Profile};
+use dctrl_sim::seals::Seals;
 use dctrl_sim::twins::{self, Twins};
 use dctrl_sim::{Campaign, RUNS_FOR_COVERAGE, Report, Rules, latency};
 
@@ -46,6 +47,9 @@ struct Arguments {
     /// Groups into which the twins campaign cuts the network at most.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=5))]
     groups: u8,
+    /// Every fault at every layer around a seal, for each seed.
+    #[arg(long, conflicts_with_all = ["latency", "twins"])]
+    seals: bool,
     /// Measure message delays from creation to execution, for links of several
     /// kinds, and how many actions a core simulates in a second.
     #[arg(long)]
@@ -107,6 +111,8 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     if arguments.twins {
         run_twins(&arguments)
+    } else if arguments.seals {
+        run_seals(&arguments)
     } else if arguments.latency {
         run_latency(&arguments);
         Ok(())
@@ -202,6 +208,21 @@ fn run_twins(arguments: &Arguments) -> anyhow::Result<()> {
         println!("{sum}");
     }
     anyhow::ensure!(violations == 0, "violations were found");
+    Ok(())
+}
+
+fn run_seals(arguments: &Arguments) -> anyhow::Result<()> {
+    let seals = Seals {
+        first: arguments.first,
+        seeds: arguments.seeds,
+        nodes: arguments.numbers_of_nodes(),
+        rules: arguments.rules(),
+        threads: arguments.threads(),
+    };
+    let (sum, failed) = seals.run();
+    failed.iter().for_each(|what| eprintln!("{what}"));
+    println!("{sum}");
+    anyhow::ensure!(failed.is_empty(), "violations were found");
     Ok(())
 }
 

@@ -101,6 +101,7 @@ marks! {
     Branch RosterChanged "rosters_changed" "The members changed.";
     Branch ForkerRemoved "forkers_accused" "Somebody asked to remove a proven forker.";
     Branch DoorRefused "refused_at_the_door" "A message that does not hold in its hearer's epoch was refused.";
+    Luck SealStruck "struck_at_a_seal" "A fault began at its layer around a seal, in a directed run.";
     Branch BlocksServed "blocks_served" "A node that was away was sent final blocks.";
     Branch Resumed "resumed" "A federation without quorum went on by itself.";
 }

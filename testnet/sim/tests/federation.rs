@@ -1,5 +1,6 @@
 //! Claims about whole federations under faults.
 
+use dctrl_sim::seals::Seals;
 use dctrl_sim::{Campaign, Mark, Rules, simulate};
 
 fn campaign(first: u64, seeds: u64, nodes: &[usize], threads: usize) -> dctrl_sim::Total {
@@ -68,4 +69,26 @@ fn the_same_seed_happens_the_same_way_twice() {
 fn the_result_does_not_depend_on_the_number_of_threads() {
     let json = |threads| campaign(500, 40, &[4], threads).json().to_string();
     assert_eq!(json(1), json(3));
+}
+
+#[test]
+fn faults_that_begin_at_any_layer_around_a_seal_lose_and_split_nothing() {
+    let seals = Seals {
+        first: 0,
+        seeds: 1,
+        nodes: vec![4],
+        rules: Rules::default(),
+        threads: 2,
+    };
+    let (sum, failed) = seals.run();
+    assert!(failed.is_empty(), "{failed:?}");
+    assert_eq!(sum["struck"], sum["runs"], "each fault met its layer");
+}
+
+#[test]
+fn members_come_and_go_and_nobody_speaks_for_a_roster_that_is_over() {
+    let total = campaign(2000, 60, &[4, 7], 2);
+    for mark in [Mark::RosterChanged, Mark::FalseRoster] {
+        assert!(total.marks().count(mark) > 0, "no {}", mark.name());
+    }
 }

@@ -131,6 +131,22 @@ pub(crate) fn model(place: &Place, arguments: &[String]) -> Result<()> {
     )
 }
 
+/// Runs the long searches of the election, which tests leave out.
+///
+/// # Errors
+/// Where the build fails, or the election does not do as it is defined.
+pub(crate) fn election_campaign(place: &Place) -> Result<()> {
+    execute(cargo(place).args([
+        "test",
+        "--release",
+        "--package",
+        "dctrl-consensus",
+        "--lib",
+        "--",
+        "--ignored",
+    ]))
+}
+
 /// Runs the criterion benches.
 ///
 /// # Errors

@@ -62,6 +62,11 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Long searches that no other command runs.
+    Campaign {
+        #[command(subcommand)]
+        what: Campaign,
+    },
     /// Check the house rules: import table, file sizes, words, top level.
     Tidy,
     /// Check advisories, licences, bans and sources with cargo-deny, which is
@@ -73,6 +78,13 @@ enum Command {
 enum Extra {
     /// Fetch a bitcoind for regtest into the cache folder.
     Bitcoind,
+}
+
+#[derive(Debug, Subcommand)]
+enum Campaign {
+    /// The election's random graphs against its definition, and twins; for
+    /// changes to the election, several minutes.
+    Election,
 }
 
 #[derive(Debug, Subcommand)]
@@ -135,6 +147,9 @@ fn run(place: &Place, command: Command) -> anyhow::Result<()> {
         } => build::core_benches(place, &arguments),
         Command::Sim { arguments } => build::simulator(place, &arguments),
         Command::Model { arguments } => build::model(place, &arguments),
+        Command::Campaign {
+            what: Campaign::Election,
+        } => build::election_campaign(place),
         Command::Tidy => tidy::run(place),
         Command::Deny => deny::run(place),
     }

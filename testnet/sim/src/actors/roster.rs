@@ -52,7 +52,7 @@ impl RosterAttacker {
             round: stage.chance.below(9),
             time: clock::right(stage.now),
             previous: Crafter::nowhere(stage),
-            payload_root: dctrl_consensus::merkle::root(&[Bytes::new(); 0]),
+            payload_root: dctrl_consensus::merkle::root(&Vec::<Bytes>::new()),
             state_digest: Digest::ZERO,
             outputs_root: Digest::ZERO,
             roster: if under_mine {

@@ -32,7 +32,8 @@ impl Bounds {
             (
                 "orphan events",
                 summary.orphan_events,
-                nodes * limits.orphan_events_max,
+                // Its own share, and what events of others need of it.
+                2 * nodes * limits.orphan_events_max,
             ),
             ("pool bytes", summary.pool_bytes, limits.pool_bytes_max),
             ("events of chains", of_chains, in_layers),

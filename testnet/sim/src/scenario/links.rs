@@ -56,6 +56,17 @@ pub(crate) struct Clog {
 }
 
 impl Cut {
+    /// The seats of a side are cut off from the others.
+    pub(crate) fn new(side: u32, from: u64, until: u64, kind: CutKind) -> Self {
+        Self {
+            side,
+            spared: 0,
+            from,
+            until,
+            kind,
+        }
+    }
+
     pub(crate) fn stops(&self, now: u64, from: Seat, to: Seat) -> bool {
         let on = |seat: Seat| (self.side >> seat) & 1 == 1;
         let spared = |seat: Seat| (self.spared >> seat) & 1 == 1;

@@ -6,12 +6,14 @@ mod churn;
 mod failures;
 mod links;
 mod load;
+mod strike;
 
 pub(crate) use cast::{Cast, Part};
 pub(crate) use churn::Churn;
 pub(crate) use failures::Failures;
-pub(crate) use links::{CutKind, Links};
+pub(crate) use links::{Cut, CutKind, Links};
 pub(crate) use load::Submission;
+pub(crate) use strike::{Blow, FLOOD, Strike, places};
 
 use crate::engine::Seat;
 use crate::prng::Prng;
@@ -61,6 +63,8 @@ pub(crate) struct Scenario {
     /// Faults of network and processes end here; from here on all must come
     /// right, while liars go on lying.
     pub(crate) heal_at: u64,
+    /// A fault that begins at a given layer, in directed runs.
+    pub(crate) strike: Option<Strike>,
 }
 
 impl Scenario {
@@ -112,6 +116,7 @@ impl Scenario {
             cast,
             failures,
             heal_at,
+            strike: None,
         }
     }
 }

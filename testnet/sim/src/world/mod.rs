@@ -14,6 +14,7 @@ mod failures;
 mod network;
 mod phases;
 mod stage;
+mod strike;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -97,7 +98,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, nodes: usize, rules: Rules) -> Self {
-        let scenario = Scenario::of(seed, nodes);
+        Self::of(Scenario::of(seed, nodes), seed, rules)
+    }
+
+    pub(crate) fn of(scenario: Scenario, seed: u64, rules: Rules) -> Self {
+        let nodes = scenario.nodes;
         let (spares, real) = (scenario.seats - nodes, scenario.real_signatures);
         let mut setting = Setting::with_spares(nodes, spares, rules.of(seed), real);
         setting.faulty = scenario.cast.faulty();
@@ -290,6 +295,9 @@ impl World {
             Happening::Restart { seat } => self.restart(seat),
             Happening::QuorumLost => self.quorum_lost(),
             Happening::Heal => self.heal(),
+        }
+        if self.scenario.strike.is_some() {
+            self.strike_when_due();
         }
     }
 
