@@ -15,30 +15,36 @@ pub(crate) struct App {
     pub(crate) last_header: Option<BlockHeader>,
     /// Who signs the next block.
     pub(crate) roster: Roster,
+    /// What the state was made of: the one before, and the block.
+    made_of: [Digest; 2],
 }
 
 impl App {
     /// Before the first block.
     pub(crate) fn genesis(setting: &Setting) -> Self {
         Self {
-            state: Digest::ZERO,
+            state: state_of([Digest::ZERO; 2], &setting.genesis),
             last_header: None,
             roster: setting.genesis.clone(),
+            made_of: [Digest::ZERO; 2],
         }
     }
 
     /// Executes the next block.
     pub(crate) fn execute(&mut self, setting: &Setting, block: &Block) -> Outcome {
-        let state = sha256(b"dctrl-sim-state\0", &[&self.state.0, &digest_of(block).0]);
+        let next = self.next_roster(setting, block);
+        let made_of = [self.state, digest_of(block)];
+        let state = state_of(made_of, next.as_ref().unwrap_or(&self.roster));
         let previous = self.last_header.as_ref();
         let previous = previous.map_or(Digest::ZERO, BlockHeader::hash);
         let outcome = Outcome {
             state_digest: state,
             outputs_root: Digest::ZERO,
-            next_roster: self.next_roster(setting, block),
+            next_roster: next,
         };
         self.last_header = Some(block.header(&setting.cluster, &self.roster, previous, &outcome));
         self.state = state;
+        self.made_of = made_of;
         if let Some(next) = &outcome.next_roster {
             self.roster = next.clone();
         }
@@ -71,22 +77,46 @@ impl App {
         let header = self.last_header.as_ref();
         let header = header.map(BlockHeader::encode).unwrap_or_default();
         let length = u32::try_from(header.len()).unwrap_or(u32::MAX);
-        let roster = self.roster.encode();
-        [&self.state.0[..], &length.to_be_bytes(), &header, &roster].concat()
+        [&length.to_be_bytes()[..], &header, &self.content()].concat()
     }
 
     /// Reads what [`App::encode`] wrote.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (state, rest) = bytes.split_first_chunk::<32>()?;
-        let (length, rest) = rest.split_first_chunk::<4>()?;
+        let (length, rest) = bytes.split_first_chunk::<4>()?;
         let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-        let (header, roster) = rest.split_at_checked(length)?;
+        let (header, content) = rest.split_at_checked(length)?;
         Some(Self {
-            state: Digest(*state),
             last_header: BlockHeader::decode(header).ok(),
-            roster: Roster::decode(roster).ok()?,
+            ..Self::of_content(content)?
         })
     }
+
+    /// All that the state consists of, from which its digest follows. The
+    /// header is no part of it.
+    pub(crate) fn content(&self) -> Vec<u8> {
+        let [before, block] = &self.made_of;
+        [&before.0[..], &block.0, &self.roster.encode()].concat()
+    }
+
+    /// The state of that content.
+    pub(crate) fn of_content(content: &[u8]) -> Option<Self> {
+        let (before, rest) = content.split_first_chunk::<32>()?;
+        let (block, roster) = rest.split_first_chunk::<32>()?;
+        let made_of = [Digest(*before), Digest(*block)];
+        let roster = Roster::decode(roster).ok()?;
+        Some(Self {
+            state: state_of(made_of, &roster),
+            last_header: None,
+            roster,
+            made_of,
+        })
+    }
+}
+
+fn state_of(made_of: [Digest; 2], roster: &Roster) -> Digest {
+    let [before, block] = made_of;
+    let parts: [&[u8]; 3] = [&before.0, &block.0, &roster.hash().0];
+    sha256(b"dctrl-sim-state\0", &parts)
 }
 
 /// Everything about a block that nodes know alike, whether they ordered it or

@@ -8,9 +8,11 @@ use bytes::Bytes;
 use dctrl_consensus::event::Event;
 use dctrl_consensus::explain::Window;
 use dctrl_consensus::message::VerifiedMessage;
+use dctrl_consensus::snapshot::StateQuestion;
 use dctrl_consensus::{
-    Block, BlockHeader, Certificate, Core, EpochStart, Executed, Input, Limits, Outcome, Output,
-    Recipient, Record, RefusalReason, RestoreError, Summary, Timestamp,
+    Block, BlockHeader, Certificate, Core, Digest, EpochStart, Executed, Input, Install,
+    InstallProgress, Limits, Outcome, Output, Recipient, Record, RefusalReason, RestoreError,
+    Summary, Timestamp,
 };
 
 pub(crate) use crate::people::{Seat, index};
@@ -31,6 +33,10 @@ pub(crate) enum Stimulus {
     Executed {
         index: u64,
         outcome: Outcome,
+    },
+    Installed {
+        manifest: Digest,
+        progress: InstallProgress,
     },
 }
 
@@ -62,6 +68,11 @@ pub(crate) enum Effect {
         index: u64,
         offset: u64,
     },
+    ServeState {
+        to: Seat,
+        question: StateQuestion,
+    },
+    Install(Install),
     Refused(RefusalReason),
     WakeAt(Timestamp),
 }
@@ -122,6 +133,7 @@ impl Engine {
             Stimulus::Wake => Input::Wake,
             Stimulus::Persisted(through) => Input::Persisted { through },
             Stimulus::Executed { index, outcome } => Input::Executed { index, outcome },
+            Stimulus::Installed { manifest, progress } => Input::Install { manifest, progress },
         };
         let outputs = self.core.step(now, input);
         self.effects(outputs)
@@ -167,7 +179,11 @@ impl Engine {
                 offset,
             },
             // No node here forgets blocks, or keeps states.
-            Output::ServeState { .. } | Output::Install(_) => return None,
+            Output::ServeState { to, question } => Effect::ServeState {
+                to: self.people.seat(&to)?,
+                question,
+            },
+            Output::Install(step) => Effect::Install(step),
         })
     }
 

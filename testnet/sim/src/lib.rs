@@ -32,6 +32,7 @@ mod rules;
 mod scenario;
 pub mod seals;
 mod setting;
+mod states;
 mod trace;
 pub mod twins;
 mod world;

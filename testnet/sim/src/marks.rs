@@ -64,6 +64,7 @@ marks! {
     Fault ClockSetBack "clocks_set_back" "A clock jumped backwards.";
     Fault ClockFrozen "clocks_frozen" "A clock stood still.";
     Fault QuorumLost "quorum_lost" "So many nodes were down for an hour that nothing could be ordered.";
+    Fault Pruned "pruned" "A run in which nodes keep only the blocks behind their oldest seal.";
     Fault TightLimits "tight_limits" "A run in which shares and messages are as small as may be.";
     Fault RealSignatures "real_signatures" "A run with real signatures, verified at every door.";
     Lie Silence "silent" "Said nothing at all.";
@@ -82,6 +83,8 @@ marks! {
     Lie FalseSignature "chain_liar" "Signed headers that nobody arrived at.";
     Lie Garbage "babbler" "Sent bytes that are no message.";
     Lie FalseRoster "roster_attacker" "Spoke for epochs and rosters that are over, or never were.";
+    Lie PoisonedSnapshot "snapshot_poisoner" "Answered with a state that nobody certified.";
+    Branch StateTaken "states_taken" "A node took over the state of a seal from others.";
     Branch ForkProven "fork_proven" "A node proved a fork.";
     Branch Forgotten "amnesia" "A node saw that its log is older than what it sent.";
     Branch Orphans "orphans" "Events waited for their parents.";

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use dctrl_consensus::{Block, Certificate, FinalBlock, RestoreError, Timestamp};
+use dctrl_consensus::{Block, Certificate, FinalBlock, Install, RestoreError, Timestamp};
 
 use crate::app::App;
 use crate::clock::Clock;
@@ -12,6 +12,7 @@ use crate::disk::{Disk, Fate};
 use crate::engine::{Effect, Engine, Seat, Setting, Stimulus};
 use crate::marks::Marks;
 use crate::prng::Prng;
+use crate::states::{Installed, States};
 
 /// The first byte of an entry that holds a record of the core.
 const RECORD: u8 = b'r';
@@ -32,6 +33,8 @@ pub(crate) struct Node {
     pub(crate) blocks: BTreeMap<u64, FinalBlock>,
     /// The transactions of executed blocks that are not final yet.
     executed: BTreeMap<u64, Vec<Bytes>>,
+    /// States behind seals, for nodes that were away for long.
+    pub(crate) states: States,
     /// Whether the log does not begin with the first record any more.
     pub(crate) pruned: bool,
     /// Whether it ever executed a block of another node: the log does not lead
@@ -71,6 +74,7 @@ impl Node {
             batch: Vec::new(),
             blocks: BTreeMap::new(),
             executed: BTreeMap::new(),
+            states: States::default(),
             pruned: false,
             fetched: false,
             app: App::genesis(setting),
@@ -133,6 +137,7 @@ impl Node {
     pub(crate) fn finalized(&mut self, certificate: &Certificate) {
         let index = certificate.header.index;
         self.final_index = index;
+        self.states.certified(certificate, &self.app);
         if let Some(transactions) = self.executed.remove(&index) {
             let certificate = certificate.clone();
             self.blocks.insert(
@@ -142,6 +147,36 @@ impl Node {
                     transactions,
                 },
             );
+        }
+    }
+
+    /// Forgets blocks that a kept state makes superfluous.
+    pub(crate) fn forget_old_blocks(&mut self) {
+        let first = self.states.first().unwrap_or(0);
+        self.blocks = self.blocks.split_off(&first);
+    }
+
+    /// Does a step of a take-over; in the end the state is there durably.
+    pub(crate) fn install(&mut self, step: Install) -> (Option<Stimulus>, Option<Certificate>) {
+        match self.states.install(step) {
+            Installed::Progress(manifest, progress) => {
+                (Some(Stimulus::Installed { manifest, progress }), None)
+            }
+            Installed::Present(present) => {
+                let (app, finish) = *present;
+                self.app = app;
+                self.fetched = true;
+                self.blocks.clear();
+                self.executed.clear();
+                self.final_index = finish.certificate.header.index;
+                self.record(finish.record.number, &finish.record.bytes);
+                let reached = self.app.encode();
+                self.entry(REACHED, &reached);
+                self.write();
+                self.synced(self.log_len());
+                (None, Some(finish.certificate))
+            }
+            Installed::Nothing => (None, None),
         }
     }
 
@@ -221,6 +256,7 @@ impl Node {
         self.pruned = pruned;
         self.batch.clear();
         let lost = self.app.index() + 1;
+        self.states.lose_from(lost);
         self.blocks.split_off(&lost);
         self.executed.split_off(&lost);
         let (seat, header) = (self.seat, self.app.last_header.clone());

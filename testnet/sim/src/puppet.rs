@@ -4,15 +4,17 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use dctrl_consensus::{Block, Summary, Timestamp};
+use dctrl_consensus::{Block, Message, Summary, Timestamp};
 
 use crate::app::App;
 use crate::engine::{Effect, Engine, Seat, Setting, Stimulus};
+use crate::states::{Installed, States};
 
 /// A core with all that it needs to run.
 pub(crate) struct Puppet {
     engine: Engine,
     pub(crate) app: App,
+    states: States,
     pub(crate) wake_at: Option<Timestamp>,
     /// Blocks executed since someone took them from here.
     pub(crate) executed: Vec<Block>,
@@ -23,6 +25,7 @@ impl Puppet {
         Self {
             engine: Engine::new(setting, seat),
             app: App::genesis(setting),
+            states: States::default(),
             wake_at: None,
             executed: Vec::new(),
         }
@@ -60,11 +63,22 @@ impl Puppet {
                         self.executed.push(block);
                     }
                     Effect::WakeAt(time) => self.wake_at = Some(time),
-                    Effect::Final(_)
-                    | Effect::ForkProven(_)
+                    Effect::Final(certificate) => self.states.certified(&certificate, &self.app),
+                    Effect::Epoch(start) => self.states.begun(&start),
+                    Effect::ServeState { to, question } => {
+                        let answer = self.states.answer(&question, &setting.limits);
+                        sent.push((vec![to], Message::State(answer).encode()));
+                    }
+                    Effect::Install(step) => match self.states.install(step) {
+                        Installed::Progress(manifest, progress) => {
+                            next.push_back(Stimulus::Installed { manifest, progress });
+                        }
+                        Installed::Present(present) => self.app = present.0,
+                        Installed::Nothing => {}
+                    },
+                    Effect::ForkProven(_)
                     | Effect::Diverged(_)
                     | Effect::Amnesia(_)
-                    | Effect::Epoch(_)
                     | Effect::Prune(_)
                     | Effect::ServeBlocks { .. }
                     | Effect::Refused(_) => {}

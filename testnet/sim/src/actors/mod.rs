@@ -11,6 +11,7 @@ mod crafter;
 mod forker;
 mod liars;
 mod mask;
+mod poisoner;
 mod roster;
 mod stage;
 mod sync_liar;
@@ -56,6 +57,7 @@ pub(crate) enum Lie {
     ChainLiar,
     Babbler,
     RosterAttacker,
+    SnapshotPoisoner,
     /// One of too many: forks as the others do, with two stories for the two
     /// sides that the bits of the seats make.
     Colluder(u32),
@@ -63,7 +65,7 @@ pub(crate) enum Lie {
 
 impl Lie {
     /// What up to f nodes may do.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Silent,
         Self::Withholder,
         Self::Delayer,
@@ -79,6 +81,7 @@ impl Lie {
         Self::ChainLiar,
         Self::Babbler,
         Self::RosterAttacker,
+        Self::SnapshotPoisoner,
     ];
 
     pub(crate) fn any(chance: &mut Prng) -> Self {
@@ -111,6 +114,7 @@ impl Lie {
             Self::ChainLiar => Box::new(Masked::new(liars::ChainLiar, stage)),
             Self::Babbler => Box::new(Masked::new(liars::Babbler, stage)),
             Self::RosterAttacker => Box::new(Masked::new(roster::RosterAttacker::default(), stage)),
+            Self::SnapshotPoisoner => Box::new(Masked::new(poisoner::SnapshotPoisoner, stage)),
             Self::Forker => Box::new(forker::Forker::new(stage)),
             Self::Colluder(sides) => Box::new(forker::Forker::colluding(sides, stage)),
             Self::WrongParent => Box::new(wrong_parent::WrongParent::new(stage)),

@@ -42,6 +42,10 @@ pub(crate) struct Order {
     agreed: Vec<Agreed>,
     /// By seat, the hashes of the headers executed and not lost again.
     chains: Vec<Vec<Digest>>,
+    /// By seat, whether the node has ever taken over a state: which of its
+    /// transactions the blocks hold that it skipped it cannot know, so it
+    /// proposes them again. A ledger refuses the second one.
+    skipped: Vec<bool>,
     submitted: BTreeMap<Action, Submitted>,
     /// The block of each ordered action.
     blocks: BTreeMap<Action, u64>,
@@ -53,6 +57,7 @@ impl Order {
             rules,
             agreed: Vec::new(),
             chains: vec![Vec::new(); seats],
+            skipped: vec![false; seats],
             submitted: BTreeMap::new(),
             blocks: BTreeMap::new(),
         }
@@ -96,6 +101,22 @@ impl Order {
     /// A node came back, and its disk says that it executed this much.
     pub(crate) fn restarted(&mut self, seat: Seat, executed: u64) {
         self.chains[seat].truncate(usize::try_from(executed).unwrap_or(usize::MAX));
+    }
+
+    /// A node took over the state behind this block.
+    pub(crate) fn took_over(&mut self, seat: Seat, header: &BlockHeader) -> Result<(), String> {
+        self.skipped[seat] = true;
+        let end = usize::try_from(header.index).unwrap_or(usize::MAX);
+        let agreed = self.agreed.get(..end).unwrap_or_default();
+        self.chains[seat] = agreed.iter().map(|agreed| agreed.hash).collect();
+        if self.chains[seat].last() == Some(&header.hash()) {
+            Ok(())
+        } else {
+            let index = header.index;
+            Err(format!(
+                "node {seat} took over a state that nobody reached at {index}"
+            ))
+        }
     }
 
     /// A node executed a block.
@@ -182,7 +203,9 @@ impl Order {
             let earliest = self.earliest(index, submitted.at);
             check_time(origin.time, earliest, it.now)
                 .map_err(|error| format!("{action:?} in block {index}: {error}"))?;
-            if let Some(before) = self.blocks.insert(action, index) {
+            if let Some(before) = self.blocks.insert(action, index)
+                && !submitted.seat.is_some_and(|seat| self.skipped[seat])
+            {
                 return Err(format!(
                     "{action:?} is in block {before} and in block {index}"
                 ));

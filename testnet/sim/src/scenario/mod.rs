@@ -49,6 +49,8 @@ pub(crate) struct Scenario {
     pub(crate) churns: bool,
     pub(crate) theme: Theme,
     pub(crate) real_signatures: bool,
+    /// Whether nodes keep only the blocks behind their oldest seal.
+    pub(crate) prunes: bool,
     /// Whether all bounds that may be small are.
     pub(crate) tight: bool,
     /// The layer in which an epoch is sealed, if one is.
@@ -117,6 +119,7 @@ impl Scenario {
             failures,
             heal_at,
             strike: None,
+            prunes: Prng::new(seed ^ 0x0009_4e5e).chance(500),
         }
     }
 }

@@ -145,6 +145,7 @@ impl Scenario {
             submissions,
             heal_at: BUSY_UNTIL + LASTS,
             strike: Some(strike),
+            prunes: seed.is_multiple_of(2),
         }
     }
 }

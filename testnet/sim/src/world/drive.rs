@@ -1,9 +1,11 @@
 //! Driving the nodes that follow the rules: performing what their engines ask
 //! for, as a driver in production would.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 
-use dctrl_consensus::{Block, Certificate, EpochStart, Message, RefusalReason, message};
+use dctrl_consensus::message::BlocksGone;
+use dctrl_consensus::{Block, Certificate, EpochStart, Install, Message, RefusalReason, message};
 
 use super::agenda::Happening;
 use super::network::Parcel;
@@ -94,17 +96,20 @@ impl World {
 
     /// Gives a node a stimulus, and does all that follows from it.
     pub(super) fn drive(&mut self, seat: Seat, stimulus: Stimulus) {
-        let mut next = Some(stimulus);
-        while let Some(stimulus) = next {
+        let mut next = VecDeque::from([stimulus]);
+        while let Some(stimulus) = next.pop_front() {
             let effects = self.nodes[seat].step(self.now, stimulus);
-            next = self.perform(seat, effects);
+            self.perform(seat, effects, &mut next);
         }
     }
 
-    /// Performs what an engine wants, and returns its next stimulus if there
-    /// is one at once: a block that was executed.
-    pub(super) fn perform(&mut self, seat: Seat, effects: Vec<Effect>) -> Option<Stimulus> {
-        let mut next = None;
+    /// Performs what an engine wants, and adds what it is to be told at once.
+    pub(super) fn perform(
+        &mut self,
+        seat: Seat,
+        effects: Vec<Effect>,
+        next: &mut VecDeque<Stimulus>,
+    ) {
         for effect in effects {
             match effect {
                 Effect::Record { number, bytes } => self.record(seat, number, &bytes),
@@ -114,7 +119,7 @@ impl World {
                     to.into_iter()
                         .for_each(|to| self.transmit(seat, to, &parcel));
                 }
-                Effect::Execute(block) => next = Some(self.execute(seat, &block)),
+                Effect::Execute(block) => next.push_back(self.execute(seat, &block)),
                 Effect::Final(certificate) => self.certified(seat, &certificate),
                 Effect::ForkProven(liar) => self.fork_proven(seat, liar),
                 Effect::Diverged(index) => self.diverged(seat, index),
@@ -122,15 +127,33 @@ impl World {
                 Effect::Epoch(start) => self.epoch_begins(seat, &start),
                 Effect::Prune(through) => self.nodes[seat].prune(through),
                 Effect::ServeBlocks { to, index, offset } => self.serve(seat, to, index, offset),
+                Effect::ServeState { to, question } => {
+                    let states = &self.nodes[seat].states;
+                    let answer = states.answer(&question, &self.setting.limits);
+                    let parcel = self.pack(seat, &Message::State(answer).encode());
+                    self.transmit(seat, to, &parcel);
+                }
+                Effect::Install(step) => next.extend(self.install(seat, step)),
                 Effect::Refused(reason) => self.refused(reason),
                 Effect::WakeAt(date) => self.plan_wake(seat, date),
             }
         }
         // The results of a block and the records of the answer are one batch.
-        if next.is_none() && self.nodes[seat].write() {
+        if next.is_empty() && self.nodes[seat].write() {
             self.plan_sync(seat);
         }
-        next
+    }
+
+    /// Does a step of a take-over.
+    fn install(&mut self, seat: Seat, step: Install) -> Option<Stimulus> {
+        let (progress, taken) = self.nodes[seat].install(step);
+        if let Some(certificate) = taken {
+            self.marks.hit(Mark::StateTaken);
+            self.note_digest(8, seat, certificate.header.hash());
+            let result = self.order.took_over(seat, &certificate.header);
+            self.check(result);
+        }
+        progress
     }
 
     fn record(&mut self, seat: Seat, number: u64, bytes: &[u8]) {
@@ -174,6 +197,7 @@ impl World {
                 self.violation(format!("node {seat} begins epoch {epoch} before its time"));
             }
         }
+        self.nodes[seat].states.begun(start);
         if epoch > self.epoch {
             self.epoch = epoch;
             self.marks.hit(Mark::EpochSealed);
@@ -186,10 +210,14 @@ impl World {
     /// A node that was away gets final blocks.
     fn serve(&mut self, seat: Seat, to: Seat, index: u64, offset: u64) {
         self.marks.hit(Mark::BlocksServed);
-        let blocks = self.nodes[seat].blocks.range(index..);
-        let blocks = blocks.map(|(_, block)| block.clone());
-        let limits = &self.setting.limits;
-        let bytes = message::blocks_answer(index, offset, blocks, limits);
+        let kept = &self.nodes[seat].blocks;
+        let first = kept.first_key_value().map_or(1, |(first, _)| *first);
+        let bytes = if index < first {
+            Message::BlocksGone(BlocksGone { index, first }).encode()
+        } else {
+            let blocks = kept.range(index..).map(|(_, block)| block.clone());
+            message::blocks_answer(index, offset, blocks, &self.setting.limits)
+        };
         let parcel = self.pack(seat, &bytes);
         self.transmit(seat, to, &parcel);
     }
@@ -246,6 +274,9 @@ impl World {
     fn certified(&mut self, seat: Seat, certificate: &Certificate) {
         let index = certificate.header.index;
         self.nodes[seat].finalized(certificate);
+        if self.scenario.prunes {
+            self.nodes[seat].forget_old_blocks();
+        }
         self.note_digest(4, seat, certificate.header.hash());
         if self.too_many_lie() {
             return self.certified_under_collusion(certificate);

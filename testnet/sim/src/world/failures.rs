@@ -1,5 +1,7 @@
 //! Processes fall and come back.
 
+use std::collections::VecDeque;
+
 use super::World;
 use crate::disk::Fate;
 use crate::engine::{Seat, Stimulus};
@@ -37,10 +39,11 @@ impl World {
         for (_, record) in self.nodes[seat].recover(&self.setting).records {
             self.note_taken(seat, &record);
         }
-        if let Some(next) = self.perform(seat, effects) {
-            self.drive(seat, next);
-        }
-        self.drive(seat, Stimulus::Wake);
+        let mut next = VecDeque::new();
+        self.perform(seat, effects, &mut next);
+        next.push_back(Stimulus::Wake);
+        next.into_iter()
+            .for_each(|stimulus| self.drive(seat, stimulus));
         self.submit_again(seat);
     }
 

@@ -206,6 +206,9 @@ impl World {
         if self.scenario.real_signatures {
             self.marks.hit(Mark::RealSignatures);
         }
+        if self.scenario.prunes {
+            self.marks.hit(Mark::Pruned);
+        }
         if self.scenario.tight {
             self.marks.hit(Mark::TightLimits);
         }
