@@ -134,6 +134,9 @@ pub struct Pace {
     pub hold_min: u64,
     /// The longest wait for live nodes once a quorum is there.
     pub hold_max: u64,
+    /// How long an own block signature waits for the next own event, to go with
+    /// it, where one is expected.
+    pub signature_hold: u64,
     /// Between two summaries while there is progress. Without progress the
     /// interval doubles up to the idle one.
     pub busy_summary_interval: u64,
@@ -155,6 +158,7 @@ impl Default for Pace {
             min_event_interval: MILLISECOND,
             hold_min: MILLISECOND / 5,
             hold_max: 50 * MILLISECOND,
+            signature_hold: 2 * MILLISECOND,
             busy_summary_interval: 100 * MILLISECOND,
             idle_summary_interval: 1_500 * MILLISECOND,
             request_grace: 2 * MILLISECOND,

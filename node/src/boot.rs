@@ -40,6 +40,9 @@ pub enum BootError {
         /// What is wrong.
         reason: String,
     },
+    /// The system gives no channel to wake the pipeline.
+    #[error("cannot make a wake-up channel: {0}")]
+    Wake(#[from] std::io::Error),
     /// The consensus log does not fit.
     #[error("the consensus log cannot be replayed: {0}")]
     Restore(#[from] RestoreError),

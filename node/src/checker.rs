@@ -1,41 +1,49 @@
-//! Peers' messages: decoded and their signatures checked before the pipeline.
+//! Peers' messages: decoded and their signatures checked before the core.
 //!
-//! A few threads take from the inbox. A message alone is checked at once;
-//! where many wait, their signatures are checked in one batch, which costs a
-//! third. Cheap checks come first: length, form, digests, epoch and roster,
-//! then what was verified before. Messages with very many signatures go to a
-//! thread of their own, so that they never stand in the way of short ones.
+//! What is short is checked on the pipeline's own thread, in one batch of all
+//! that has come: a change of threads costs more than a few signatures. What
+//! is long, or much, goes to a pool of threads, where batches are checked
+//! beside the pipeline's work. Messages with very many signatures go to a
+//! thread of their own there, so that they never stand in the way of others.
+//! Cheap checks come first: length, form, digests, epoch and roster, then what
+//! was verified before.
 //!
 //! Deliberately absent: the core. What it would do with a message is not known
 //! here.
 
+mod pool;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    num::NonZero,
-    sync::{
-        Arc, PoisonError, RwLock,
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
-    thread::{self, JoinHandle},
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
 };
 
 use dctrl_consensus::{
-    EpochStart, Limits, PublicKey, ROSTER_MEMBERS_MAX, Verifier,
+    EpochStart, Limits, PublicKey, Verifier,
     event::EventProblem,
     message::{self, Message, VerifiedMessage, VerifyError},
 };
 
-use crate::inbox::{Complaint, Cost, Intake, Letters};
+use self::pool::Pool;
+use crate::{
+    frame,
+    inbox::{Complaint, Cost, Inbox, Letters, Taken},
+    pipeline::Meter,
+};
 
-/// Threads that check short messages: more than this many cores are better
-/// used by the pipeline and the store.
-const THREADS_MAX: usize = 8;
+/// Signatures that are checked on the pipeline's thread at once: half a
+/// millisecond's work. It makes an event and takes one of each peer in a
+/// layer, so that a small federation stays below.
+const HERE_SIGNATURES_MAX: usize = 24;
 
-/// Signatures of one peer's letters that are checked with those of others. More
-/// of them, up to a millisecond's work, are checked apart.
-const SHORT_SIGNATURES_MAX: usize = 64;
+/// Bytes that are decoded on the pipeline's thread at once: hashing them takes
+/// some fifty microseconds.
+const HERE_BYTES_MAX: usize = 64 << 10;
+
+/// How often in one turn the inbox is asked: bounds the turn.
+const TAKES_PER_TURN_MAX: usize = 16;
 
 /// The rules that messages are checked against: those of one epoch.
 struct EpochRules {
@@ -81,11 +89,6 @@ pub(crate) trait Sink: Fn(PublicKey, VerifiedMessage, usize) -> bool + Send + Sy
 
 impl<T: Fn(PublicKey, VerifiedMessage, usize) -> bool + Send + Sync> Sink for T {}
 
-/// The threads at work.
-pub(crate) struct Checker {
-    threads: Vec<JoinHandle<()>>,
-}
-
 /// One peer's letters, decoded.
 struct Decoded {
     from: PublicKey,
@@ -94,92 +97,113 @@ struct Decoded {
     signatures: usize,
 }
 
-/// What each thread needs.
-struct Desk<S> {
-    intake: Intake,
+/// What each thread needs to check.
+#[derive(Clone)]
+struct Desk {
+    inbox: Inbox,
     rules: Rules,
-    sink: Arc<S>,
+    took: Arc<Meter>,
 }
 
-/// Checks messages with `threads` threads until the network or `sink` ends; 0
-/// means as many as there are cores.
-pub(crate) fn start(
-    intake: &Intake,
-    rules: &Rules,
-    threads: usize,
-    sink: impl Sink + 'static,
-) -> std::io::Result<Checker> {
-    let sink = Arc::new(sink);
-    let desk = || Desk {
-        intake: intake.clone(),
-        rules: rules.clone(),
-        sink: Arc::clone(&sink),
-    };
-    // Each peer has one set of letters out at most.
-    let (to_long, long) = sync_channel(2 * ROSTER_MEMBERS_MAX);
-    let mut checker = Checker {
-        threads: Vec::new(),
-    };
-    for number in 0..thread_count(threads) {
-        let (desk, to_long) = (desk(), to_long.clone());
-        checker.spawn(format!("checker-{number}"), move || desk.short(&to_long))?;
-    }
-    let desk = desk();
-    checker.spawn("checker-long".to_owned(), move || desk.long(&long))?;
-    Ok(checker)
+/// Checks what is in an inbox.
+pub(crate) struct Checker {
+    desk: Desk,
+    pool: Pool,
 }
 
-fn thread_count(wanted: usize) -> usize {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let wanted = if wanted == 0 { cores } else { wanted };
-    wanted.min(cores).min(THREADS_MAX)
+/// What a turn of the pipeline's thread left in the inbox.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Much: come back at once.
+    More,
+    /// Nothing for so long, unless something comes.
+    NothingFor(Option<Duration>),
 }
 
 impl Checker {
-    fn spawn(&mut self, name: String, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
-        let builder = thread::Builder::new().name(name);
-        self.threads.push(builder.spawn(work)?);
-        Ok(())
-    }
-
-    /// Waits for the threads to end.
+    /// With a pool of `threads` threads, 0 for as many as there are cores. They
+    /// hand what they checked to `sink`, and call `wake` when more of a peer
+    /// may be taken; `took` notes how long each batch takes.
     ///
     /// # Errors
-    /// Where one of them panicked.
-    pub(crate) fn join(self) -> thread::Result<()> {
-        let ended: Vec<_> = self.threads.into_iter().map(JoinHandle::join).collect();
-        ended.into_iter().collect()
+    /// Where the system gives no threads.
+    pub(crate) fn start(
+        inbox: Inbox,
+        rules: Rules,
+        took: Arc<Meter>,
+        threads: usize,
+        sink: impl Sink + 'static,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
+        let desk = Desk { inbox, rules, took };
+        let pool = Pool::start(&desk, threads, sink, wake)?;
+        Ok(Self { desk, pool })
+    }
+
+    /// Where peers' messages are put.
+    pub(crate) fn inbox(&self) -> &Inbox {
+        &self.desk.inbox
+    }
+
+    /// Takes what waits: checks what is short and hands it to `sink`, and gives
+    /// the rest to the pool. With `gathers`, what one peer sent may wait a
+    /// moment for what others send.
+    pub(crate) fn take(
+        &self,
+        gathers: bool,
+        sink: &mut dyn FnMut(PublicKey, VerifiedMessage, usize),
+    ) -> Left {
+        if gathers && let Some(patience) = self.desk.inbox.gathers() {
+            return Left::NothingFor(Some(patience));
+        }
+        for _ in 0..TAKES_PER_TURN_MAX {
+            match self.desk.inbox.take() {
+                Taken::Some(letters) => self.check(letters, sink),
+                Taken::NothingFor(patience) => return Left::NothingFor(patience),
+            }
+        }
+        Left::More
+    }
+
+    fn check(
+        &self,
+        letters: Vec<Letters>,
+        sink: &mut dyn FnMut(PublicKey, VerifiedMessage, usize),
+    ) {
+        let bytes = |of: &Letters| of.messages.iter().map(Vec::len).sum::<usize>();
+        if letters.iter().map(bytes).sum::<usize>() > HERE_BYTES_MAX {
+            return self.pool.take(letters);
+        }
+        let rules = self.desk.rules.present();
+        let decoded = letters.into_iter();
+        let decoded: Vec<Decoded> = decoded
+            .map(|of| self.desk.decode(of, &rules.limits))
+            .collect();
+        let signatures: usize = decoded.iter().map(|of| of.signatures).sum();
+        if signatures > HERE_SIGNATURES_MAX {
+            return self.pool.take_decoded(decoded);
+        }
+        let mut take = |from, message, bytes| {
+            sink(from, message, bytes);
+            true
+        };
+        self.desk.check(decoded, &rules, &mut take);
     }
 }
 
-impl<S: Sink> Desk<S> {
-    fn short(&self, to_long: &SyncSender<Decoded>) {
-        while let Some(letters) = self.intake.take() {
-            let rules = self.rules.present();
-            let decoded = letters.into_iter().map(|of| self.decode(of, &rules.limits));
-            let (short, long): (Vec<_>, Vec<_>) =
-                decoded.partition(|of| of.signatures <= SHORT_SIGNATURES_MAX);
-            for decoded in long {
-                // The other end ends after this one.
-                let _ = to_long.send(decoded);
-            }
-            self.check(short, &rules);
-        }
-    }
-
-    fn long(&self, queue: &Receiver<Decoded>) {
-        while let Ok(decoded) = queue.recv() {
-            self.check(vec![decoded], &self.rules.present());
-        }
-    }
-
+impl Desk {
     fn decode(&self, letters: Letters, limits: &Limits) -> Decoded {
         let from = letters.from;
         let mut messages = Vec::with_capacity(letters.messages.len());
         for bytes in letters.messages {
-            match message::decode(&bytes, limits) {
-                Ok(message) => messages.push((message, bytes.len())),
-                Err(error) => self.intake.complain(from, &Complaint::Malformed(error)),
+            let decoded = frame::split(&bytes).and_then(|parts| {
+                let decoded = parts.into_iter();
+                let decoded = decoded.map(|part| Ok((message::decode(part, limits)?, part.len())));
+                decoded.collect::<Result<Vec<_>, _>>()
+            });
+            match decoded {
+                Ok(decoded) => messages.extend(decoded),
+                Err(error) => self.inbox.complain(from, &Complaint::Malformed(error)),
             }
         }
         let count = |(message, _): &(Message, usize)| message.signature_count();
@@ -190,8 +214,14 @@ impl<S: Sink> Desk<S> {
         }
     }
 
-    /// Checks and hands on, each peer's in order.
-    fn check(&self, all: Vec<Decoded>, rules: &EpochRules) {
+    /// Checks and hands on, each peer's in order; true where more of one of
+    /// the peers waits in the inbox.
+    fn check(
+        &self,
+        all: Vec<Decoded>,
+        rules: &EpochRules,
+        sink: &mut dyn FnMut(PublicKey, VerifiedMessage, usize) -> bool,
+    ) -> bool {
         let mut peers = Vec::with_capacity(all.len());
         let mut messages = Vec::new();
         for decoded in all {
@@ -199,26 +229,32 @@ impl<S: Sink> Desk<S> {
             messages.extend(of_peer);
             peers.push((decoded.from, lengths, decoded.signatures));
         }
+        let begun = Instant::now();
         let mut verdicts = rules.verifier.verify_all(messages).into_iter();
+        if peers.iter().any(|(_, _, signatures)| *signatures > 0) {
+            self.took.note(begun.elapsed());
+        }
+        let mut more = false;
         for (from, lengths, signatures) in peers {
             let mut cost = Cost::signatures(signatures);
             for (length, verdict) in lengths.into_iter().zip(verdicts.by_ref()) {
                 match verdict {
                     Ok(message) => {
-                        if !(self.sink)(from, message, length) {
-                            self.intake.close();
+                        if !sink(from, message, length) {
+                            return false;
                         }
                     }
                     Err(problem) => {
                         if is_bad_signature(problem) {
                             cost += Cost::bad_signature();
                         }
-                        self.intake.complain(from, &Complaint::Refused(problem));
+                        self.inbox.complain(from, &Complaint::Refused(problem));
                     }
                 }
             }
-            self.intake.done(from, cost);
+            more |= self.inbox.done(from, cost);
         }
+        more
     }
 }
 

@@ -4,7 +4,7 @@
 //! Deliberately absent: the ledger, people's doors, effects.
 
 use std::{
-    sync::{Arc, Mutex, mpsc::Receiver},
+    sync::{Arc, Mutex},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -23,9 +23,9 @@ use tokio::sync::oneshot;
 use crate::{
     boot::{self, BootError},
     checker::{self, Checker},
-    inbox,
+    inbox::Inbox,
     pipeline::{
-        self, Application, Command, Keeper, Meter, Pipeline, PipelineError, PipelineHandle,
+        self, Application, CommandsEnd, Keeper, Meters, Pipeline, PipelineError, PipelineHandle,
         Restored, Rules, Views,
     },
 };
@@ -71,7 +71,7 @@ pub(crate) struct Idle {
     config: CoreConfig,
     restored: Restored,
     handle: PipelineHandle,
-    commands: Receiver<Command>,
+    commands: CommandsEnd,
     summary: Arc<Mutex<Summary>>,
     roster: Arc<Mutex<Roster>>,
 }
@@ -87,7 +87,7 @@ impl Idle {
         signer: Box<dyn Signer>,
     ) -> Result<Self, BootError> {
         let restored = boot::restore_core(&store, config.clone(), signer)?;
-        let (handle, commands) = pipeline::channel(&config.limits);
+        let (handle, commands) = pipeline::channel(&config.limits)?;
         let summary = Arc::new(Mutex::new(restored.core.summary()));
         let roster = Arc::new(Mutex::new(restored.core.epoch().roster.clone()));
         Ok(Self {
@@ -116,8 +116,8 @@ impl Idle {
         Arc::clone(&self.roster)
     }
 
-    /// Connects to the peers and begins to work; `sync` notes how long each
-    /// batch takes to be durable.
+    /// Connects to the peers and begins to work; `meters` note how long that
+    /// takes.
     ///
     /// # Errors
     /// A port that is taken, or a system without threads.
@@ -125,9 +125,10 @@ impl Idle {
         self,
         network: Network,
         application: impl Application,
-        sync: Arc<Meter>,
+        meters: Meters,
     ) -> Result<Engine, EngineError> {
-        let (inbox, received) = inbox::new();
+        let (commands, wake_end) = self.commands;
+        let frame_bytes_max = self.config.limits.message_bytes_max;
         let gossip = GossipConfig {
             zap: network.zap,
             me: network.me,
@@ -135,17 +136,22 @@ impl Idle {
             curve_secret: network.curve_secret,
             peers: network.peers,
             linger: Duration::from_millis(LEAVING_MS),
-            frame_bytes_max: self.config.limits.message_bytes_max,
+            frame_bytes_max,
             encrypted: network.encrypted,
         };
-        let deliver = Box::new(move |from: PublicKey, bytes| inbox.put(from, bytes));
-        let gossip = Gossip::start(gossip, deliver)?;
+        let gossip = Gossip::open(gossip, self.handle.waker(), wake_end)?;
         let epoch = self.restored.core.epoch().clone();
         let rules = checker::Rules::new(epoch.clone(), self.config.limits);
-        let to_pipeline = self.handle.clone();
-        let checker = checker::start(&received, &rules, network.check_threads, {
-            move |from, message, bytes| to_pipeline.receive(from, message, bytes)
-        })?;
+        let (to_pipeline, waker) = (self.handle.clone(), self.handle.clone());
+        let checker = Checker::start(
+            Inbox::new(),
+            rules.clone(),
+            Arc::clone(&meters.verify),
+            network.check_threads,
+            move |from, message, bytes| to_pipeline.receive(from, message, bytes),
+            move || waker.wake(),
+        )?;
+        let sync = Arc::clone(&meters.sync);
         let keeper = Keeper::start(self.store.clone(), self.handle.clone(), sync)?;
         let views = Views {
             summary: self.summary.clone(),
@@ -156,30 +162,30 @@ impl Idle {
             cluster: self.config.cluster,
             roster: epoch.roster,
             checks: rules,
+            frame_bytes_max,
         };
         let (pipeline, outputs) = Pipeline::new(
             self.restored,
             self.store,
             keeper,
-            gossip,
+            (gossip, checker),
             application,
             views,
             rules,
+            meters,
         );
         let (ended_sender, ended) = oneshot::channel::<()>();
-        let commands = self.commands;
         let thread = thread::Builder::new()
             .name("pipeline".to_owned())
             .spawn(move || {
                 // Dropped when the thread ends, for whatever reason.
                 let _ended = ended_sender;
-                pipeline.run(&commands, outputs)
+                pipeline.run(commands, outputs)
             })?;
         Ok(Engine {
             handle: self.handle,
             thread,
             ended,
-            checker,
         })
     }
 }
@@ -189,7 +195,6 @@ pub(crate) struct Engine {
     handle: PipelineHandle,
     thread: JoinHandle<Result<Gossip, PipelineError>>,
     ended: oneshot::Receiver<()>,
-    checker: Checker,
 }
 
 impl Engine {
@@ -205,17 +210,13 @@ impl Engine {
     /// Why it had ended by itself.
     pub(crate) fn stop(self) -> Result<(), EngineError> {
         self.handle.stop();
-        let ended = match self.thread.join() {
+        match self.thread.join() {
             Ok(Ok(gossip)) => {
                 gossip.stop();
                 Ok(())
             }
             Ok(Err(error)) => Err(error.into()),
             Err(_) => Err(EngineError::Panicked("pipeline")),
-        };
-        if self.checker.join().is_err() {
-            tracing::error!("a thread of the checker panicked");
         }
-        ended
     }
 }

@@ -6,9 +6,10 @@
 //! sends what is costly or bad, fills its own share and delays itself.
 //!
 //! A peer's messages stay in order: what was taken of one peer is out until
-//! [`Intake::done`], and nothing more of it is handed out before.
+//! [`Inbox::done`], and nothing more of it is handed out before.
 //!
-//! Deliberately absent: any look into the messages.
+//! Deliberately absent: any look into the messages, and any waiting: whoever
+//! takes is told when there may be more.
 
 mod budget;
 mod complaint;
@@ -18,7 +19,7 @@ mod tests;
 use std::{
     collections::{BTreeMap, VecDeque},
     ops::Bound,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -46,12 +47,20 @@ const TAKEN_MESSAGES_MAX: usize = 16;
 /// Bytes of one peer's messages taken at once, but for a single longer one.
 const TAKEN_BYTES_MAX: usize = 128 << 10;
 
-/// Where the network puts what it received. Dropping it ends the intake.
-pub(crate) struct Inbox(Arc<Shared>);
+/// How long messages may wait for those of other peers, to be checked in one
+/// batch with them: the signatures of three events cost half as much together,
+/// and nodes go on when they have the events of all.
+const GATHER: Duration = Duration::from_micros(300);
 
-/// The end from which messages are taken, by as many threads as there are.
+/// More bytes are not gathered: they are batches by themselves.
+const GATHER_BYTES_MAX: usize = 64 << 10;
+
+/// Whoever was heard so shortly ago is waited for.
+const RECENT: Duration = Duration::from_millis(20);
+
+/// What waits to be checked. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Intake(Arc<Shared>);
+pub(crate) struct Inbox(Arc<Shared>);
 
 /// Messages of one peer, in the order in which they came.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,7 +71,6 @@ pub(crate) struct Letters {
 
 struct Shared {
     state: Mutex<State>,
-    changed: Condvar,
     start: Instant,
 }
 
@@ -72,12 +80,14 @@ struct State {
     shares: BTreeMap<PublicKey, Share>,
     /// Who had the first turn.
     turn: Option<PublicKey>,
-    closed: bool,
 }
 
 struct Share {
     messages: VecDeque<Vec<u8>>,
     bytes: usize,
+    /// When the oldest of them came, and when the last one did.
+    oldest: Duration,
+    last: Duration,
     /// Some of it is being checked.
     out: bool,
     budget: Budget,
@@ -85,107 +95,67 @@ struct Share {
 }
 
 /// What there is to take.
-enum Taken {
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// The oldest of every peer that may speak.
     Some(Vec<Letters>),
-    /// Nothing before this time, unless something changes.
-    NothingUntil(Option<Duration>),
-}
-
-/// An empty inbox and its other end.
-pub(crate) fn new() -> (Inbox, Intake) {
-    let shared = Arc::new(Shared {
-        state: Mutex::default(),
-        changed: Condvar::new(),
-        start: Instant::now(),
-    });
-    (Inbox(Arc::clone(&shared)), Intake(shared))
+    /// Nothing for so long, unless something is put in or done.
+    NothingFor(Option<Duration>),
 }
 
 impl Inbox {
-    /// Never blocks the network's thread: what does not fit is dropped, and
-    /// the peers' repair brings it again.
+    /// An empty one.
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Shared {
+            state: Mutex::default(),
+            start: Instant::now(),
+        }))
+    }
+
+    /// Never blocks the network: what does not fit is dropped, and the peers'
+    /// repair brings it again.
     pub(crate) fn put(&self, from: PublicKey, bytes: Vec<u8>) {
         let now = self.0.start.elapsed();
-        let wakes = self.0.lock().put(from, bytes, now);
-        if wakes {
-            self.0.changed.notify_one();
-        }
+        self.lock().put(from, bytes, now);
     }
-}
 
-impl Drop for Inbox {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
-impl Intake {
     /// The oldest messages of every peer that nobody checks now and whose
-    /// budget allows it; waits where there are none. `None` when the inbox is
-    /// closed and empty.
-    pub(crate) fn take(&self) -> Option<Vec<Letters>> {
-        let mut state = self.0.lock();
-        loop {
-            let now = self.0.start.elapsed();
-            match state.take(now) {
-                Taken::Some(letters) => return Some(letters),
-                Taken::NothingUntil(_) if state.is_over() => return None,
-                Taken::NothingUntil(Some(at)) => {
-                    let patience = at.saturating_sub(now);
-                    let woken = self.0.changed.wait_timeout(state, patience);
-                    state = woken.unwrap_or_else(PoisonError::into_inner).0;
-                }
-                Taken::NothingUntil(None) => {
-                    let woken = self.0.changed.wait(state);
-                    state = woken.unwrap_or_else(PoisonError::into_inner);
-                }
-            }
-        }
+    /// budget allows it.
+    pub(crate) fn take(&self) -> Taken {
+        let now = self.0.start.elapsed();
+        self.lock().take(now)
+    }
+
+    /// How long it pays to wait for messages of other peers before what is
+    /// there is taken; `None` where it does not.
+    pub(crate) fn gathers(&self) -> Option<Duration> {
+        let now = self.0.start.elapsed();
+        self.lock().gathers(now)
     }
 
     /// What was taken of this peer has been checked and handed on, and that
-    /// cost so much beyond the reading.
-    pub(crate) fn done(&self, from: PublicKey, cost: Cost) {
+    /// cost so much beyond the reading. True when more of it waits.
+    pub(crate) fn done(&self, from: PublicKey, cost: Cost) -> bool {
         let now = self.0.start.elapsed();
-        let mut state = self.0.lock();
-        let more = state.done(from, cost, now);
-        let closed = state.closed;
-        drop(state);
-        if closed {
-            // Whoever waited for the last ones has to look again.
-            self.0.changed.notify_all();
-        } else if more {
-            self.0.changed.notify_one();
-        }
+        self.lock().done(from, cost, now)
     }
 
     /// Notes what there is to say against a peer.
     pub(crate) fn complain(&self, from: PublicKey, complaint: &Complaint) {
         let now = self.0.start.elapsed();
-        self.0.lock().complain(from, complaint, now);
+        self.lock().complain(from, complaint, now);
     }
 
-    /// Ends the inbox: nobody takes what was checked any more.
-    pub(crate) fn close(&self) {
-        self.0.close();
-    }
-}
-
-impl Shared {
+    // Each step leaves the shares whole, so a panic elsewhere is no harm.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn close(&self) {
-        self.lock().closed = true;
-        self.changed.notify_all();
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// True when there is more to take than before.
+    /// False where it is dropped.
     fn put(&mut self, from: PublicKey, bytes: Vec<u8>, now: Duration) -> bool {
-        if self.closed || !self.has_room_for(&from) {
+        if !self.has_room_for(&from) {
             return false;
         }
         let share = self.shares.entry(from).or_default();
@@ -193,9 +163,13 @@ impl State {
             share.complaints.say(from, &Complaint::ShareFull, now);
             return false;
         }
+        if share.messages.is_empty() {
+            share.oldest = now;
+        }
+        share.last = now;
         share.bytes += bytes.len();
         share.messages.push_back(bytes);
-        !share.out
+        true
     }
 
     fn take(&mut self, now: Duration) -> Taken {
@@ -208,11 +182,10 @@ impl State {
             if share.out || share.messages.is_empty() {
                 continue;
             }
-            // When everything ends, what waits is still handed on.
-            if !self.closed && !share.budget.allows(now) {
+            if !share.budget.allows(now) {
                 share.complaints.say(from, &Complaint::BudgetSpent, now);
-                let at = share.budget.spent_until();
-                next = Some(next.map_or(at, |next| next.min(at)));
+                let patience = share.budget.spent_until().saturating_sub(now);
+                next = Some(next.map_or(patience, |next| next.min(patience)));
                 continue;
             }
             taken.push(Letters {
@@ -221,10 +194,20 @@ impl State {
             });
         }
         if taken.is_empty() {
-            return Taken::NothingUntil(next);
+            return Taken::NothingFor(next);
         }
         self.turn = taken.first().map(|letters| letters.from);
         Taken::Some(taken)
+    }
+
+    fn gathers(&self, now: Duration) -> Option<Duration> {
+        let waiting = || self.shares.values().filter(|it| !it.messages.is_empty());
+        let oldest = waiting().map(|share| share.oldest).min()?;
+        let bytes: usize = waiting().map(|share| share.bytes).sum();
+        let silent = |share: &&Share| share.messages.is_empty() && now < share.last + RECENT;
+        let pays = bytes <= GATHER_BYTES_MAX && self.shares.values().any(|it| silent(&it));
+        let patience = (oldest + GATHER).saturating_sub(now);
+        (pays && !patience.is_zero()).then_some(patience)
     }
 
     /// All peers, beginning behind the one that was first before.
@@ -263,11 +246,6 @@ impl State {
             share.complaints.say(from, complaint, now);
         }
     }
-
-    /// Whether nothing will ever be taken again.
-    fn is_over(&self) -> bool {
-        self.closed && self.shares.values().all(|share| share.messages.is_empty())
-    }
 }
 
 impl Default for Share {
@@ -275,6 +253,8 @@ impl Default for Share {
         Self {
             messages: VecDeque::new(),
             bytes: 0,
+            oldest: Duration::ZERO,
+            last: Duration::ZERO,
             out: false,
             budget: Budget::full(Duration::ZERO),
             complaints: Complaints::default(),

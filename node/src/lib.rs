@@ -18,6 +18,7 @@ mod disk;
 mod door;
 mod effects;
 mod engine;
+mod frame;
 mod inbox;
 mod live;
 mod machines;

@@ -157,7 +157,7 @@ fn start(config: &OpaqueConfig) -> Result<(crate::engine::Engine, Ingress), Opaq
     let application = application.map_err(BootError::from)?;
     let zap = Zap::start(&zmq::Context::new(), AllowList::new())?;
     let network = network(config, me, zap);
-    let engine = engine.start(network, application, meters.sync)?;
+    let engine = engine.start(network, application, meters.engine)?;
     Ok((engine, ingress))
 }
 

@@ -1,9 +1,11 @@
 //! The one owner of consensus and storage.
 //!
-//! A single thread takes commands, steps the consensus core, executes ordered
-//! blocks, and collects everything that follows in one batch. The keeper's
-//! thread syncs it while the next one fills: one sync serves everything that
-//! waits, and nothing waits for a disk but what must. Only after its batch is
+//! A single thread polls the network, takes commands, steps the consensus core,
+//! executes ordered blocks, and collects everything that follows in one batch.
+//! A short batch it syncs itself, because each change of threads costs a good
+//! part of a layer; a long one the keeper's thread syncs while the next one
+//! fills. One sync serves everything that waits, and nothing waits for a disk
+//! but what must. Only after its batch is
 //! durable may the world know of something: own events and block signatures
 //! are released, receipts are visible, certified frames go to the bus (laws 1
 //! and 2 of the architecture).
@@ -12,8 +14,8 @@
 //! `execute` is the only place where consensus (bytes, no business) and the
 //! ledger (business, no network) meet.
 //!
-//! Deliberately absent: signature checks of peers' messages (done before, by
-//! the checker), and any decision about business.
+//! Deliberately absent: any decision about business. What peers sent is checked
+//! by the checker before the core sees it.
 
 mod application;
 mod clock;
@@ -21,8 +23,10 @@ mod command;
 mod execute;
 mod gate;
 mod keeper;
+mod listen;
 mod meter;
 mod payload;
+mod pending;
 mod perform;
 mod places;
 mod publish;
@@ -33,28 +37,32 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        mpsc::{Receiver, RecvTimeoutError, sync_channel},
+        mpsc::{Receiver, TryRecvError, sync_channel},
     },
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use dctrl_consensus::{
-    Certificate, ClusterId, Core, Digest, Input, Limits, Output, RefusalReason, Roster, Summary,
-    Timestamp,
+    Certificate, ClusterId, Core, Digest, Input, Limits, Output, Recipient, RefusalReason, Roster,
+    Summary, Timestamp,
 };
-use dctrl_ledger::ChangeSet;
-use dctrl_net::gossip::Gossip;
+use dctrl_net::{
+    NetError,
+    gossip::Gossip,
+    wake::{self, WakeEnd},
+};
 use dctrl_store::{Batch, Store, StoreError};
 use thiserror::Error;
 
-use self::{clock::Clock, gate::Gate};
-use crate::checker;
+use self::{clock::Clock, gate::Gate, pending::Pending};
+use crate::checker::{self, Checker};
 pub(crate) use application::{Application, Execution};
 pub(crate) use command::Command;
 pub use command::{COMMANDS_MAX, PipelineHandle};
 pub(crate) use execute::{LedgerApplication, applied, peers};
 pub(crate) use keeper::Keeper;
-pub(crate) use meter::Meter;
+pub(crate) use meter::{Meter, Meters};
 pub(crate) use publish::Publisher;
 
 /// Commands taken before outputs are performed: bounds how long the first of
@@ -72,12 +80,8 @@ const BYTES_FILLING_MAX: usize = 16 << 20;
 /// since, and what follows from both.
 const FINISHING_BATCHES: usize = 4;
 
-/// How long a batch may wait in which nothing is awaited, and how many bytes.
-const LAZY_WAIT: Duration = Duration::from_millis(50);
-const LAZY_BYTES_MAX: usize = 1 << 20;
-
-/// Longest sleep without a command or a timer.
-const IDLE_WAIT: Duration = Duration::from_secs(60);
+/// Bytes of a batch that the pipeline's own thread writes.
+const BYTES_HERE_MAX: usize = 128 << 10;
 
 /// Why the pipeline ended although nobody asked it to. Each is fatal: the
 /// process stops and is started anew.
@@ -86,6 +90,9 @@ pub enum PipelineError {
     /// The disk failed or is full. Nothing after it has been acknowledged.
     #[error("the store failed, so the node stops: {0}")]
     Store(#[from] StoreError),
+    /// The network's sockets are gone.
+    #[error("the network failed, so the node stops: {0}")]
+    Net(#[from] NetError),
     /// An output that this node stored does not decode.
     #[error("the store holds an output that this version cannot read")]
     Leaf,
@@ -117,6 +124,9 @@ pub(crate) struct Pipeline<A: Application> {
     store: Store,
     keeper: Keeper,
     gossip: Gossip,
+    checker: Checker,
+    /// What goes out in the next frames.
+    outgoing: Vec<(Recipient, Bytes)>,
     application: A,
     /// The certificate that sealed the epoch, until the next one begins.
     seal: Option<Certificate>,
@@ -126,8 +136,15 @@ pub(crate) struct Pipeline<A: Application> {
     previous: Digest,
     clock: Clock,
     wake_at: Option<Timestamp>,
+    /// Commands or letters are left that nothing else wakes for.
+    more: bool,
+    /// When a peer's letters may be taken that its budget keeps back.
+    peers_wait: Option<Duration>,
     /// Nothing is on its way to a block.
     rests: bool,
+    /// Where this node's last event was, and since when.
+    layer: Option<((u64, u64), Instant)>,
+    meters: Meters,
     /// Actions and bytes that entered the pool since that was last shown.
     submitted: (usize, usize),
     /// What fills while the one before is made durable.
@@ -143,6 +160,8 @@ pub(crate) struct Rules {
     pub(crate) roster: Roster,
     /// Where peers' messages are checked by the same roster.
     pub(crate) checks: checker::Rules,
+    /// Longest frame that peers take.
+    pub(crate) frame_bytes_max: usize,
 }
 
 /// What a restored node goes on from.
@@ -154,54 +173,26 @@ pub(crate) struct Restored {
     pub(crate) outputs: Vec<Output>,
 }
 
-/// What waits for a batch to be durable.
-struct Pending<N> {
-    /// Something is in the batch.
-    any: bool,
-    /// When that was first noticed.
-    since: Option<Instant>,
-    /// Bytes of records and blocks in it.
-    bytes: usize,
-    /// Highest consensus record in it.
-    through: Option<u64>,
-    /// Blocks in it, in order.
-    executed: Vec<(u64, N)>,
-    /// Changes of the state in it.
-    changes: ChangeSet,
-    /// The last certificate in it.
-    certified: Option<u64>,
-}
-
-impl<N> Default for Pending<N> {
-    fn default() -> Self {
-        Self {
-            any: false,
-            since: None,
-            bytes: 0,
-            through: None,
-            executed: Vec::new(),
-            changes: ChangeSet::new(),
-            certified: None,
-        }
-    }
-}
-
 impl<A: Application> Pipeline<A> {
     pub(crate) fn new(
         restored: Restored,
         store: Store,
         keeper: Keeper,
-        gossip: Gossip,
+        network: (Gossip, Checker),
         application: A,
         views: Views,
         rules: Rules,
+        meters: Meters,
     ) -> (Self, Vec<Output>) {
+        let (gossip, checker) = network;
         let batch = store.begin();
         let pipeline = Self {
             core: restored.core,
             store,
             keeper,
             gossip,
+            checker,
+            outgoing: Vec::new(),
             application,
             seal: None,
             views,
@@ -209,7 +200,11 @@ impl<A: Application> Pipeline<A> {
             previous: restored.previous,
             clock: Clock::default(),
             wake_at: None,
+            more: false,
+            peers_wait: None,
             rests: true,
+            layer: None,
+            meters,
             submitted: (0, 0),
             batch,
             filling: Pending::default(),
@@ -222,48 +217,62 @@ impl<A: Application> Pipeline<A> {
     ///
     /// # Errors
     /// What made it end otherwise; nothing half done is visible.
+    // By value, so that it goes before the checker, whose threads wait for
+    // room in it.
     pub(crate) fn run(
         mut self,
-        commands: &Receiver<Command>,
+        commands: Receiver<Command>,
         restored: Vec<Output>,
     ) -> Result<Gossip, PipelineError> {
         self.settle(restored)?;
         let outputs = self.step(Input::Wake);
         self.settle(outputs)?;
         loop {
+            self.listen()?;
             let mut outputs = Vec::new();
-            let mut stop = false;
-            let mut bytes = 0;
-            let next = commands.recv_timeout(self.patience());
             // Before everything else: an event made in this turn carries them.
             self.take_actions(&mut outputs);
-            match next {
-                Ok(command) => {
-                    bytes += command.bytes();
-                    stop |= self.take(command, &mut outputs);
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.wake_at = None;
-                    outputs.extend(self.step(Input::Wake));
-                }
-                Err(RecvTimeoutError::Disconnected) => stop = true,
-            }
-            for _ in 1..COMMANDS_PER_TURN_MAX {
-                if bytes > BYTES_PER_TURN_MAX {
-                    break;
-                }
-                let Ok(command) = commands.try_recv() else {
-                    break;
-                };
-                bytes += command.bytes();
-                stop |= self.take(command, &mut outputs);
-            }
+            self.take_letters(&mut outputs);
+            let stop = self.take_commands(&commands, &mut outputs);
+            self.take_time(&mut outputs);
             self.settle(outputs)?;
             if stop {
                 self.views.gate.close(Some(RefusalReason::Stopped));
                 self.finish()?;
                 return Ok(self.gossip);
             }
+        }
+    }
+
+    /// Steps the core for a bounded number of commands; true when one of them
+    /// asks to stop.
+    fn take_commands(&mut self, commands: &Receiver<Command>, outputs: &mut Vec<Output>) -> bool {
+        let mut bytes = 0;
+        for _ in 0..COMMANDS_PER_TURN_MAX {
+            match commands.try_recv() {
+                Ok(command) => {
+                    bytes += command.bytes();
+                    if self.take(command, outputs) {
+                        return true;
+                    }
+                }
+                Err(TryRecvError::Empty) => return false,
+                Err(TryRecvError::Disconnected) => return true,
+            }
+            if bytes > BYTES_PER_TURN_MAX {
+                break;
+            }
+        }
+        self.more = true;
+        false
+    }
+
+    /// Wakes the core where its time has come.
+    fn take_time(&mut self, outputs: &mut Vec<Output>) {
+        let now = self.clock.now();
+        if self.wake_at.is_some_and(|at| at <= now) {
+            self.wake_at = None;
+            outputs.extend(self.step(Input::Wake));
         }
     }
 
@@ -275,8 +284,7 @@ impl<A: Application> Pipeline<A> {
                 message,
                 place,
             } => {
-                let message = *message;
-                outputs.extend(self.step(Input::Receive { from, message }));
+                outputs.extend(self.receive(from, *message));
                 drop(place);
             }
             Command::Window { events_max, reply } => {
@@ -284,7 +292,6 @@ impl<A: Application> Pipeline<A> {
                 let _ = reply.try_send(self.core.window(events_max));
             }
             Command::Entrust(action) => outputs.extend(self.step(Input::Entrust(action))),
-            Command::Look => {}
             Command::Stop => return true,
         }
         false
@@ -303,29 +310,31 @@ impl<A: Application> Pipeline<A> {
         self.core.step(self.clock.now(), input)
     }
 
+    /// How long there is nothing to do unless something comes.
     fn patience(&mut self) -> Duration {
-        if !self.views.gate.rest(self.rests) {
+        if !self.views.gate.rest(self.rests) || std::mem::take(&mut self.more) {
             return Duration::ZERO;
         }
-        let longest = if self.filling.any {
-            LAZY_WAIT
-        } else {
-            IDLE_WAIT
-        };
+        let mut longest = self.filling.patience(self.core.expects_event());
+        if let Some(peers) = self.peers_wait {
+            longest = longest.min(peers);
+        }
         let now = self.clock.now();
         self.wake_at.map_or(longest, |at| {
             Duration::from_nanos(at.0.saturating_sub(now.0)).min(longest)
         })
     }
 
-    /// Performs outputs and those that follow from them, and keeps the keeper
-    /// busy. Waits for the disk only when too much has come together.
+    /// Performs outputs and those that follow from them, and makes durable what
+    /// is awaited: here where that is short, or else by the keeper, beside the
+    /// next turns. Waits for the keeper only when too much has come together.
     fn settle(&mut self, outputs: Vec<Output>) -> Result<(), PipelineError> {
         let mut queue = VecDeque::from(outputs);
         loop {
             while let Some(output) = queue.pop_front() {
                 self.perform(output, &mut queue)?;
             }
+            self.release();
             if self.in_flight.is_some() {
                 let kept = if self.filling.bytes > BYTES_FILLING_MAX {
                     Some(self.keeper.wait())
@@ -337,6 +346,9 @@ impl<A: Application> Pipeline<A> {
                     self.kept(&mut queue)?;
                     continue;
                 }
+            } else if self.is_due() && self.filling.bytes <= BYTES_HERE_MAX {
+                self.keep_here(&mut queue)?;
+                continue;
             }
             break;
         }
@@ -345,23 +357,30 @@ impl<A: Application> Pipeline<A> {
         Ok(())
     }
 
-    /// Hands the batch to the keeper where the keeper is free and somebody
-    /// waits for something in it. Events of others alone wait for the next own
-    /// one: their creators have them on disk.
+    /// Whether somebody waits for something in the batch, or it is old.
+    fn is_due(&mut self) -> bool {
+        let event_waits = self.core.event_awaits_sync();
+        let event_comes = self.core.expects_event();
+        self.filling.is_due(event_waits, event_comes)
+    }
+
+    /// Hands the batch to the keeper where the keeper is free and the batch is
+    /// due.
     fn keep(&mut self, all: bool) {
-        let filling = &mut self.filling;
-        if self.in_flight.is_some() || !filling.any {
-            return;
-        }
-        let since = *filling.since.get_or_insert_with(Instant::now);
-        let awaited =
-            !filling.executed.is_empty() || filling.certified.is_some() || self.core.awaits_sync();
-        let old = filling.bytes > LAZY_BYTES_MAX || since.elapsed() >= LAZY_WAIT;
-        if all || awaited || old {
+        if self.in_flight.is_none() && self.filling.any && (all || self.is_due()) {
             let batch = std::mem::replace(&mut self.batch, self.store.begin());
             self.keeper.keep(batch);
             self.in_flight = Some(std::mem::take(&mut self.filling));
         }
+    }
+
+    /// Makes the batch durable on this thread: a change of threads and back
+    /// costs more than a short write.
+    fn keep_here(&mut self, queue: &mut VecDeque<Output>) -> Result<(), PipelineError> {
+        let batch = std::mem::replace(&mut self.batch, self.store.begin());
+        self.in_flight = Some(std::mem::take(&mut self.filling));
+        self.keeper.keep_here(batch)?;
+        self.kept(queue)
     }
 
     /// Waits until everything that has been performed is durable.
@@ -381,6 +400,7 @@ impl<A: Application> Pipeline<A> {
     /// Shows how things stand, before the next user asks.
     fn show(&mut self) {
         let summary = self.core.summary();
+        self.note_layer(&summary);
         self.rests = summary.pool_transactions == 0 && summary.undecided_payload_events == 0;
         let (actions, bytes) = std::mem::take(&mut self.submitted);
         let gate = &self.views.gate;
@@ -398,8 +418,6 @@ impl<A: Application> Pipeline<A> {
         let Some(done) = self.in_flight.take() else {
             return Ok(());
         };
-        // The disk is idle now, and what follows takes a while.
-        self.keep(false);
         if let Some(through) = done.through {
             queue.extend(self.step(Input::Persisted { through }));
         }
@@ -414,7 +432,15 @@ impl<A: Application> Pipeline<A> {
 }
 
 /// A channel to a pipeline that does not run yet.
-pub(crate) fn channel(limits: &Limits) -> (PipelineHandle, Receiver<Command>) {
+///
+/// # Errors
+/// Where the system gives no way to wake it.
+pub(crate) fn channel(limits: &Limits) -> std::io::Result<(PipelineHandle, CommandsEnd)> {
     let (sender, receiver) = sync_channel(COMMANDS_MAX);
-    (PipelineHandle::new(sender, limits), receiver)
+    let (waker, wake_end) = wake::pair()?;
+    let handle = PipelineHandle::new(sender, Arc::new(waker), limits);
+    Ok((handle, (receiver, wake_end)))
 }
+
+/// The pipeline's end of the channel.
+pub(crate) type CommandsEnd = (Receiver<Command>, WakeEnd);

@@ -218,7 +218,7 @@ impl Node {
             cluster: self.membership.cluster,
             instance: self.instance,
         };
-        let engine = engine.start(network, ledger, Arc::default())?;
+        let engine = engine.start(network, ledger, pipeline::Meters::default())?;
 
         Ok(Rooms {
             gateway: self.gateway(admission, progress, summary, roster, &effects, handle),

@@ -2,7 +2,7 @@
 
 use super::{Core, Stop, Unsent};
 use crate::certificate::{BlockHeader, Certificate, signing_bytes};
-use crate::id::Digest;
+use crate::id::{Digest, Timestamp};
 use crate::interface::{Outcome, Output, Recipient, RefusalReason};
 use crate::message::{BlockSignature, Message};
 use crate::record::Entry;
@@ -92,10 +92,32 @@ impl Core {
             let counted = self.finality.vote(signed);
             assert!(counted.is_ok(), "this node signs one header per block");
         }
+        if self.held.is_empty() {
+            self.held_until = self.now.after(self.config.pace.signature_hold);
+        }
+        self.held.extend(signatures);
+    }
+
+    /// Sends own signatures that waited for an own event where none will come,
+    /// or none has come; else says until when they wait.
+    pub(super) fn held_due(&mut self) -> Option<Timestamp> {
+        if self.held.is_empty() {
+            return None;
+        }
+        if self.expects_event() && self.now < self.held_until {
+            return Some(self.held_until);
+        }
+        self.send_held();
+        None
+    }
+
+    /// Sends own signatures, behind the own event that goes out just now, so
+    /// that peers get both at once and check them in one batch.
+    pub(super) fn send_held(&mut self) {
+        let signatures = std::mem::take(&mut self.held);
         for chunk in signatures.chunks(self.config.limits.message_signatures_max) {
             self.send(Recipient::All, &Message::Signatures(chunk.to_vec()));
         }
-        self.certify();
     }
 
     /// Puts out the certificates that are complete, in order.

@@ -82,6 +82,10 @@ pub struct Core {
     last_record: u64,
     /// In order of record number.
     unsent: VecDeque<(u64, Unsent)>,
+    /// Own signatures that are synced and wait for the next own event, to go
+    /// with it; and until when.
+    held: Vec<BlockSignature>,
+    held_until: Timestamp,
     summary_at: Timestamp,
     summary_interval: u64,
     wake_at: Option<Timestamp>,
@@ -123,6 +127,8 @@ impl Core {
             entrust_turn: 0,
             last_record: 0,
             unsent: VecDeque::new(),
+            held: Vec::new(),
+            held_until: Timestamp(0),
             summary_at: Timestamp(0),
             summary_interval: config.pace.busy_summary_interval,
             wake_at: None,
@@ -163,11 +169,22 @@ impl Core {
         self.settle()
     }
 
-    /// Whether an own event or signature waits until its record is synced.
-    /// Records for which nobody waits may be synced with later ones.
+    /// Whether an own event waits until its record is synced. Everything else
+    /// may be synced with it where one is expected.
     #[must_use]
-    pub fn awaits_sync(&self) -> bool {
-        !self.unsent.is_empty()
+    pub fn event_awaits_sync(&self) -> bool {
+        let is_event = |(_, unsent): &(u64, Unsent)| matches!(unsent, Unsent::Event(_));
+        self.unsent.iter().any(is_event)
+    }
+
+    /// Whether an own event will be made as soon as the others allow it. Not a
+    /// promise: they may be gone.
+    #[must_use]
+    pub fn expects_event(&self) -> bool {
+        let epoch = &self.epoch;
+        let at_work = !self.pool.is_empty() || !epoch.order.payload().is_empty();
+        let may = epoch.me().is_some() && self.sure && self.stop.is_none();
+        at_work && may && epoch.sealed_by.is_none() && !self.is_alone()
     }
 
     /// Whether a transaction of this many bytes would be taken now.
@@ -232,6 +249,7 @@ impl Core {
     /// Own events and signatures whose records are synced may go out now.
     fn persisted(&mut self, through: u64) {
         let mut signatures = Vec::new();
+        let mut event_sent = false;
         while self
             .unsent
             .front()
@@ -241,19 +259,25 @@ impl Core {
                 Some((_, Unsent::Event(event))) => {
                     self.epoch.own_synced = event.header().seq + 1;
                     self.send(Recipient::All, &Message::Events(vec![event]));
+                    event_sent = true;
                 }
                 Some((_, Unsent::Signature(signature))) => signatures.push(signature),
                 None => break,
             }
         }
         self.signatures_synced(signatures);
+        if event_sent {
+            self.send_held();
+        }
+        self.certify();
     }
 
     /// Does what is due, and says when to come back.
     fn settle(&mut self) -> Vec<Output> {
         let own_due = self.create_due();
+        let held_due = self.held_due();
         let serve_due = self.serve_due();
-        let due = own_due.into_iter().chain(serve_due).min();
+        let due = own_due.into_iter().chain(held_due).chain(serve_due).min();
         if due.is_some() && (due != self.wake_at || due <= Some(self.now)) {
             self.wake_at = due;
             self.out.extend(due.map(Output::WakeAt));

@@ -3,9 +3,13 @@
 //! A ROUTER listens, and one DEALER per peer sends, so each pair of nodes has
 //! a connection in each direction. The listener learns the sender from the
 //! CURVE key of the handshake; the dialler accepts only the holder of the
-//! peer's key. One thread owns all sockets. Peers are named by the keys that
-//! sign for them, because positions change with the roster, and come and go
-//! while the others talk on.
+//! peer's key. Peers are named by the keys that sign for them, because
+//! positions change with the roster, and come and go while the others talk on.
+//!
+//! The owner of [`Gossip`] has the sockets and polls them: there is no thread
+//! here, so that a message passes from libzmq's thread to the one that uses it
+//! and back, and through no other. Other threads have an [`Outlet`], and a
+//! [`Waker`] that ends the owner's sleep.
 //!
 //! Delivery is not promised. What waits for a slow or absent peer waits in a
 //! bounded queue that drops the oldest first: consensus asks for what it
@@ -15,10 +19,9 @@ mod outbox;
 mod peers;
 mod pump;
 mod stats;
+mod timer;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -32,7 +35,7 @@ use crate::error::NetError;
 use crate::limits;
 pub use crate::monitor::ConnectionStats;
 use crate::socket::{self, Bounds};
-use crate::wake::{self, Waker};
+use crate::wake::{WakeEnd, Waker};
 use crate::zap::{Domain, Zap};
 
 /// What a node needs to gossip.
@@ -77,33 +80,37 @@ pub enum To {
     One(PublicKey),
 }
 
-/// Called on the gossip thread with the proven sender and the message. While
-/// it blocks, incoming and outgoing messages wait.
-pub type Deliver = Box<dyn Fn(PublicKey, Vec<u8>) + Send>;
-
-/// Running gossip. Dropping it stops it.
+/// Running gossip, owned by the thread that polls it. Dropping it stops it.
 pub struct Gossip {
-    shared: Arc<Shared>,
+    outlet: Outlet,
+    pump: Pump,
     endpoint: String,
-    thread: Option<JoinHandle<()>>,
 }
 
-/// What the callers of gossip and its thread share.
+/// A way to the peers for other threads than the owner of [`Gossip`].
+#[derive(Clone)]
+pub struct Outlet(Arc<Shared>);
+
+/// What the owner and the outlets share.
 struct Shared {
     peers: Peers,
     encrypted: bool,
     frame_bytes_max: usize,
     counters: Counters,
-    waker: Waker,
-    stop: AtomicBool,
+    waker: Arc<Waker>,
 }
 
 impl Gossip {
-    /// Listens, dials all peers and starts the thread.
+    /// Listens and dials all peers. `waker` ends each [`Gossip::turn`] that
+    /// sleeps; `wake_end` is its other end.
     ///
     /// # Errors
     /// Where the configuration contradicts itself or the port is taken.
-    pub fn start(config: GossipConfig, deliver: Deliver) -> Result<Self, NetError> {
+    pub fn open(
+        config: GossipConfig,
+        waker: Arc<Waker>,
+        wake_end: WakeEnd,
+    ) -> Result<Self, NetError> {
         let bounds = Bounds {
             part_bytes_max: config.frame_bytes_max,
             send_queue: limits::GOSSIP_SOCKET_QUEUE,
@@ -118,23 +125,17 @@ impl Gossip {
         let listener =
             socket::listen(context, zmq::ROUTER, Domain::Gossip, secret, bounds, listen)?;
         let endpoint = listener.endpoint.clone();
-        let (waker, wake_end) = wake::pair()?;
         let shared = Arc::new(Shared {
             peers,
             encrypted: config.encrypted,
             frame_bytes_max: config.frame_bytes_max,
             counters: Counters::default(),
             waker,
-            stop: AtomicBool::new(false),
         });
-        let pump = Pump::new(listener, wake_end, Arc::clone(&shared));
-        let thread = thread::Builder::new()
-            .name("gossip".into())
-            .spawn(move || pump.run(&*deliver))?;
         Ok(Self {
-            shared,
+            pump: Pump::new(listener, wake_end, Arc::clone(&shared))?,
+            outlet: Outlet(shared),
             endpoint,
-            thread: Some(thread),
         })
     }
 
@@ -144,10 +145,68 @@ impl Gossip {
         &self.endpoint
     }
 
-    /// Queues `message` for one peer or for all. Never blocks: where a queue
-    /// is full its oldest message is dropped and counted.
-    pub fn send(&self, to: To, message: Bytes) {
-        self.shared.push(to, &message);
+    /// A way to the peers for other threads.
+    #[must_use]
+    pub fn outlet(&self) -> Outlet {
+        self.outlet.clone()
+    }
+
+    /// Queues `message` for one peer or for all; the next [`Gossip::flush`]
+    /// sends it. Never blocks: where a queue is full its oldest message is
+    /// dropped and counted.
+    pub fn send(&self, to: To, message: &Bytes) {
+        self.outlet.0.push(to, message);
+    }
+
+    /// Hands each peer as much of what waits as its connection takes now.
+    pub fn flush(&mut self) {
+        self.pump.flush();
+    }
+
+    /// Sleeps until there is work, somebody wakes it, or so much time has
+    /// passed; hands `deliver` a bounded number of messages, each with its
+    /// proven sender, and flushes. With no patience it does not sleep.
+    ///
+    /// # Errors
+    /// Where the context of the sockets is gone.
+    pub fn turn(
+        &mut self,
+        patience: Duration,
+        deliver: &mut dyn FnMut(PublicKey, Vec<u8>),
+    ) -> Result<(), NetError> {
+        self.pump.turn(patience, deliver)
+    }
+
+    /// See [`Outlet::set_peers`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_peers(&self, peers: Vec<Peer>) -> Result<(), NetError> {
+        self.outlet.set_peers(peers)
+    }
+
+    /// Counters since the start.
+    #[must_use]
+    pub fn stats(&self) -> GossipStats {
+        self.outlet.stats()
+    }
+
+    /// Leaves the network and frees the port.
+    pub fn stop(self) {}
+}
+
+impl Drop for Gossip {
+    fn drop(&mut self) {
+        self.pump.close();
+    }
+}
+
+impl Outlet {
+    /// Queues `message` for one peer or for all, and wakes the owner. Never
+    /// blocks: where a queue is full its oldest message is dropped and counted.
+    pub fn send(&self, to: To, message: &Bytes) {
+        self.0.push(to, message);
+        self.0.waker.wake();
     }
 
     /// Makes `peers` the other nodes from now on. Those that stay as they are
@@ -159,36 +218,15 @@ impl Gossip {
     /// Where the rows contradict each other, are too many or cannot be
     /// dialled; the peers then stay as they were.
     pub fn set_peers(&self, peers: Vec<Peer>) -> Result<(), NetError> {
-        self.shared.peers.set(peers, Instant::now())?;
-        self.shared.waker.wake();
+        self.0.peers.set(peers, Instant::now())?;
+        self.0.waker.wake();
         Ok(())
     }
 
     /// Counters since the start.
     #[must_use]
     pub fn stats(&self) -> GossipStats {
-        self.shared.stats()
-    }
-
-    /// Stops the thread and frees the port.
-    pub fn stop(mut self) {
-        self.halt();
-    }
-
-    fn halt(&mut self) {
-        self.shared.stop.store(true, Ordering::SeqCst);
-        self.shared.waker.wake();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the gossip thread had panicked");
-        }
-    }
-}
-
-impl Drop for Gossip {
-    fn drop(&mut self) {
-        self.halt();
+        self.0.stats()
     }
 }
 
@@ -211,7 +249,6 @@ impl Shared {
                 entry.link.outbox.push(message.clone());
             }
         }
-        self.waker.wake();
     }
 
     fn stats(&self) -> GossipStats {

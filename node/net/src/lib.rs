@@ -1,11 +1,13 @@
 //! Carry bytes: gossip and the pub/sub bus over ZeroMQ with CURVE.
 //!
-//! Three services, each on threads of its own, each started from a plain
-//! config and stopped by joining its threads and freeing its ports:
+//! Three services, each started from a plain config, and each frees its ports
+//! when it stops:
 //!
-//! - [`zap`] decides which CURVE keys may connect at all;
-//! - [`gossip`] carries consensus messages between the nodes;
-//! - [`bus`] fans certified frames out and answers requests at the door.
+//! - [`zap`] decides which CURVE keys may connect at all, on a thread of its own;
+//! - [`gossip`] carries consensus messages between the nodes, on the thread of
+//!   whoever polls it;
+//! - [`bus`] fans certified frames out and answers requests at the door, on
+//!   threads of its own.
 //!
 //! Invariants. The sender of a message is the owner of the CURVE key that the
 //! handshake proved, never a field of the message. Every socket, queue and
@@ -25,7 +27,7 @@ pub mod limits;
 mod monitor;
 mod received;
 mod socket;
-mod wake;
+pub mod wake;
 pub mod zap;
 
 pub use error::NetError;

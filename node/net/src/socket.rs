@@ -81,7 +81,7 @@ pub(crate) fn listen(
 
 impl Listener {
     /// Closes the socket and waits until its port is free.
-    pub(crate) fn close(self) {
+    pub(crate) fn close(&self) {
         if self.socket.unbind(&self.endpoint).is_ok() {
             self.monitor.await_closed();
         }

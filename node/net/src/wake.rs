@@ -10,19 +10,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The end that wakes. Any thread may use it; it never blocks.
-pub(crate) struct Waker {
+#[derive(Debug)]
+pub struct Waker {
     stream: UnixStream,
     signalled: Arc<AtomicBool>,
 }
 
 /// The end that is polled.
-pub(crate) struct WakeEnd {
+#[derive(Debug)]
+pub struct WakeEnd {
     stream: UnixStream,
     signalled: Arc<AtomicBool>,
 }
 
 /// A new pair of ends.
-pub(crate) fn pair() -> io::Result<(Waker, WakeEnd)> {
+///
+/// # Errors
+/// Where the system gives no pair of sockets.
+pub fn pair() -> io::Result<(Waker, WakeEnd)> {
     let (near, far) = UnixStream::pair()?;
     near.set_nonblocking(true)?;
     far.set_nonblocking(true)?;
@@ -40,7 +45,7 @@ pub(crate) fn pair() -> io::Result<(Waker, WakeEnd)> {
 
 impl Waker {
     /// Wakes the other end, now or as soon as it polls.
-    pub(crate) fn wake(&self) {
+    pub fn wake(&self) {
         if !self.signalled.swap(true, Ordering::SeqCst) {
             // A full buffer means that a wake-up already waits, and a closed
             // one that nobody is left to wake: both are as they should be.

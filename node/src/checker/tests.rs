@@ -1,6 +1,6 @@
 //! Claims about the threads that check: order, verdicts and their end.
 
-use std::sync::{Mutex, mpsc::channel};
+use std::sync::Mutex;
 
 use dctrl_consensus::{
     Digest, Ed25519Signer, NodeIndex, Roster, RosterMember, Signature, Signer,
@@ -9,7 +9,6 @@ use dctrl_consensus::{
 };
 
 use super::*;
-use crate::inbox;
 
 const NODES: u16 = 4;
 
@@ -52,24 +51,43 @@ fn bad(node: u16) -> Message {
     Message::Signatures(all)
 }
 
-/// Puts all of it in, waits for the end, and returns what came out of each
-/// node, in order.
+/// Puts all of it in, takes until all is done, and returns what came out of
+/// each node, in order.
 fn checked(threads: usize, sent: &[(u16, Message)]) -> Vec<Vec<Message>> {
-    let (inbox, intake) = inbox::new();
     let out = Arc::new(Mutex::new(vec![Vec::new(); usize::from(NODES)]));
-    let taken = Arc::clone(&out);
-    let sink = move |from: PublicKey, message: VerifiedMessage, _bytes| {
-        let mut taken = taken.lock().expect("nobody panicked");
+    let note = |out: &Mutex<Vec<Vec<Message>>>, from: PublicKey, message: &VerifiedMessage| {
+        let mut taken = out.lock().expect("nobody panicked");
         let node = (0..NODES).position(|node| signer(node).public_key() == from);
         taken[node.expect("a member")].push(message.message().clone());
+    };
+    let taken = Arc::clone(&out);
+    let sink = move |from: PublicKey, message: VerifiedMessage, _bytes| {
+        note(&taken, from, &message);
         true
     };
-    let checker = start(&intake, &rules(), threads, sink).expect("threads");
+    let (woken, wakes) = std::sync::mpsc::channel();
+    let wake = move || {
+        // The test may be over.
+        let _ = woken.send(());
+    };
+    let checker = Checker::start(Inbox::new(), rules(), Arc::default(), threads, sink, wake);
+    let checker = checker.expect("threads");
+    let mut here = |from, message, _bytes| note(&out, from, &message);
     for (from, message) in sent {
-        inbox.put(signer(*from).public_key(), message.encode().to_vec());
+        let from = signer(*from).public_key();
+        checker.inbox().put(from, message.encode().to_vec());
     }
-    drop(inbox);
-    checker.join().expect("no panic");
+    loop {
+        let patience = match checker.take(false, &mut here) {
+            Left::More => continue,
+            Left::NothingFor(patience) => patience,
+        };
+        let waits = patience.unwrap_or(Duration::from_millis(500));
+        if wakes.recv_timeout(waits).is_err() && patience.is_none() {
+            break;
+        }
+    }
+    drop(checker);
     let out = out.lock().expect("nobody panicked");
     out.clone()
 }
@@ -117,19 +135,46 @@ fn what_does_not_hold_is_refused_and_takes_no_honest_message_with_it() {
 }
 
 #[test]
-fn the_threads_end_when_nobody_takes_their_messages_any_more() {
-    let (inbox, intake) = inbox::new();
-    let (asked, was_asked) = channel();
-    let sink = move |_, _, _| {
+fn short_messages_are_checked_at_once_and_many_signatures_are_not() {
+    let (given, pooled) = std::sync::mpsc::channel();
+    let sink = move |_, message: VerifiedMessage, _| {
         // The receiver outlives the threads.
-        let _ = asked.send(());
-        false
+        let _ = given.send(message);
+        true
     };
-    let checker = start(&intake, &rules(), 2, sink).expect("threads");
-    inbox.put(
-        signer(0).public_key(),
-        signatures(0, 1, 1).encode().to_vec(),
+    let checker = Checker::start(Inbox::new(), rules(), Arc::default(), 1, sink, || {});
+    let checker = checker.expect("threads");
+    let mut at_once = Vec::new();
+    let few = [signatures(0, 1, 1), signatures(0, 2, 1)].map(|message| message.encode());
+    let frame = frame::join(&few).to_vec();
+    checker.inbox().put(signer(0).public_key(), frame);
+    let many = signatures(1, 1, HERE_SIGNATURES_MAX + 1);
+    let mut here = |_, message: VerifiedMessage, _| at_once.push(message);
+    assert_eq!(checker.take(false, &mut here), Left::NothingFor(None));
+    let from = signer(1).public_key();
+    checker.inbox().put(from, many.encode().to_vec());
+    assert_eq!(checker.take(false, &mut here), Left::NothingFor(None));
+    assert_eq!(at_once.len(), 2, "both of the frame");
+    let pooled = pooled.recv().expect("it is checked");
+    assert_eq!(pooled.message(), &many);
+}
+
+#[test]
+fn the_threads_end_when_nobody_takes_their_messages_any_more() {
+    let checker = Checker::start(
+        Inbox::new(),
+        rules(),
+        Arc::default(),
+        2,
+        |_, _, _| false,
+        || {},
     );
-    was_asked.recv().expect("the message is checked");
-    checker.join().expect("no panic");
+    let checker = checker.expect("threads");
+    let long = signatures(0, 1, HERE_SIGNATURES_MAX + 1).encode().to_vec();
+    checker.inbox().put(signer(0).public_key(), long);
+    assert_eq!(
+        checker.take(false, &mut |_, _, _| {}),
+        Left::NothingFor(None)
+    );
+    drop(checker);
 }

@@ -18,27 +18,28 @@ fn put(state: &mut State, from: u16, bytes: usize, now: Duration) {
 fn take(state: &mut State, now: Duration) -> Vec<Letters> {
     match state.take(now) {
         Taken::Some(letters) => letters,
-        Taken::NothingUntil(_) => Vec::new(),
+        Taken::NothingFor(_) => Vec::new(),
     }
 }
 
 #[test]
 fn a_share_is_bounded_in_messages_and_in_bytes() {
-    let (inbox, intake) = new();
+    let mut state = State::default();
+    let mut now = Duration::ZERO;
     for _ in 0..10 * PEER_MESSAGES_MAX {
-        inbox.put(peer(0), vec![0]);
+        put(&mut state, 0, 1, now);
     }
     for _ in 0..100 {
-        inbox.put(peer(1), vec![1; 1 << 20]);
+        put(&mut state, 1, 1 << 20, now);
     }
-    drop(inbox);
     let mut messages = [0; 10];
     let mut bytes = [0; 10];
-    while let Some(all) = intake.take() {
-        for letters in all {
+    for _ in 0..1000 {
+        now += Duration::from_millis(10);
+        for letters in take(&mut state, now) {
             messages[number(&letters.from)] += letters.messages.len();
             bytes[number(&letters.from)] += letters.messages.iter().map(Vec::len).sum::<usize>();
-            intake.done(letters.from, Cost::default());
+            state.done(letters.from, Cost::default(), now);
         }
     }
     assert_eq!(messages[0], PEER_MESSAGES_MAX);
@@ -67,13 +68,20 @@ fn nothing_more_of_a_peer_is_taken_while_some_is_out_and_the_order_stays() {
 }
 
 #[test]
-fn a_closed_inbox_hands_on_what_waits_whatever_it_costs() {
-    let (inbox, intake) = new();
-    intake.done(peer(0), Cost::bad_signature());
+fn a_peer_that_spent_its_budget_waits_and_says_how_long() {
+    let inbox = Inbox::new();
     inbox.put(peer(0), vec![1]);
-    drop(inbox);
-    assert_eq!(intake.take().map(|letters| letters.len()), Some(1));
-    assert_eq!(intake.take(), None);
+    let Taken::Some(letters) = inbox.take() else {
+        panic!("something waits")
+    };
+    assert_eq!(letters.len(), 1);
+    assert_eq!(inbox.take(), Taken::NothingFor(None));
+    inbox.put(peer(0), vec![2]);
+    assert!(inbox.done(peer(0), Cost::bad_signature()), "more waits");
+    let Taken::NothingFor(Some(patience)) = inbox.take() else {
+        panic!("it pays first")
+    };
+    assert!(patience > Duration::from_millis(500), "{patience:?}");
 }
 
 #[test]
@@ -99,6 +107,26 @@ fn peers_come_and_go_and_their_shares_are_bounded_in_number() {
         !state.put(stranger, vec![1], Duration::ZERO),
         "all are in use"
     );
+}
+
+#[test]
+fn messages_wait_a_moment_for_those_of_peers_that_were_just_heard() {
+    let mut state = State::default();
+    let now = Duration::from_secs(1);
+    put(&mut state, 0, 100, now);
+    assert_eq!(state.gathers(now), None, "nobody else was ever heard");
+    take(&mut state, now);
+    state.done(peer(0), Cost::default(), now);
+    put(&mut state, 1, 100, now);
+    assert_eq!(state.gathers(now), Some(GATHER), "the other may follow");
+    assert_eq!(state.gathers(now + GATHER), None, "not for long");
+    put(&mut state, 0, 100, now);
+    assert_eq!(state.gathers(now), None, "all are there");
+    take(&mut state, now);
+    put(&mut state, 1, 100, now + RECENT);
+    assert_eq!(state.gathers(now + RECENT), None, "the other is silent");
+    put(&mut state, 2, GATHER_BYTES_MAX, now);
+    assert_eq!(state.gathers(now), None, "a batch by itself");
 }
 
 /// Between two messages of an honest node.

@@ -1,23 +1,31 @@
 //! Where the time of a node goes, as far as it can be told from outside the
-//! core: how often it signs and syncs, and for how long.
+//! core: how often it signs, syncs, checks and so on, and for how long.
 
 use std::{sync::Arc, time::Instant};
 
 use dctrl_consensus::{Ed25519Signer, PublicKey, Signature, Signer};
 
-use crate::pipeline::Meter;
+use crate::pipeline::{self, Meter};
 
 /// What is measured in a node.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Meters {
     pub(super) sign: Arc<Meter>,
-    pub(super) sync: Arc<Meter>,
+    pub(super) engine: pipeline::Meters,
 }
 
 impl Meters {
     /// In the order in which they are reported: a count and nanoseconds each.
     pub(super) fn numbers(&self) -> Vec<u64> {
-        [self.sign.read(), self.sync.read()].concat()
+        let engine = &self.engine;
+        let meters = [
+            &self.sign,
+            &engine.sync,
+            &engine.verify,
+            &engine.arrival,
+            &engine.layer,
+        ];
+        meters.map(|meter| meter.read()).concat()
     }
 }
 

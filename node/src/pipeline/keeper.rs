@@ -1,5 +1,5 @@
-//! The thread that makes batches durable, so that the pipeline never waits
-//! for a disk: while one batch is synced, the next one fills.
+//! Makes batches durable: short ones at once, long ones on a thread, so that
+//! the pipeline does not wait for them. While one is synced the next one fills.
 
 use std::{
     sync::{
@@ -19,6 +19,8 @@ type Kept = Result<(), StoreError>;
 
 /// The pipeline's end of the thread. Dropping it ends the thread.
 pub(crate) struct Keeper {
+    store: Store,
+    took: Arc<Meter>,
     /// `None` only while it is dropped.
     batches: Option<SyncSender<Batch>>,
     kept: Receiver<Kept>,
@@ -36,6 +38,7 @@ impl Keeper {
         // One batch is in flight at most, so neither channel ever blocks.
         let (batches, to_keep) = sync_channel::<Batch>(1);
         let (tell, kept) = sync_channel(1);
+        let (own_store, own_took) = (store.clone(), Arc::clone(&took));
         let thread = thread::Builder::new()
             .name("keeper".to_owned())
             .spawn(move || {
@@ -50,6 +53,8 @@ impl Keeper {
                 }
             })?;
         Ok(Self {
+            store: own_store,
+            took: own_took,
             batches: Some(batches),
             kept,
             thread: Some(thread),
@@ -62,6 +67,15 @@ impl Keeper {
             // A thread that has gone is noticed when its answer is missing.
             let _ = batches.send(batch);
         }
+    }
+
+    /// Makes `batch` durable before it returns. Call only when none is in
+    /// flight.
+    pub(super) fn keep_here(&self, batch: Batch) -> Kept {
+        let begun = Instant::now();
+        let kept = self.store.commit(batch);
+        self.took.note(begun.elapsed());
+        kept
     }
 
     /// How the batch in flight ended, if it has.

@@ -1,9 +1,25 @@
 //! How often something happened and how long it took.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
+
+/// Where the time of the engine goes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Meters {
+    /// Each batch, until it is durable.
+    pub(crate) sync: Arc<Meter>,
+    /// Each batch of signatures that is checked.
+    pub(crate) verify: Arc<Meter>,
+    /// Each event that its creator sent: from its making until the core has it.
+    pub(crate) arrival: Arc<Meter>,
+    /// From one own event to the next, while there is work.
+    pub(crate) layer: Arc<Meter>,
+}
 
 /// A count and the time that all of it took together, nanoseconds.
 #[derive(Debug, Default)]

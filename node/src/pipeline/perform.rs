@@ -3,9 +3,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
 use dctrl_consensus::{Certificate, Output, Recipient};
-use dctrl_net::gossip::To;
 
 use super::{Application, Pipeline, PipelineError, serve};
 
@@ -23,7 +21,11 @@ impl<A: Application> Pipeline<A> {
                 self.batch.record(record.number, record.bytes);
             }
             Output::Send { to, message } => self.send(to, message),
-            Output::Execute(block) => self.execute(&block, queue),
+            Output::Execute(block) => {
+                // Peers need not wait for that.
+                self.release();
+                self.execute(&block, queue);
+            }
             Output::Final(certificate) => self.keep_certificate(&certificate),
             Output::Epoch(epoch) => self.begin(epoch),
             Output::Prune { through } => {
@@ -56,14 +58,6 @@ impl<A: Application> Pipeline<A> {
             Output::Diverged { index, .. } => return Err(PipelineError::Diverged { index }),
         }
         Ok(())
-    }
-
-    fn send(&self, to: Recipient, message: Bytes) {
-        let to = match to {
-            Recipient::All => To::All,
-            Recipient::One(key) => To::One(key),
-        };
-        self.gossip.send(to, message);
     }
 
     fn keep_certificate(&mut self, certificate: &Certificate) {

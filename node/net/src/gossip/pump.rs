@@ -1,9 +1,8 @@
-//! The thread that owns the gossip sockets.
+//! The gossip sockets, in the hands of whoever polls them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dctrl_consensus::PublicKey;
 use zmq::Socket;
@@ -11,6 +10,8 @@ use zmq::Socket;
 use super::Shared;
 use super::peers::{Link, Table};
 use super::stats::count;
+use super::timer::Timer;
+use crate::error::NetError;
 use crate::limits;
 use crate::received::{Received, receive};
 use crate::socket::Listener;
@@ -27,32 +28,25 @@ pub(super) struct Pump {
     /// By CURVE key.
     senders: BTreeMap<[u8; 32], Arc<Link>>,
     wake_end: WakeEnd,
+    timer: Timer,
     shared: Arc<Shared>,
 }
 
 impl Pump {
-    pub(super) fn new(listener: Listener, wake_end: WakeEnd, shared: Arc<Shared>) -> Self {
-        Self {
+    pub(super) fn new(
+        listener: Listener,
+        wake_end: WakeEnd,
+        shared: Arc<Shared>,
+    ) -> std::io::Result<Self> {
+        Ok(Self {
+            timer: Timer::new()?,
             listener,
             table: Table::default(),
             dialled: Vec::new(),
             senders: BTreeMap::new(),
             wake_end,
             shared,
-        }
-    }
-
-    /// Runs until it is told to stop.
-    pub(super) fn run(mut self, deliver: &dyn Fn(PublicKey, Vec<u8>)) {
-        while !self.shared.stop.load(Ordering::SeqCst) {
-            self.follow_table();
-            if let Err(error) = self.turn(deliver) {
-                tracing::error!(%error, "gossip ends: its context is gone");
-                break;
-            }
-        }
-        drop(self.dialled);
-        self.listener.close();
+        })
     }
 
     /// Takes over the sockets of new peers, and closes those of peers that
@@ -75,37 +69,80 @@ impl Pump {
         self.table = table;
     }
 
-    /// Sleeps until there is work, and does a bounded amount of it.
-    fn turn(&self, deliver: &dyn Fn(PublicKey, Vec<u8>)) -> zmq::Result<()> {
+    /// Sleeps until there is work, at most so long, and does a bounded amount
+    /// of it.
+    pub(super) fn turn(
+        &mut self,
+        patience: Duration,
+        deliver: &mut dyn FnMut(PublicKey, Vec<u8>),
+    ) -> Result<(), NetError> {
+        self.flush();
+        let poll_ms = self.timer.arm(self.patience(patience))?;
         let mut items = vec![
+            self.timer.as_poll_item(),
             self.wake_end.as_poll_item(),
-            self.listener.socket.as_poll_item(zmq::POLLIN),
             self.listener.monitor.as_poll_item(),
+            self.listener.socket.as_poll_item(zmq::POLLIN),
         ];
         // A peer without an authenticated connection is not writable, so
         // what waits for it does not keep this thread awake.
         let waiting = self.dialled.iter();
         let waiting = waiting.filter(|(link, _)| !link.outbox.is_empty());
         items.extend(waiting.map(|(_, dealer)| dealer.as_poll_item(zmq::POLLOUT)));
-        match zmq::poll(&mut items, limits::IDLE_MS) {
+        match zmq::poll(&mut items, poll_ms) {
             Ok(_) | Err(zmq::Error::EINTR) => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
-        self.wake_end.clear();
-        self.listener
-            .monitor
-            .count(&self.shared.counters.connections);
+        let [rung, woken, counted, readable, writable @ ..] = items.as_slice() else {
+            return Ok(());
+        };
+        let (rung, woken) = (rung.is_readable(), woken.is_readable());
+        let (counted, readable) = (counted.is_readable(), readable.is_readable());
+        let flushes = woken || writable.iter().any(zmq::PollItem::is_writable);
+        drop(items);
+        if rung {
+            self.timer.clear()?;
+        }
+        if woken {
+            self.wake_end.clear();
+        }
+        if counted {
+            let connections = &self.shared.counters.connections;
+            self.listener.monitor.count(connections);
+        }
+        if readable {
+            self.receive(deliver)?;
+        }
+        if flushes {
+            self.flush();
+        }
+        Ok(())
+    }
+
+    fn receive(&self, deliver: &mut dyn FnMut(PublicKey, Vec<u8>)) -> zmq::Result<()> {
         for _ in 0..limits::RECEIVE_BATCH {
             match receive(&self.listener.socket, PARTS)? {
                 Some(received) => self.take(received, deliver),
                 None => break,
             }
         }
-        self.flush();
         Ok(())
     }
 
-    fn take(&self, mut received: Received, deliver: &dyn Fn(PublicKey, Vec<u8>)) {
+    /// No longer than until a peer is to be refused.
+    fn patience(&self, patience: Duration) -> Duration {
+        let leaves = self.table.iter().filter_map(|entry| entry.leaves_at).min();
+        let leaves = leaves.map(|at| at.saturating_duration_since(Instant::now()));
+        leaves.map_or(patience, |leaves| patience.min(leaves))
+    }
+
+    /// Closes all connections and frees the port.
+    pub(super) fn close(&mut self) {
+        self.dialled.clear();
+        self.listener.close();
+    }
+
+    fn take(&self, mut received: Received, deliver: &mut dyn FnMut(PublicKey, Vec<u8>)) {
         let counters = &self.shared.counters;
         let sender = if self.shared.encrypted {
             received.sender_key()
@@ -133,7 +170,8 @@ impl Pump {
     }
 
     /// Hands each peer as much as its connection takes now.
-    fn flush(&self) {
+    pub(super) fn flush(&mut self) {
+        self.follow_table();
         for (link, dealer) in &self.dialled {
             for _ in 0..limits::SEND_BATCH {
                 let Some(frame) = link.outbox.pop() else {

@@ -1,13 +1,17 @@
 //! Gossip between two nodes, and what strangers cannot do to it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytes::Bytes;
 use dctrl_consensus::PublicKey;
 use dctrl_net::NetError;
-use dctrl_net::gossip::{Gossip, GossipConfig, GossipStats, Peer, To};
+use dctrl_net::gossip::{Gossip, GossipConfig, GossipStats, Outlet, Peer, To};
 use dctrl_net::limits::{FRAME_BYTES_MAX, PEER_QUEUE_FRAMES_MAX};
+use dctrl_net::wake::{self, Waker};
 use dctrl_net::zap::{Domain, Zap};
 use zmq::Context;
 
@@ -22,10 +26,15 @@ pub(crate) const C: PublicKey = PublicKey([2; 32]);
 /// Long enough that nobody is refused within a test.
 const LINGER: Duration = Duration::from_secs(600);
 
+/// A node whose gossip a thread polls until it is dropped.
 pub(crate) struct Node {
-    pub(crate) gossip: Gossip,
+    pub(crate) gossip: Outlet,
+    endpoint: String,
     zap: Zap,
     pub(crate) inbox: Receiver<(PublicKey, Vec<u8>)>,
+    waker: Arc<Waker>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// A node by its key, whose CURVE key has the same name.
@@ -59,11 +68,42 @@ pub(crate) fn start(me: PublicKey, endpoints: &[String]) -> Node {
 pub(crate) fn start_with(config: GossipConfig) -> Node {
     let (sender, inbox) = mpsc::channel();
     let zap = config.zap.clone();
-    let deliver = move |from, bytes| {
-        let _ = sender.send((from, bytes));
-    };
-    let gossip = Gossip::start(config, Box::new(deliver)).unwrap();
-    Node { gossip, zap, inbox }
+    let (waker, wake_end) = wake::pair().unwrap();
+    let waker = Arc::new(waker);
+    let mut gossip = Gossip::open(config, waker.clone(), wake_end).unwrap();
+    let (outlet, endpoint) = (gossip.outlet(), gossip.endpoint().to_owned());
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = stop.clone();
+    let thread = thread::spawn(move || {
+        let mut deliver = |from, bytes| {
+            let _ = sender.send((from, bytes));
+        };
+        while !stopped.load(Ordering::SeqCst) {
+            gossip.turn(PATIENCE, &mut deliver).unwrap();
+        }
+    });
+    Node {
+        gossip: outlet,
+        endpoint,
+        zap,
+        inbox,
+        waker,
+        stop,
+        thread: Some(thread),
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.waker.wake();
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+fn open(config: GossipConfig) -> Result<Gossip, NetError> {
+    let (waker, wake_end) = wake::pair().unwrap();
+    Gossip::open(config, Arc::new(waker), wake_end)
 }
 
 /// Whichever side notices first that the handshake cannot work hangs up, and
@@ -79,7 +119,7 @@ pub(crate) fn endpoints() -> [String; 2] {
 
 impl Node {
     pub(crate) fn send(&self, message: &'static [u8]) {
-        self.gossip.send(To::All, Bytes::from_static(message));
+        self.gossip.send(To::All, &Bytes::from_static(message));
     }
 
     pub(crate) fn expect(&self, from: PublicKey, message: &[u8]) {
@@ -98,7 +138,7 @@ fn two_nodes_exchange_messages_and_know_the_sender() {
     let (a, b) = (start(A, &endpoints), start(B, &endpoints));
     a.send(b"hello");
     b.expect(A, b"hello");
-    b.gossip.send(To::One(A), Bytes::from_static(b"hi"));
+    b.gossip.send(To::One(A), &Bytes::from_static(b"hi"));
     a.expect(B, b"hi");
     eventually("it is counted", || b.stats().peers[0].sent == 1);
     let row = b.stats().peers[0];
@@ -119,7 +159,7 @@ fn a_message_for_an_absent_peer_arrives_when_it_comes() {
 fn a_queue_overflow_is_counted_and_send_never_blocks() {
     let a = start(A, &endpoints());
     for number in 0..PEER_QUEUE_FRAMES_MAX + 5 {
-        a.gossip.send(To::One(B), Bytes::from(number.to_string()));
+        a.gossip.send(To::One(B), &Bytes::from(number.to_string()));
     }
     let row = a.stats().peers[0];
     assert_eq!(
@@ -133,7 +173,7 @@ fn an_unknown_key_never_delivers() {
     let endpoints = endpoints();
     let (a, b) = (start(A, &endpoints), start(B, &endpoints));
     let stranger = client(zmq::DEALER, 77, B.0[0]);
-    stranger.connect(b.gossip.endpoint()).unwrap();
+    stranger.connect(&b.endpoint).unwrap();
     stranger.send("let me in", 0).unwrap();
     eventually("the key is refused", || {
         b.zap.allowed().refused().unknown_key > 0
@@ -151,7 +191,7 @@ fn a_key_of_the_bus_is_unknown_to_gossip() {
     let (a, b) = (start(A, &endpoints), start(B, &endpoints));
     b.zap.allowed().allow(Domain::Bus, public(78)).unwrap();
     let subscriber = client(zmq::DEALER, 78, B.0[0]);
-    subscriber.connect(b.gossip.endpoint()).unwrap();
+    subscriber.connect(&b.endpoint).unwrap();
     subscriber.send("let me in", 0).unwrap();
     eventually("the key is refused", || {
         b.zap.allowed().refused().unknown_key > 0
@@ -166,7 +206,7 @@ fn a_plain_socket_never_delivers() {
     let (a, b) = (start(A, &endpoints), start(B, &endpoints));
     let plain = Context::new().socket(zmq::DEALER).unwrap();
     plain.set_linger(0).unwrap();
-    plain.connect(b.gossip.endpoint()).unwrap();
+    plain.connect(&b.endpoint).unwrap();
     plain.send("no lock at all", 0).unwrap();
     eventually("the handshake fails", || failed_handshakes(&b) > 0);
     a.send(b"known");
@@ -179,12 +219,13 @@ fn a_stranger_at_a_peers_address_gets_nothing() {
     let a = start(A, &endpoints);
     let mut stranger = config(B, &endpoints);
     stranger.curve_secret = secret(55);
-    let stranger = Gossip::start(stranger, Box::new(|_, _| panic!("delivered"))).unwrap();
+    let stranger = start_with(stranger);
     a.send(b"for B only");
     eventually("the handshake fails", || {
         let seen = stranger.stats().connections;
         seen.handshake_protocol + seen.handshake_other > 0
     });
+    assert!(stranger.inbox.try_recv().is_err());
     let row = a.stats().peers[0];
     assert_eq!((row.sent, row.queued), (0, 1));
 }
@@ -206,7 +247,7 @@ fn malformed_and_oversize_messages_are_counted_and_not_delivered() {
     let endpoints = endpoints();
     let b = start(B, &endpoints);
     let a = client(zmq::DEALER, A.0[0], B.0[0]);
-    a.connect(b.gossip.endpoint()).unwrap();
+    a.connect(&b.endpoint).unwrap();
     a.send_multipart(["two", "parts"], 0).unwrap();
     a.send_multipart(["three", "whole", "parts"], 0).unwrap();
     eventually("parts are counted", || b.stats().malformed == 2);
@@ -229,8 +270,8 @@ fn malformed_and_oversize_messages_are_counted_and_not_delivered() {
 fn own_messages_over_the_limit_are_not_sent() {
     let a = start(A, &endpoints());
     a.gossip
-        .send(To::All, Bytes::from(vec![0; FRAME_BYTES_MAX + 1]));
-    a.gossip.send(To::All, Bytes::new());
+        .send(To::All, &Bytes::from(vec![0; FRAME_BYTES_MAX + 1]));
+    a.gossip.send(To::All, &Bytes::new());
     assert_eq!(a.stats().own_oversize, 2);
     assert_eq!(a.stats().peers[0].queued, 0);
 }
@@ -239,7 +280,7 @@ fn own_messages_over_the_limit_are_not_sent() {
 fn garbage_on_the_port_leaves_gossip_alive() {
     let endpoints = endpoints();
     let (a, b) = (start(A, &endpoints), start(B, &endpoints));
-    throw_garbage(b.gossip.endpoint());
+    throw_garbage(&b.endpoint);
     eventually("garbage is counted", || failed_handshakes(&b) > 0);
     a.send(b"alive");
     b.expect(A, b"alive");
@@ -258,7 +299,7 @@ fn a_stopped_node_starts_again_on_the_same_port() {
                 .try_iter()
                 .any(|received| received == (A, round.to_vec()))
         });
-        b.gossip.stop();
+        drop(b);
     }
 }
 
@@ -266,15 +307,15 @@ fn a_stopped_node_starts_again_on_the_same_port() {
 fn a_taken_port_and_a_doubled_peer_are_named_in_the_error() {
     let endpoints = endpoints();
     let a = start(A, &endpoints);
-    let taken = Gossip::start(config(A, &endpoints), Box::new(|_, _| {}));
+    let taken = open(config(A, &endpoints));
     let text = taken.err().unwrap().to_string();
-    assert!(text.contains(a.gossip.endpoint()), "{text}");
+    assert!(text.contains(&a.endpoint), "{text}");
     let mut doubled = config(B, &endpoints);
     doubled.peers[1] = Peer {
         key: C,
         ..doubled.peers[0].clone()
     };
-    let error = Gossip::start(doubled, Box::new(|_, _| {})).err().unwrap();
+    let error = open(doubled).err().unwrap();
     assert!(matches!(error, NetError::DuplicatePeer(C)), "{error}");
 }
 

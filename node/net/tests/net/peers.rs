@@ -10,7 +10,7 @@ use crate::gossip::{A, B, C, Node, config, endpoints, peer, start, start_with};
 use crate::support::{eventually, free_endpoint};
 
 fn tell(node: &Node, to: To, message: &'static [u8]) {
-    node.gossip.send(to, Bytes::from_static(message));
+    node.gossip.send(to, &Bytes::from_static(message));
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_removed_node_is_refused_when_its_time_is_over() {
     eventually("its open connection is ignored", || {
         a.stats().unknown_sender == 1
     });
-    b.gossip.stop();
+    drop(b);
     let again = start(B, &pair);
     again.send(b"let me in");
     eventually("a new one is refused", || {
@@ -90,7 +90,7 @@ fn a_node_that_moves_is_found_at_its_new_place() {
     let (a, b) = (start(A, &pair), start(B, &pair));
     a.send(b"here");
     b.expect(A, b"here");
-    b.gossip.stop();
+    drop(b);
     let elsewhere = [pair[0].clone(), free_endpoint()];
     let b = start(B, &elsewhere);
     a.gossip.set_peers(vec![peer(B, &elsewhere[1])]).unwrap();

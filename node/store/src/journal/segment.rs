@@ -1,4 +1,9 @@
 //! One file of the journal, open for writing.
+//!
+//! A file whose blocks were written before is synced with less: where they are
+//! only reserved, each sync has to write what the file system notes of them,
+//! too, one write of the disk after the other. So a spare one is written full
+//! of zeros aside, as long as no used one is there to be written over.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, Seek, SeekFrom, Write};
@@ -10,6 +15,13 @@ pub(crate) const SEGMENT_BYTES: usize = 32 << 20;
 /// A file that is free to become the next segment.
 const SPARE: &str = "spare";
 
+/// A file on its way to be [`SPARE`].
+const UNFINISHED: &str = "spare.unfinished";
+
+/// Bytes of a spare file that are written and synced at once, so that the
+/// syncs of batches do not wait long behind them.
+const ZEROS_AT_ONCE: usize = 1 << 20;
+
 /// The segment that is written.
 #[derive(Debug)]
 pub(super) struct Segment {
@@ -19,6 +31,8 @@ pub(super) struct Segment {
     pub(super) written: usize,
     length: usize,
     pub(super) last_record: u64,
+    /// Its blocks were written before.
+    pub(super) is_used: bool,
 }
 
 impl Segment {
@@ -31,7 +45,8 @@ impl Segment {
     ) -> io::Result<Self> {
         let path = path(folder, number);
         let spare = folder.join(SPARE);
-        if spare.exists() {
+        let mut is_used = spare.exists();
+        if is_used {
             fs::rename(&spare, &path)?;
         }
         let mut options = OpenOptions::new();
@@ -42,6 +57,7 @@ impl Segment {
             .open(&path)?;
         let length = bytes.max(SEGMENT_BYTES);
         if file.metadata()?.len() < length as u64 {
+            is_used = false;
             allocate(&file, length)?;
             file.sync_all()?;
         }
@@ -52,6 +68,7 @@ impl Segment {
             written: 0,
             length,
             last_record,
+            is_used,
         })
     }
 
@@ -77,6 +94,7 @@ impl Segment {
             written,
             length,
             last_record,
+            is_used: false,
         })
     }
 
@@ -110,6 +128,26 @@ fn allocate(file: &File, length: usize) -> io::Result<()> {
     nix::fcntl::fallocate(file, nix::fcntl::FallocateFlags::empty(), 0, length)?;
     Ok(())
 }
+
+/// Whether a file waits to be the next segment.
+pub(super) fn has_spare(folder: &Path) -> bool {
+    folder.join(SPARE).exists()
+}
+
+/// Makes a file that waits to be the next segment. Takes a while.
+pub(crate) fn make_spare(folder: &Path) -> io::Result<()> {
+    let unfinished = folder.join(UNFINISHED);
+    let mut file = File::create(&unfinished)?;
+    let zeros = vec![0; ZEROS_AT_ONCE];
+    for _ in 0..SEGMENT_BYTES / ZEROS_AT_ONCE {
+        file.write_all(&zeros)?;
+        file.sync_data()?;
+    }
+    file.sync_all()?;
+    fs::rename(unfinished, folder.join(SPARE))
+}
+
+const _: () = assert!(SEGMENT_BYTES.is_multiple_of(ZEROS_AT_ONCE));
 
 /// The file of a segment.
 pub(super) fn path(folder: &Path, number: u64) -> PathBuf {

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 
 /// Transactions that are due within this are sent together.
-const TICK: Duration = Duration::from_micros(250);
+const TICK: Duration = Duration::from_micros(500);
 
 /// As [`TICK`], for signed actions: users of one node hand in so many at a time.
 const SIGNED_TICK: Duration = Duration::from_millis(5);

@@ -12,6 +12,26 @@ const KEPT_UP: f64 = 0.99;
 /// Places of the nodes' meters in their reports.
 const SIGN: usize = 0;
 const SYNC: usize = 1;
+const VERIFY: usize = 2;
+const ARRIVAL: usize = 3;
+const LAYER: usize = 4;
+
+/// Where a layer's time goes, microseconds.
+struct Parts {
+    /// From one own event to the next.
+    layer: f64,
+    /// One signature.
+    sign: f64,
+    /// One batch, until it is durable.
+    sync: f64,
+    /// One batch of signatures.
+    verify: f64,
+    /// What is left of an event's way from its making to a peer's core: frames,
+    /// ciphers, sockets, and the threads between them.
+    wire: f64,
+    /// What is left of a layer: for the last peer's event, for a processor.
+    wait: f64,
+}
 
 /// What the measured span cost.
 #[derive(Debug, Clone, Copy, Default)]
@@ -93,7 +113,22 @@ impl Outcome {
         (self.cost.loopback_bytes - load).max(0.0)
     }
 
+    fn parts(&self) -> Parts {
+        let us = |meter| self.tally.meter_us(meter);
+        let (sign, sync, verify, layer) = (us(SIGN), us(SYNC), us(VERIFY), us(LAYER));
+        let wire = (us(ARRIVAL) - sign - sync - verify).max(0.0);
+        Parts {
+            layer,
+            sign,
+            sync,
+            verify,
+            wire,
+            wait: (layer - sign - sync - verify - wire).max(0.0),
+        }
+    }
+
     pub(super) fn json(&self) -> Value {
+        let parts = self.parts();
         let (tally, nodes) = (&self.tally, f64::from(self.nodes));
         let rounded = |value: f64| (value * 1000.0).round() / 1000.0;
         json!({
@@ -117,8 +152,12 @@ impl Outcome {
             "cpu_share_per_node": rounded(self.cost.cpu_us / self.cost.seconds / 1e6 / nodes),
             "load_cpu_share": rounded(self.cost.load_cpu_us / self.cost.seconds / 1e6),
             "wire_bytes_per_s_node": rounded(self.wire_bytes() / self.cost.seconds / nodes),
-            "sign_us": rounded(tally.meter_us(SIGN)),
-            "sync_us": rounded(tally.meter_us(SYNC)),
+            "layer_us": rounded(parts.layer),
+            "sign_us": rounded(parts.sign),
+            "sync_us": rounded(parts.sync),
+            "verify_us": rounded(parts.verify),
+            "wire_us": rounded(parts.wire),
+            "wait_us": rounded(parts.wait),
             "rss_mb_total": rounded(self.memory.peak_mb()),
             "rss_slope_mb_per_min": rounded(self.memory.slope_mb_per_min()),
             "sent_tx": self.sent,
@@ -149,6 +188,17 @@ impl fmt::Display for Outcome {
             tally.committed.percentile_ms(99),
             tally.committed.max_ms(),
             tally.finalised.percentile_ms(50)
+        )?;
+        let parts = self.parts();
+        writeln!(
+            f,
+            "a layer takes {:.2} ms: sign {:.2}, sync {:.2}, verify {:.2}, wire {:.2}, wait {:.2}",
+            parts.layer / 1e3,
+            parts.sign / 1e3,
+            parts.sync / 1e3,
+            parts.verify / 1e3,
+            parts.wire / 1e3,
+            parts.wait / 1e3
         )?;
         writeln!(
             f,
