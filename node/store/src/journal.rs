@@ -24,11 +24,6 @@ use std::path::{Path, PathBuf};
 use self::frame::{Frame, HEADER_BYTES, Kind};
 pub(crate) use self::read::{BlockRow, Place, Record, Replay, Segments, journal_error, read_block};
 use self::segment::Segment;
-pub(crate) use self::segment::make_spare;
-
-/// Batches after which a journal is worth a segment that is synced with less:
-/// a node that orders something writes as many in a second.
-const BATCHES_UNTIL_SPARE: u64 = 64;
 
 /// Where a commit ends: what RocksDB keeps of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -71,8 +66,6 @@ pub(crate) struct Journal {
     /// Closed segments, oldest first.
     closed: VecDeque<Closed>,
     last_batch: u64,
-    /// The last batch before this start.
-    first_batch: u64,
     /// Where the records stand that are still needed; the first of them has
     /// the number behind `forgotten`.
     places: VecDeque<Place>,
@@ -108,7 +101,6 @@ impl Journal {
             forgotten: last_record.saturating_sub(replay.places.len() as u64),
             places: replay.places,
             last_batch: replay.last_batch,
-            first_batch: replay.last_batch,
             sync,
         })
     }
@@ -127,24 +119,6 @@ impl Journal {
             batch: self.last_batch + 1,
             segment: self.current.number,
         })
-    }
-
-    /// Whether a spare segment should be made: the present one is synced with
-    /// more than is needed, and none is there to follow it.
-    pub(crate) fn wants_spare(&self) -> bool {
-        let busy = self.last_batch - self.first_batch >= BATCHES_UNTIL_SPARE;
-        self.sync && busy && !self.current.is_used && !segment::has_spare(&self.folder)
-    }
-
-    /// Leaves the present segment for one that is synced with less.
-    ///
-    /// # Errors
-    /// Where the disk fails.
-    pub(crate) fn use_spare(&mut self) -> io::Result<()> {
-        if !self.current.is_used && segment::has_spare(&self.folder) {
-            self.roll(HEADER_BYTES)?;
-        }
-        Ok(())
     }
 
     fn roll(&mut self, needed: usize) -> io::Result<()> {

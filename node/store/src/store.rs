@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
 
@@ -42,21 +42,8 @@ struct Inner {
     /// Batches in segments below this one are in RocksDB's files.
     flushed: AtomicU64,
     flushing: AtomicBool,
-    spare: AtomicU8,
     history_bytes: u64,
     _lock: File,
-}
-
-/// How far a spare segment of the journal is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum Spare {
-    No,
-    /// A thread makes it.
-    Wanted,
-    Made,
-    /// It could not be made; nobody tries again.
-    Failed,
 }
 
 /// Which column family holds the state.
@@ -137,7 +124,6 @@ impl Store {
             }),
             flushed: AtomicU64::new(mark.segment),
             flushing: AtomicBool::new(false),
-            spare: AtomicU8::new(Spare::No as u8),
             history_bytes: options.history_bytes,
             _lock: lock,
         })))
@@ -309,39 +295,11 @@ impl Store {
         let (pruned, history) = (writer.pruned, self.0.history_bytes);
         let tidied = writer.journal.prune(pruned, flushed, history);
         tidied.map_err(journal_error(&self.0.folder))?;
-        self.prepare_spare(writer)?;
         if writer.journal.closed_since(flushed) > UNFLUSHED_SEGMENTS_MAX
             && !self.0.flushing.swap(true, Ordering::SeqCst)
         {
             let (store, segment) = (self.clone(), writer.journal.current());
             thread::spawn(move || store.flush(segment));
-        }
-        Ok(())
-    }
-
-    /// Has a segment made that is synced with less, where that pays, and goes
-    /// on in it when it is there.
-    fn prepare_spare(&self, writer: &mut Writer) -> Result<(), StoreError> {
-        let spare = &self.0.spare;
-        if spare.load(Ordering::SeqCst) == Spare::Made as u8 {
-            spare.store(Spare::No as u8, Ordering::SeqCst);
-            let used = writer.journal.use_spare();
-            used.map_err(journal_error(&self.0.folder))?;
-        } else if spare.load(Ordering::SeqCst) == Spare::No as u8 && writer.journal.wants_spare() {
-            spare.store(Spare::Wanted as u8, Ordering::SeqCst);
-            let store = self.clone();
-            thread::spawn(move || {
-                let made = journal::make_spare(&store.0.folder);
-                // Without it syncs take longer, and that is all.
-                let next = made.map_or_else(
-                    |error| {
-                        tracing::warn!(%error, "no spare segment could be made");
-                        Spare::Failed
-                    },
-                    |()| Spare::Made,
-                );
-                store.0.spare.store(next as u8, Ordering::SeqCst);
-            });
         }
         Ok(())
     }

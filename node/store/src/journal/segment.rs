@@ -1,26 +1,28 @@
 //! One file of the journal, open for writing.
 //!
-//! A file whose blocks were written before is synced with less: where they are
-//! only reserved, each sync has to write what the file system notes of them,
-//! too, one write of the disk after the other. So a spare one is written full
-//! of zeros aside, as long as no used one is there to be written over.
+//! Blocks that are only reserved cost each sync another write of the disk, for
+//! what the file system notes of them. So a short batch that goes into such
+//! blocks writes zeros ahead of the next ones, in the same sync, and those
+//! write over what is there. A used file needs none of that.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// Length of a segment, bytes, unless one batch needs more.
 pub(crate) const SEGMENT_BYTES: usize = 32 << 20;
 
+/// Zeros written ahead at once: room for some ten short batches, and no more
+/// than one sync writes without taking notably longer.
+const ZEROS_AHEAD: usize = 128 << 10;
+
+/// Longest batch that is short: zeros ahead of longer ones would cost more than
+/// they save.
+const SHORT_BYTES_MAX: usize = ZEROS_AHEAD / 2;
+
 /// A file that is free to become the next segment.
 const SPARE: &str = "spare";
-
-/// A file on its way to be [`SPARE`].
-const UNFINISHED: &str = "spare.unfinished";
-
-/// Bytes of a spare file that are written and synced at once, so that the
-/// syncs of batches do not wait long behind them.
-const ZEROS_AT_ONCE: usize = 1 << 20;
 
 /// The segment that is written.
 #[derive(Debug)]
@@ -30,9 +32,9 @@ pub(super) struct Segment {
     /// Where the next entry goes.
     pub(super) written: usize,
     length: usize,
+    /// Blocks up to here were written before.
+    used: usize,
     pub(super) last_record: u64,
-    /// Its blocks were written before.
-    pub(super) is_used: bool,
 }
 
 impl Segment {
@@ -45,9 +47,10 @@ impl Segment {
     ) -> io::Result<Self> {
         let path = path(folder, number);
         let spare = folder.join(SPARE);
-        let mut is_used = spare.exists();
-        if is_used {
+        let mut used = 0;
+        if spare.exists() {
             fs::rename(&spare, &path)?;
+            used = SEGMENT_BYTES;
         }
         let mut options = OpenOptions::new();
         let file = options
@@ -57,7 +60,6 @@ impl Segment {
             .open(&path)?;
         let length = bytes.max(SEGMENT_BYTES);
         if file.metadata()?.len() < length as u64 {
-            is_used = false;
             allocate(&file, length)?;
             file.sync_all()?;
         }
@@ -67,8 +69,8 @@ impl Segment {
             file,
             written: 0,
             length,
+            used,
             last_record,
-            is_used,
         })
     }
 
@@ -93,8 +95,8 @@ impl Segment {
             file,
             written,
             length,
+            used: written,
             last_record,
-            is_used: false,
         })
     }
 
@@ -103,6 +105,7 @@ impl Segment {
     }
 
     pub(super) fn append(&mut self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        let before = self.written;
         while !slices.is_empty() {
             match self.file.write_vectored(slices) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -113,6 +116,12 @@ impl Segment {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
+        }
+        if self.written > self.used && self.written - before <= SHORT_BYTES_MAX {
+            let ahead = ZEROS_AHEAD.min(self.length.saturating_sub(self.written));
+            let at = self.written as u64;
+            self.file.write_all_at(&[0; ZEROS_AHEAD][..ahead], at)?;
+            self.used = self.written + ahead;
         }
         Ok(())
     }
@@ -128,26 +137,6 @@ fn allocate(file: &File, length: usize) -> io::Result<()> {
     nix::fcntl::fallocate(file, nix::fcntl::FallocateFlags::empty(), 0, length)?;
     Ok(())
 }
-
-/// Whether a file waits to be the next segment.
-pub(super) fn has_spare(folder: &Path) -> bool {
-    folder.join(SPARE).exists()
-}
-
-/// Makes a file that waits to be the next segment. Takes a while.
-pub(crate) fn make_spare(folder: &Path) -> io::Result<()> {
-    let unfinished = folder.join(UNFINISHED);
-    let mut file = File::create(&unfinished)?;
-    let zeros = vec![0; ZEROS_AT_ONCE];
-    for _ in 0..SEGMENT_BYTES / ZEROS_AT_ONCE {
-        file.write_all(&zeros)?;
-        file.sync_data()?;
-    }
-    file.sync_all()?;
-    fs::rename(unfinished, folder.join(SPARE))
-}
-
-const _: () = assert!(SEGMENT_BYTES.is_multiple_of(ZEROS_AT_ONCE));
 
 /// The file of a segment.
 pub(super) fn path(folder: &Path, number: u64) -> PathBuf {
