@@ -80,6 +80,9 @@ const BYTES_FILLING_MAX: usize = 16 << 20;
 /// since, and what follows from both.
 const FINISHING_BATCHES: usize = 4;
 
+/// Longest sleep where nothing waits.
+const IDLE_WAIT: Duration = Duration::from_secs(60);
+
 /// Bytes of a batch that the pipeline's own thread writes.
 const BYTES_HERE_MAX: usize = 128 << 10;
 
@@ -315,7 +318,11 @@ impl<A: Application> Pipeline<A> {
         if !self.views.gate.rest(self.rests) || std::mem::take(&mut self.more) {
             return Duration::ZERO;
         }
-        let mut longest = self.filling.patience(self.core.expects_event());
+        let mut longest = match self.in_flight {
+            // The keeper wakes.
+            Some(_) => IDLE_WAIT,
+            None => self.filling.patience(self.core.expects_event()),
+        };
         if let Some(peers) = self.peers_wait {
             longest = longest.min(peers);
         }
@@ -418,6 +425,10 @@ impl<A: Application> Pipeline<A> {
         let Some(done) = self.in_flight.take() else {
             return Ok(());
         };
+        if self.filling.bytes > BYTES_HERE_MAX {
+            // The disk is idle now, and what follows takes a while.
+            self.keep(false);
+        }
         if let Some(through) = done.through {
             queue.extend(self.step(Input::Persisted { through }));
         }

@@ -12,6 +12,7 @@ use std::{
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -57,6 +58,9 @@ impl Door {
 
 /// Reports that may wait for the load process.
 const REPORTS_MAX: usize = 65_536;
+
+/// Between two writes of reports at least.
+const TELL_EVERY: Duration = Duration::from_millis(5);
 
 /// Bytes read at once.
 const READ_BYTES: usize = 256 << 10;
@@ -182,10 +186,13 @@ fn next(bytes: &mut Bytes) -> io::Result<Option<Bytes>> {
     Ok(Some(transaction.split_off(4)))
 }
 
-/// Sends what there is to tell, many reports at once.
+/// Sends what there is to tell, many reports at once. Each says when it
+/// happened, so nobody measures how late it comes; but telling each at once
+/// would take a good part of a core from what is measured.
 fn tell(reports: &Receiver<Report>, connection: &Connection) {
     let mut out = Vec::new();
     while let Ok(report) = reports.recv() {
+        thread::sleep(TELL_EVERY);
         out.clear();
         report.write(&mut out);
         while let Ok(report) = reports.try_recv() {

@@ -8,15 +8,14 @@ use std::time::{Duration, Instant};
 
 use dctrl_ledger::ChangeSet;
 
+use super::IDLE_WAIT;
+
 /// How long blocks, signatures and certificates wait for an own event.
 const EVENT_WAIT: Duration = Duration::from_millis(1);
 
 /// How long a batch may wait in which nothing is awaited, and how many bytes.
 const LAZY_WAIT: Duration = Duration::from_millis(50);
 const LAZY_BYTES_MAX: usize = 1 << 20;
-
-/// Longest sleep where nothing waits.
-const IDLE_WAIT: Duration = Duration::from_secs(60);
 
 /// What waits for a batch to be durable.
 pub(super) struct Pending<N> {
