@@ -157,6 +157,7 @@ impl Idle {
             summary: self.summary.clone(),
             roster: Arc::clone(&self.roster),
             gate: self.handle.gate(),
+            meters,
         };
         let rules = Rules {
             cluster: self.config.cluster,
@@ -172,7 +173,6 @@ impl Idle {
             application,
             views,
             rules,
-            meters,
         );
         let (ended_sender, ended) = oneshot::channel::<()>();
         let thread = thread::Builder::new()

@@ -51,7 +51,7 @@ impl<A: Application> Pipeline<A> {
             let took = self.clock.now().since(event.header().timestamp);
             let took = Duration::from_nanos(took);
             if took < ARRIVAL_MAX {
-                self.meters.arrival.note(took);
+                self.views.meters.arrival.note(took);
             }
         }
         self.step(Input::Receive { from, message })
@@ -69,7 +69,7 @@ impl<A: Application> Pipeline<A> {
             before => {
                 let now = Instant::now();
                 if let Some((_, since)) = before {
-                    self.meters.layer.note(now.duration_since(since));
+                    self.views.meters.layer.note(now.duration_since(since));
                 }
                 self.layer = Some((layer, now));
             }
