@@ -4,8 +4,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use dctrl_consensus::message::BlocksGone;
-use dctrl_consensus::{Block, Certificate, EpochStart, Install, Message, RefusalReason, message};
+use dctrl_consensus::{Block, Certificate, EpochStart, Message, RefusalReason};
 
 use super::agenda::Happening;
 use super::network::Parcel;
@@ -127,12 +126,7 @@ impl World {
                 Effect::Epoch(start) => self.epoch_begins(seat, &start),
                 Effect::Prune(through) => self.nodes[seat].prune(through),
                 Effect::ServeBlocks { to, index, offset } => self.serve(seat, to, index, offset),
-                Effect::ServeState { to, question } => {
-                    let states = &self.nodes[seat].states;
-                    let answer = states.answer(&question, &self.setting.limits);
-                    let parcel = self.pack(seat, &Message::State(answer).encode());
-                    self.transmit(seat, to, &parcel);
-                }
+                Effect::ServeState { to, question } => self.serve_state(seat, to, &question),
                 Effect::Install(step) => next.extend(self.install(seat, step)),
                 Effect::Refused(reason) => self.refused(reason),
                 Effect::WakeAt(date) => self.plan_wake(seat, date),
@@ -142,18 +136,6 @@ impl World {
         if next.is_empty() && self.nodes[seat].write() {
             self.plan_sync(seat);
         }
-    }
-
-    /// Does a step of a take-over.
-    fn install(&mut self, seat: Seat, step: Install) -> Option<Stimulus> {
-        let (progress, taken) = self.nodes[seat].install(step);
-        if let Some(certificate) = taken {
-            self.marks.hit(Mark::StateTaken);
-            self.note_digest(8, seat, certificate.header.hash());
-            let result = self.order.took_over(seat, &certificate.header);
-            self.check(result);
-        }
-        progress
     }
 
     fn record(&mut self, seat: Seat, number: u64, bytes: &[u8]) {
@@ -205,21 +187,6 @@ impl World {
         if start.me.is_none() && self.scenario.cast.sound(seat) {
             self.leaves(seat);
         }
-    }
-
-    /// A node that was away gets final blocks.
-    fn serve(&mut self, seat: Seat, to: Seat, index: u64, offset: u64) {
-        self.marks.hit(Mark::BlocksServed);
-        let kept = &self.nodes[seat].blocks;
-        let first = kept.first_key_value().map_or(1, |(first, _)| *first);
-        let bytes = if index < first {
-            Message::BlocksGone(BlocksGone { index, first }).encode()
-        } else {
-            let blocks = kept.range(index..).map(|(_, block)| block.clone());
-            message::blocks_answer(index, offset, blocks, &self.setting.limits)
-        };
-        let parcel = self.pack(seat, &bytes);
-        self.transmit(seat, to, &parcel);
     }
 
     fn check_sent(&mut self, seat: Seat, parcel: &Parcel) {

@@ -13,6 +13,7 @@ mod drive;
 mod failures;
 mod network;
 mod phases;
+mod serve;
 mod stage;
 mod strike;
 
