@@ -39,6 +39,9 @@ pub(crate) struct Missing {
     /// Who sent the event that names it.
     pub(crate) from: NodeIndex,
     children: BTreeSet<Digest>,
+    /// Whether events say different things about its place: one of them is
+    /// wrong, and no range can be trusted to lead there.
+    pub(crate) disputed: bool,
     /// When to ask for it by id, and how often that was done.
     pub(crate) ask_at: Timestamp,
     pub(crate) asked: u32,
@@ -134,9 +137,11 @@ impl Orphans {
                 seq,
                 from,
                 children: BTreeSet::new(),
+                disputed: false,
                 ask_at,
                 asked: 0,
             });
+            missing.disputed |= (missing.creator, missing.seq) != (creator, seq);
             missing.children.insert(event.id());
             if let Some(twin) = self.twins.remove(&id) {
                 self.shares[twin.header().creator.position()].twins -= 1;
@@ -300,5 +305,14 @@ mod tests {
         );
         assert_eq!(orphans.release(&Digest([1; 32])).len(), 1);
         assert_eq!(orphans.len(), 5);
+    }
+    #[test]
+    fn a_liar_that_names_an_event_under_a_wrong_place_does_not_hide_it() {
+        let mut orphans = Orphans::new(4);
+        let wanted = Digest([9; 32]);
+        wait(&mut orphans, &event(3, 1, 1), wanted).unwrap();
+        assert!(orphans.missing_mut().all(|(_, missing)| !missing.disputed));
+        wait(&mut orphans, &event(1, 1, 2), wanted).unwrap();
+        assert!(orphans.missing_mut().all(|(_, missing)| missing.disputed));
     }
 }

@@ -129,6 +129,7 @@ impl Core {
             let creator = missing.creator;
             if self.epoch.dag.chain_len(creator) <= missing.seq
                 && !self.epoch.forkers.contains(creator)
+                && !missing.disputed
             {
                 // The range request leads there; look again when it has.
                 next = Some(self.now.after(pace.request_retry))
