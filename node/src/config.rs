@@ -12,6 +12,9 @@ use serde::Deserialize;
 /// Prefix of environment variables that override the file.
 pub const ENV_PREFIX: &str = "DCTRL_NODE";
 
+/// The largest count of blocks that a setting takes.
+const COUNT_MAX: i64 = 1_000_000_000_000;
+
 /// One node's configuration.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
@@ -35,6 +38,8 @@ pub struct Config {
     pub log: Log,
     /// Peers' signatures.
     pub check: Check,
+    /// How much of the past is kept.
+    pub store: Store,
 }
 
 /// Where peers reach this node.
@@ -142,6 +147,17 @@ pub struct Log {
 pub struct Check {
     /// Threads; 0 for as many as there are cores.
     pub threads: usize,
+}
+
+/// How much of the past is kept, and when this node skips some of it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Store {
+    /// The last final blocks that are kept; 0 for all.
+    pub keep_blocks: u64,
+    /// Seconds of consensus time between states kept for peers.
+    pub state_every_s: u64,
+    /// Blocks behind which this node takes over a state.
+    pub snapshot_gap: u64,
 }
 
 const PRICE_SOURCE: &[Key] = &[
@@ -273,6 +289,34 @@ pub const SCHEMA: &[Key] = &[
         Kind::Integer { min: 0, max: 8 },
         "0",
         "Threads that check peers' signatures; 0 for as many as there are cores.",
+    ),
+    Key::with_default(
+        "store.keep_blocks",
+        Kind::Integer {
+            min: 0,
+            max: COUNT_MAX,
+        },
+        "1000000",
+        "Last blocks that are kept once peers can take over the state behind the others; 0 for all.",
+    ),
+    Key::with_default(
+        "store.state_every_s",
+        Kind::Integer {
+            min: 0,
+            max: 86_400,
+        },
+        "600",
+        "Seconds of consensus time between states kept for peers, the same on all nodes; 0 behind \
+         every seal.",
+    ),
+    Key::with_default(
+        "store.snapshot_gap",
+        Kind::Integer {
+            min: 1,
+            max: COUNT_MAX,
+        },
+        "20000",
+        "Blocks behind which this node takes over a state instead of fetching all of them.",
     ),
 ];
 

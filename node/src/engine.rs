@@ -26,7 +26,7 @@ use crate::{
     inbox::Inbox,
     pipeline::{
         self, Application, CommandsEnd, Keeper, Meters, Pipeline, PipelineError, PipelineHandle,
-        Restored, Rules, Views,
+        Restored, Rules, States, Threads, Views, Worth,
     },
 };
 
@@ -63,6 +63,25 @@ pub(crate) struct Network {
     pub(crate) encrypted: bool,
     /// Threads that check signatures; 0 for as many as there are cores.
     pub(crate) check_threads: usize,
+}
+
+/// What is kept of the past, for this node's readers and for peers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keeping {
+    /// The last blocks; 0 for all.
+    pub(crate) blocks: u64,
+    /// States behind seals; `None` for none.
+    pub(crate) worth: Option<Worth>,
+}
+
+impl Keeping {
+    /// All blocks, and no states.
+    pub(crate) fn everything() -> Self {
+        Self {
+            blocks: 0,
+            worth: None,
+        }
+    }
 }
 
 /// An engine whose history has been read, and that does not move yet.
@@ -126,6 +145,7 @@ impl Idle {
         network: Network,
         application: impl Application,
         meters: Meters,
+        keeping: Keeping,
     ) -> Result<Engine, EngineError> {
         let (commands, wake_end) = self.commands;
         let frame_bytes_max = self.config.limits.message_bytes_max;
@@ -153,6 +173,11 @@ impl Idle {
         )?;
         let sync = Arc::clone(&meters.sync);
         let keeper = Keeper::start(self.store.clone(), self.handle.clone(), sync)?;
+        let threads = Threads {
+            keeper,
+            states: States::start(&self.store, &self.handle, keeping.blocks)?,
+            worth: keeping.worth,
+        };
         let views = Views {
             summary: self.summary.clone(),
             roster: Arc::clone(&self.roster),
@@ -168,7 +193,7 @@ impl Idle {
         let (pipeline, outputs) = Pipeline::new(
             self.restored,
             self.store,
-            keeper,
+            threads,
             (gossip, checker),
             application,
             views,

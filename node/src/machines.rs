@@ -49,7 +49,8 @@ impl Machines {
         }
     }
 
-    fn refresh(&self, state: &dyn StateRead) {
+    /// Looks at all of them.
+    pub(crate) fn refresh(&self, state: &dyn StateRead) {
         let mut keys = self.genesis.clone();
         let nodes = query::roster(state).nodes.into_iter();
         let nodes = nodes.filter_map(|node| <[u8; 32]>::try_from(node.node?.curve_key).ok());

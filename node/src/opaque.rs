@@ -35,7 +35,7 @@ use self::{
 use crate::{
     admission::Admission,
     boot::BootError,
-    engine::{EngineError, Idle, Network},
+    engine::{EngineError, Idle, Keeping, Network},
     membership::{self, MembershipError},
     signatures::ActionSignatures,
 };
@@ -157,7 +157,7 @@ fn start(config: &OpaqueConfig) -> Result<(crate::engine::Engine, Ingress), Opaq
     let application = application.map_err(BootError::from)?;
     let zap = Zap::start(&zmq::Context::new(), AllowList::new())?;
     let network = network(config, me, zap);
-    let engine = engine.start(network, application, meters.engine)?;
+    let engine = engine.start(network, application, meters.engine, Keeping::everything())?;
     Ok((engine, ingress))
 }
 

@@ -32,6 +32,8 @@ mod places;
 mod publish;
 mod serve;
 mod settle;
+mod states;
+mod take_over;
 mod turn;
 
 use std::{
@@ -52,7 +54,7 @@ use dctrl_net::{
     gossip::Gossip,
     wake::{self, WakeEnd},
 };
-use dctrl_store::{Batch, Store, StoreError};
+use dctrl_store::{Batch, InstallError, Store, StoreError};
 use thiserror::Error;
 
 use self::{clock::Clock, gate::Gate, pending::Pending};
@@ -60,10 +62,11 @@ use crate::checker::{self, Checker};
 pub(crate) use application::{Application, Execution};
 pub(crate) use command::Command;
 pub use command::{COMMANDS_MAX, PipelineHandle};
-pub(crate) use execute::{LedgerApplication, applied, peers};
+pub(crate) use execute::{LedgerApplication, applied, peers_of};
 pub(crate) use keeper::Keeper;
 pub(crate) use meter::{Meter, Meters};
 pub(crate) use publish::Publisher;
+pub(crate) use states::{States, Worth};
 
 /// Commands taken before outputs are performed: bounds how long the first of
 /// them waits.
@@ -91,6 +94,10 @@ pub enum PipelineError {
     /// A final block that this node stored does not decode.
     #[error("the store holds a block that this version cannot read")]
     Block,
+    /// The state that was taken over cannot become the present one. The next
+    /// start begins anew.
+    #[error("a state that was taken over cannot be kept: {0}")]
+    TakeOver(#[from] InstallError),
     /// f+1 nodes signed another block than this one computed.
     #[error(
         "this node's block {index} differs from the one that at least one honest node signed; \
@@ -116,6 +123,11 @@ pub(crate) struct Pipeline<A: Application> {
     core: Core,
     store: Store,
     keeper: Keeper,
+    states: States,
+    /// Which seals' states are kept aside; `None` for none.
+    worth: Option<Worth>,
+    /// A state that was taken over and checked.
+    checked: Option<states::Checked>,
     gossip: Gossip,
     checker: Checker,
     /// What goes out in the next frames.
@@ -156,6 +168,13 @@ pub(crate) struct Rules {
     pub(crate) frame_bytes_max: usize,
 }
 
+/// The threads beside the pipeline's.
+pub(crate) struct Threads {
+    pub(crate) keeper: Keeper,
+    pub(crate) states: States,
+    pub(crate) worth: Option<Worth>,
+}
+
 /// What a restored node goes on from.
 pub(crate) struct Restored {
     pub(crate) core: Core,
@@ -169,7 +188,7 @@ impl<A: Application> Pipeline<A> {
     pub(crate) fn new(
         restored: Restored,
         store: Store,
-        keeper: Keeper,
+        threads: Threads,
         network: (Gossip, Checker),
         application: A,
         views: Views,
@@ -180,7 +199,10 @@ impl<A: Application> Pipeline<A> {
         let pipeline = Self {
             core: restored.core,
             store,
-            keeper,
+            keeper: threads.keeper,
+            states: threads.states,
+            worth: threads.worth,
+            checked: None,
             gossip,
             checker,
             outgoing: Vec::new(),
@@ -214,6 +236,7 @@ impl<A: Application> Pipeline<A> {
         commands: Receiver<Command>,
         restored: Vec<Output>,
     ) -> Result<Gossip, PipelineError> {
+        self.states.look(self.core.summary().final_index);
         self.settle(restored)?;
         let outputs = self.step(Input::Wake);
         self.settle(outputs)?;
@@ -222,6 +245,7 @@ impl<A: Application> Pipeline<A> {
             let mut outputs = Vec::new();
             // Before everything else: an event made in this turn carries them.
             self.take_actions(&mut outputs);
+            self.take_from_states(&mut outputs);
             self.take_letters(&mut outputs);
             let stop = self.take_commands(&commands, &mut outputs);
             self.take_time(&mut outputs);

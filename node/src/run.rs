@@ -2,7 +2,7 @@
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -26,11 +26,11 @@ use crate::{
     disk::{Disk, DiskError},
     door::Door,
     effects::{self, Effects, EffectsError},
-    engine::{Engine, EngineError, Idle, Network},
+    engine::{Engine, EngineError, Idle, Keeping, Network},
     live::LiveViews,
     machines::Machines,
     membership::{Membership, MembershipError},
-    pipeline::{self, LedgerApplication, PipelineHandle, Publisher},
+    pipeline::{self, LedgerApplication, PipelineHandle, Publisher, Worth},
     renewal::Renewal,
     signatures::ActionSignatures,
 };
@@ -175,7 +175,8 @@ impl Node {
     }
 
     fn start(self) -> Result<Rooms, RunError> {
-        let config = boot::core_config(&self.membership, &self.identity, self.instance);
+        let mut config = boot::core_config(&self.membership, &self.identity, self.instance);
+        config.pace.snapshot_gap = self.config.store.snapshot_gap;
         let signer = Box::new(Ed25519Signer::from_seed(&self.identity.seed()));
         let engine = Idle::restore(self.store.clone(), config, signer)?;
         let (progress_sender, progress) = watch::channel(self.progress()?);
@@ -191,7 +192,8 @@ impl Node {
             &self.membership,
             &self.store.snapshot(),
         )?;
-        let network = self.network(&zap)?;
+        let number = roster.lock().unwrap_or_else(PoisonError::into_inner).number;
+        let network = self.network(&zap, number)?;
         let bus = Arc::new(self.start_bus(&zap, admission.clone())?);
         let effects = effects::start(
             &self.config,
@@ -218,7 +220,8 @@ impl Node {
             cluster: self.membership.cluster,
             instance: self.instance,
         };
-        let engine = engine.start(network, ledger, pipeline::Meters::default())?;
+        let meters = pipeline::Meters::default();
+        let engine = engine.start(network, ledger, meters, self.keeping()?)?;
 
         Ok(Rooms {
             gateway: self.gateway(admission, progress, summary, roster, &effects, handle),
@@ -230,6 +233,14 @@ impl Node {
         })
     }
 
+    fn keeping(&self) -> Result<Keeping, BootError> {
+        let every_ms = self.config.store.state_every_s.saturating_mul(1000);
+        Ok(Keeping {
+            blocks: self.config.store.keep_blocks,
+            worth: Some(Worth::since(&self.store, every_ms)?),
+        })
+    }
+
     fn progress(&self) -> Result<Progress, BootError> {
         let snapshot = self.store.snapshot();
         Ok(Progress {
@@ -238,9 +249,10 @@ impl Node {
         })
     }
 
-    fn network(&self, zap: &Zap) -> Result<Network, RunError> {
-        // Those of the roster that this node knows last.
-        let peers = pipeline::peers(&self.store.snapshot());
+    fn network(&self, zap: &Zap, roster: u64) -> Result<Network, RunError> {
+        // Those of the epoch that this node is in: the state may be that behind
+        // a change of membership which is not final here.
+        let peers = pipeline::peers_of(&self.store.snapshot(), roster);
         Ok(Network {
             zap: zap.clone(),
             me: PublicKey(self.identity.public_key()),

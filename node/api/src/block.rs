@@ -14,7 +14,14 @@ use crate::{read::ReadError, refusal};
 pub(crate) fn block(snapshot: &Snapshot<'_>, height: u64) -> Result<BlockReply, ReadError> {
     let (header, payload) = (snapshot.header(height)?, snapshot.block(height)?);
     let (Some(header), Some(payload)) = (header, payload) else {
-        let last = snapshot.height()?;
+        let (first, last) = (snapshot.first_block()?, snapshot.height()?);
+        if (1..=last).contains(&height) {
+            let message = format!(
+                "This node keeps blocks from {} on; ask another one.",
+                first.max(1)
+            );
+            return Err(refusal::not_found("block.pruned", "height", message).into());
+        }
         let message = format!("This node has no block {height}; its last is {last}.");
         return Err(refusal::not_found("block.height", "height", message).into());
     };

@@ -140,6 +140,12 @@ impl Application for Opaque {
         });
     }
 
+    fn taken_over(&mut self, _height: u64, state: &dyn StateRead) {
+        let stored = state.get(STATE_KEY);
+        let digest = stored.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        self.digest = digest.map_or(Digest::ZERO, Digest);
+    }
+
     fn certified(&mut self, height: u64) -> Result<(), PipelineError> {
         self.tell(Report::Final {
             height,

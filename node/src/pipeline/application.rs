@@ -32,6 +32,10 @@ pub(crate) trait Application: Send + 'static {
     /// A member that makes no events asks this node to submit a transaction.
     fn entrusted(&mut self, _from: PublicKey, _transaction: &[u8]) {}
 
+    /// The state is another one, that of this height, and all before it was
+    /// skipped.
+    fn taken_over(&mut self, height: u64, state: &dyn StateRead);
+
     /// The certificates of all blocks up to `height` are durable.
     ///
     /// # Errors

@@ -65,6 +65,16 @@ impl Application for LedgerApplication {
             .after_block(&notice.receipts, &self.store.snapshot());
     }
 
+    fn taken_over(&mut self, height: u64, state: &dyn StateRead) {
+        self.publisher.skip_to(height);
+        self.progress.send_modify(|progress| {
+            progress.applied_height = height;
+            progress.final_height = height;
+        });
+        (self.next_deadline)(query::next_deadline_ms(state));
+        self.machines.refresh(state);
+    }
+
     fn certified(&mut self, _height: u64) -> Result<(), PipelineError> {
         let final_height = self.publisher.publish_final(&self.store)?;
         self.progress
@@ -103,8 +113,27 @@ pub(crate) fn applied(
 }
 
 /// The ledger's nodes as gossip reaches them.
-pub(crate) fn peers(state: &dyn StateRead) -> Vec<Peer> {
-    let nodes = query::roster(state).nodes.into_iter();
+fn peers(state: &dyn StateRead) -> Vec<Peer> {
+    reached(query::roster(state))
+}
+
+/// Those of the roster with this number; of the present one where it is not
+/// known any more.
+pub(crate) fn peers_of(state: &dyn StateRead, number: u64) -> Vec<Peer> {
+    let present = query::roster(state);
+    if present.number == number {
+        return reached(present);
+    }
+    let before = number.checked_sub(1);
+    let after = before.map(|before| before.to_string()).unwrap_or_default();
+    let page = query::rosters(state, 1, &after).map(|page| page.rows);
+    let found = page.unwrap_or_default().into_iter();
+    let found = found.filter(|roster| roster.number == number).last();
+    reached(found.unwrap_or(present))
+}
+
+fn reached(roster: NodeRoster) -> Vec<Peer> {
+    let nodes = roster.nodes.into_iter();
     let peer = |node: dctrl_proto::v1::RosterNode| {
         let node = node.node?;
         Some(Peer {

@@ -22,7 +22,7 @@ pub(crate) struct Keeper {
     store: Store,
     took: Arc<Meter>,
     /// `None` only while it is dropped.
-    batches: Option<SyncSender<Batch>>,
+    batches: Option<SyncSender<(Batch, bool)>>,
     kept: Receiver<Kept>,
     thread: Option<JoinHandle<()>>,
 }
@@ -36,16 +36,22 @@ impl Keeper {
         took: Arc<Meter>,
     ) -> std::io::Result<Self> {
         // One batch is in flight at most, so neither channel ever blocks.
-        let (batches, to_keep) = sync_channel::<Batch>(1);
+        let (batches, to_keep) = sync_channel::<(Batch, bool)>(1);
         let (tell, kept) = sync_channel(1);
         let (own_store, own_took) = (store.clone(), Arc::clone(&took));
         let thread = thread::Builder::new()
             .name("keeper".to_owned())
             .spawn(move || {
-                while let Ok(batch) = to_keep.recv() {
+                while let Ok((batch, checkpoint)) = to_keep.recv() {
                     let begun = Instant::now();
                     let result = store.commit(batch);
                     took.note(begun.elapsed());
+                    if checkpoint
+                        && result.is_ok()
+                        && let Err(error) = store.checkpoint()
+                    {
+                        tracing::error!(%error, "the state of a seal cannot be kept aside");
+                    }
                     if tell.send(result).is_err() {
                         break;
                     }
@@ -61,11 +67,12 @@ impl Keeper {
         })
     }
 
-    /// Begins to make `batch` durable. Call only when none is in flight.
-    pub(super) fn keep(&self, batch: Batch) {
+    /// Begins to make `batch` durable, and to keep the state behind it aside
+    /// for peers. Call only when none is in flight.
+    pub(super) fn keep(&self, batch: Batch, checkpoint: bool) {
         if let Some(batches) = &self.batches {
             // A thread that has gone is noticed when its answer is missing.
-            let _ = batches.send(batch);
+            let _ = batches.send((batch, checkpoint));
         }
     }
 

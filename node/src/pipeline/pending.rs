@@ -33,6 +33,8 @@ pub(super) struct Pending<N> {
     pub(super) changes: ChangeSet,
     /// The last certificate in it.
     pub(super) certified: Option<u64>,
+    /// The state behind it is kept aside.
+    pub(super) checkpoint: bool,
 }
 
 impl<N> Default for Pending<N> {
@@ -45,6 +47,7 @@ impl<N> Default for Pending<N> {
             executed: Vec::new(),
             changes: ChangeSet::new(),
             certified: None,
+            checkpoint: false,
         }
     }
 }

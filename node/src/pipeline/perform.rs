@@ -3,9 +3,9 @@
 
 use std::collections::VecDeque;
 
-use dctrl_consensus::{Certificate, Output, Recipient};
+use dctrl_consensus::{Certificate, Install, Output};
 
-use super::{Application, Pipeline, PipelineError, serve};
+use super::{Application, Pipeline, PipelineError, states::Question};
 
 impl<A: Application> Pipeline<A> {
     pub(super) fn perform(
@@ -22,6 +22,7 @@ impl<A: Application> Pipeline<A> {
             }
             Output::Send { to, message } => self.send(to, message),
             Output::Execute(block) => {
+                self.pass_checkpoint(queue)?;
                 // Peers need not wait for that.
                 self.release();
                 self.execute(&block, queue);
@@ -33,11 +34,13 @@ impl<A: Application> Pipeline<A> {
                 self.filling.any = true;
             }
             Output::ServeBlocks { to, index, offset } => {
-                let answer = serve::blocks(&self.store, index, offset)?;
-                self.send(Recipient::One(to), answer);
+                self.states.serve(to, Question::Blocks { index, offset });
             }
-            // The store's side follows; who asks is not answered yet.
-            Output::ServeState { .. } | Output::Install(_) => {}
+            Output::ServeState { to, question } => {
+                self.states.serve(to, Question::State(question));
+            }
+            Output::Install(Install::Finish(finish)) => self.take_over(&finish, queue)?,
+            Output::Install(step) => self.states.install(step),
             Output::WakeAt(at) => self.wake_at = Some(at),
             Output::Evidence(proof) => {
                 tracing::error!(?proof, "a node signed two histories; the proof is kept");
@@ -67,6 +70,7 @@ impl<A: Application> Pipeline<A> {
         self.filling.certified = self.filling.certified.max(Some(height));
         if certificate.header.seals() {
             self.seal = Some(certificate.clone());
+            self.sealed(&certificate.header);
         }
     }
 }

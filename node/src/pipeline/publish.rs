@@ -29,6 +29,11 @@ impl Publisher {
         }
     }
 
+    /// Nothing up to this height is published here: it was skipped.
+    pub(super) fn skip_to(&mut self, height: u64) {
+        self.position = (height, u32::MAX);
+    }
+
     /// Publishes what became final; returns the final height.
     pub(super) fn publish_final(&mut self, store: &Store) -> Result<u64, PipelineError> {
         loop {

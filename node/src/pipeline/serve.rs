@@ -2,16 +2,25 @@
 //! consensus encodes them.
 
 use bytes::Bytes;
-use dctrl_consensus::{Certificate, FinalBlock, Limits, message};
+use dctrl_consensus::{
+    Certificate, FinalBlock, Limits, Message,
+    message::{self, BlocksGone},
+};
 use dctrl_proto::v1::BlockPayload;
 use dctrl_store::Store;
-use prost::Message;
+use prost::Message as _;
 
 use super::PipelineError;
 
 /// The part of the blocks' stream from `index` on that begins at `offset`.
 pub(super) fn blocks(store: &Store, index: u64, offset: u64) -> Result<Bytes, PipelineError> {
     let snapshot = store.snapshot();
+    // Of very old blocks only the header is kept; and what comes behind the
+    // state that was taken over begins with that.
+    let first = snapshot.first_block()?;
+    if index < first || snapshot.block(index)?.is_none() {
+        return Ok(Message::BlocksGone(BlocksGone { index, first }).encode());
+    }
     let mut failed = None;
     let blocks = (index..=snapshot.final_height()?).map_while(|height| {
         let read = || -> Result<Option<FinalBlock>, PipelineError> {

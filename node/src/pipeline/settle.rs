@@ -40,7 +40,10 @@ impl<A: Application> Pipeline<A> {
                     self.kept(&mut queue)?;
                     continue;
                 }
-            } else if self.is_due() && self.filling.bytes <= BYTES_HERE_MAX {
+            } else if self.is_due()
+                && self.filling.bytes <= BYTES_HERE_MAX
+                && !self.filling.checkpoint
+            {
                 self.keep_here(&mut queue)?;
                 continue;
             }
@@ -60,10 +63,10 @@ impl<A: Application> Pipeline<A> {
 
     /// Hands the batch to the keeper where the keeper is free and the batch is
     /// due.
-    fn keep(&mut self, all: bool) {
+    pub(super) fn keep(&mut self, all: bool) {
         if self.in_flight.is_none() && self.filling.any && (all || self.is_due()) {
             let batch = std::mem::replace(&mut self.batch, self.store.begin());
-            self.keeper.keep(batch);
+            self.keeper.keep(batch, self.filling.checkpoint);
             self.in_flight = Some(std::mem::take(&mut self.filling));
         }
     }
@@ -92,7 +95,7 @@ impl<A: Application> Pipeline<A> {
     }
 
     /// The batch in flight is durable: lets the world know.
-    fn kept(&mut self, queue: &mut VecDeque<Output>) -> Result<(), PipelineError> {
+    pub(super) fn kept(&mut self, queue: &mut VecDeque<Output>) -> Result<(), PipelineError> {
         let Some(done) = self.in_flight.take() else {
             return Ok(());
         };
@@ -108,6 +111,9 @@ impl<A: Application> Pipeline<A> {
         }
         if let Some(height) = done.certified {
             self.application.certified(height)?;
+        }
+        if done.checkpoint {
+            self.states.look(self.core.summary().final_index);
         }
         Ok(())
     }

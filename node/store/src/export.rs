@@ -9,7 +9,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dctrl_consensus::{Digest, crypto::sha256};
+use dctrl_consensus::Digest;
+use dctrl_consensus::crypto::sha256;
+use dctrl_consensus::snapshot::{StateManifest, chunk_digest};
 use dctrl_ledger::StateDigest;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{DB, Direction, IteratorMode, ReadOptions};
@@ -17,7 +19,7 @@ use rocksdb::{DB, Direction, IteratorMode, ReadOptions};
 use crate::columns;
 use crate::error::StoreError;
 use crate::limits::{EXPORTS_KEPT, STATE_CHUNK_BYTES, STATE_CHUNKS_MAX};
-use crate::manifest::{StateManifest, chunk_digest, write_entry};
+use crate::manifest::write_entry;
 use crate::open::{live_state, read_number};
 use crate::options::{self, Options};
 use crate::store::{Store, damaged, family, read_error};
@@ -28,6 +30,9 @@ const MANIFEST_SUFFIX: &str = "manifest";
 /// What RocksDB calls a checkpoint on its way.
 const UNFINISHED_SUFFIX: &str = "tmp";
 const CHECK_DOMAIN: &[u8] = b"dctrl/state-export/1\0";
+/// As a manifest says it.
+#[allow(clippy::cast_possible_truncation, reason = "less than a megabyte")]
+const CHUNK_BYTES: u32 = STATE_CHUNK_BYTES as u32;
 /// Cache and buffers of a checkpoint, bytes: it is read once, in order.
 const MEMORY_BYTES: usize = 1024 * 1024;
 
@@ -159,7 +164,7 @@ impl StateExport {
         let position = usize::try_from(index).unwrap_or(usize::MAX);
         let (Some(start), Some(length)) = (
             inner.starts.get(position),
-            inner.manifest.chunk_bytes(index),
+            inner.manifest.chunk_length(index),
         ) else {
             return Ok(None);
         };
@@ -173,7 +178,7 @@ impl StateExport {
             }
         }
         let chunk = stream.get(skip..).and_then(|rest| rest.get(..length));
-        let chunk = chunk.filter(|chunk| chunk_digest(chunk) == inner.manifest.chunks[position]);
+        let chunk = chunk.filter(|chunk| inner.manifest.holds(index, chunk));
         match chunk {
             Some(chunk) => Ok(Some(chunk.to_vec())),
             None => Err(damaged("state chunk", u64::from(index))),
@@ -230,6 +235,7 @@ fn cut(
         height,
         state_digest: Digest(digest),
         bytes,
+        chunk_bytes: CHUNK_BYTES,
         chunks,
     };
     Ok((manifest, starts))
@@ -299,7 +305,7 @@ fn decode(bytes: &[u8]) -> Option<(StateManifest, Vec<Start>)> {
             return None;
         };
         match &manifest {
-            None => manifest = Some(StateManifest::decode(value)?),
+            None => manifest = Some(StateManifest::decode(value).ok()?),
             Some(_) => starts.push(Start {
                 key: key.to_vec(),
                 skip: u64::from_be_bytes(value.try_into().ok()?),

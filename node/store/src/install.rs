@@ -11,6 +11,7 @@
 //! Callers have verified the certificate and agreed on the manifest with more
 //! peers than may lie.
 
+use dctrl_consensus::snapshot::{StateManifest, chunk_digest};
 use dctrl_consensus::{BlockHeader, Digest};
 use dctrl_ledger::StateDigest;
 use rocksdb::{Direction, IteratorMode, WriteBatch};
@@ -18,7 +19,7 @@ use rocksdb::{Direction, IteratorMode, WriteBatch};
 use crate::columns::{self, number_key};
 use crate::error::StoreError;
 use crate::limits::{INSTALL_BATCH_BYTES, STATE_CHUNK_BYTES, STATE_KEY_BYTES_MAX};
-use crate::manifest::{Front, StateManifest, chunk_digest, read_entry};
+use crate::manifest::{Front, read_entry};
 use crate::store::{Store, damaged, read_error};
 
 /// What a certified block says of its state.
@@ -31,6 +32,9 @@ pub struct Seal<'a> {
     /// Changes of membership up to and including the block that this store
     /// does not have, by the number of the roster that each begins.
     pub roster_steps: &'a [(u64, Vec<u8>)],
+    /// The consensus record that goes with it, by its number: what is recorded
+    /// from now on is of the epoch behind the seal.
+    pub record: Option<(u64, &'a [u8])>,
 }
 
 /// Why a state is not taken over.
@@ -130,9 +134,7 @@ impl StateInstall {
         let Some(present) = self.present.get_mut(position) else {
             return Err(wrong);
         };
-        if self.manifest.chunk_bytes(index) != Some(chunk.len())
-            || self.manifest.chunks[position] != chunk_digest(chunk)
-        {
+        if !self.manifest.holds(index, chunk) {
             return Err(wrong);
         }
         if *present {
@@ -146,27 +148,22 @@ impl StateInstall {
         Ok(true)
     }
 
-    /// Makes the state the present one, with the header and certificate of its
-    /// block. Blocks before it are forgotten: the store goes on behind it.
+    /// Makes a state of the chunks, beside the present one. It may take as long
+    /// as writing all of it does.
     ///
     /// # Errors
-    /// Where chunks are missing, or they are not the certified state: then all
-    /// of them are forgotten; and where the disk fails.
-    pub fn finish(self, seal: Seal<'_>) -> Result<(), InstallError> {
+    /// Where chunks are missing, or they are not the state that the manifest
+    /// says: then all of them are forgotten; and where the disk fails.
+    pub fn check(self) -> Result<CheckedState, InstallError> {
         match self.missing().count() {
             0 => {}
             missing => return Err(InstallError::Missing(missing)),
-        }
-        let header = BlockHeader::decode(seal.header).map_err(|_| InstallError::Header)?;
-        if header.index != self.manifest.height || header.state_digest != self.manifest.state_digest
-        {
-            return Err(InstallError::Header);
         }
         if self.unpack()? != Some(self.manifest.state_digest) {
             self.abandon()?;
             return Err(InstallError::State);
         }
-        self.swap(seal)
+        Ok(CheckedState(self))
     }
 
     /// Forgets what has come.
@@ -245,43 +242,6 @@ impl StateInstall {
         Ok(digest.finish().filter(|_| open.is_empty()).map(Digest))
     }
 
-    /// The one write that makes the other state the present one.
-    fn swap(self, seal: Seal<'_>) -> Result<(), InstallError> {
-        let (store, height) = (&self.store, self.manifest.height);
-        let mut changes = WriteBatch::default();
-        let first = store.writer().tip.first_block.saturating_sub(1);
-        store.forget_blocks(&mut changes, first, height);
-        let (key, next) = (number_key(height), number_key(height + 1));
-        changes.put_cf(store.family(columns::HEADERS), key, seal.header);
-        changes.put_cf(store.family(columns::CERTIFICATES), key, seal.certificate);
-        let meta = store.family(columns::META);
-        changes.put_cf(meta, columns::EXECUTED_KEY, key);
-        changes.put_cf(meta, columns::FIRST_BLOCK_KEY, next);
-        self.forget_chunks(&mut changes);
-        self.forget_state(&mut changes, store.live().state);
-        let mut roster = store.writer().tip.roster;
-        for (number, step) in seal.roster_steps {
-            if *number == roster + 1 {
-                roster = *number;
-            } else if *number > roster {
-                return Err(InstallError::Store(StoreError::Order {
-                    what: "roster",
-                    last: roster,
-                    found: *number,
-                }));
-            }
-            let key = number_key(*number);
-            changes.put_cf(store.family(columns::ROSTERS), key, step);
-        }
-        store.swap_state(changes, |tip| {
-            tip.executed = Some(height);
-            tip.certificate = height;
-            tip.first_block = height + 1;
-            tip.roster = roster;
-        })?;
-        Ok(())
-    }
-
     /// The column family that does not hold the present state.
     fn other(&self) -> &'static str {
         let live = self.store.live().state;
@@ -298,5 +258,58 @@ impl StateInstall {
         // Above every key that an entry may have.
         let end = [u8::MAX; STATE_KEY_BYTES_MAX + 1];
         changes.delete_range_cf(self.store.family(state), &[][..], &end[..]);
+    }
+}
+
+/// A state that is the one of its manifest, and not the present one yet.
+pub struct CheckedState(StateInstall);
+
+impl CheckedState {
+    /// Makes the state the present one, with the header and certificate of its
+    /// block, in one synced write. Blocks before it are forgotten: the store
+    /// goes on behind it. Batches begun before are outdated.
+    ///
+    /// # Errors
+    /// Where the header is of another state, and where the disk fails.
+    pub fn finish(self, seal: Seal<'_>) -> Result<(), InstallError> {
+        let install = &self.0;
+        let header = BlockHeader::decode(seal.header).map_err(|_| InstallError::Header)?;
+        let manifest = &install.manifest;
+        if header.index != manifest.height || header.state_digest != manifest.state_digest {
+            return Err(InstallError::Header);
+        }
+        let (store, height) = (&install.store, manifest.height);
+        let mut changes = WriteBatch::default();
+        let first = store.writer().tip.first_block.saturating_sub(1);
+        store.forget_blocks(&mut changes, first, height);
+        let (key, next) = (number_key(height), number_key(height + 1));
+        changes.put_cf(store.family(columns::HEADERS), key, seal.header);
+        changes.put_cf(store.family(columns::CERTIFICATES), key, seal.certificate);
+        let meta = store.family(columns::META);
+        changes.put_cf(meta, columns::EXECUTED_KEY, key);
+        changes.put_cf(meta, columns::FIRST_BLOCK_KEY, next);
+        install.forget_chunks(&mut changes);
+        install.forget_state(&mut changes, store.live().state);
+        let mut roster = store.writer().tip.roster;
+        for (number, step) in seal.roster_steps {
+            if *number == roster + 1 {
+                roster = *number;
+            } else if *number > roster {
+                return Err(InstallError::Store(StoreError::Order {
+                    what: "roster",
+                    last: roster,
+                    found: *number,
+                }));
+            }
+            let key = number_key(*number);
+            changes.put_cf(store.family(columns::ROSTERS), key, step);
+        }
+        store.swap_state(changes, seal.record, |tip| {
+            tip.executed = Some(height);
+            tip.certificate = height;
+            tip.first_block = height + 1;
+            tip.roster = roster;
+        })?;
+        Ok(())
     }
 }

@@ -43,11 +43,11 @@ mod snapshot;
 mod store;
 
 pub use batch::{Batch, Part};
+pub use dctrl_consensus::snapshot::StateManifest;
 pub use error::StoreError;
 pub use export::StateExport;
 pub use frames::Frames;
-pub use install::{InstallError, Seal, StateInstall};
-pub use manifest::StateManifest;
+pub use install::{CheckedState, InstallError, Seal, StateInstall};
 pub use options::Options;
 pub use snapshot::{RosterSteps, Snapshot};
 pub use store::{Records, Store};

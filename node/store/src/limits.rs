@@ -1,5 +1,8 @@
 //! Every bound of this crate, with its unit and reason.
 
+use dctrl_consensus::snapshot::STATE_CHUNK_BYTES_MAX;
+pub use dctrl_consensus::snapshot::STATE_CHUNKS_MAX;
+
 /// Largest batch, bytes: many times what one block can change. RocksDB itself
 /// would take 4 GiB and hold it in memory several times over.
 pub const BATCH_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -27,11 +30,7 @@ pub const ROSTER_STEPS_BYTES_MAX: usize = 512 * 1024;
 
 /// Length of every chunk of a state but the last, bytes: one fits into a message
 /// between nodes, with what is around it.
-pub const STATE_CHUNK_BYTES: usize = 768 * 1024;
-
-/// Chunks of a state at most, which makes 12 GiB; their digests fit into one
-/// message between nodes.
-pub const STATE_CHUNKS_MAX: usize = 16 * 1024;
+pub const STATE_CHUNK_BYTES: usize = STATE_CHUNK_BYTES_MAX;
 
 /// Longest key of a state that is taken over, bytes.
 pub const STATE_KEY_BYTES_MAX: usize = 4096;

@@ -11,7 +11,7 @@ use rocksdb::{ColumnFamily, DB, FlushOptions, WriteBatch};
 use crate::batch::{Batch, Part, Parts};
 use crate::columns::{self, number_key};
 use crate::error::StoreError;
-use crate::journal::{self, BlockRow, Journal, Record, Segments, entry_bytes, journal_error};
+use crate::journal::{self, BlockRow, Journal, Long, Record, Segments, entry_bytes, journal_error};
 use crate::limits::{BATCH_BYTES_MAX, UNFLUSHED_SEGMENTS_MAX};
 use crate::open::{
     check_schema, last_number, live_state, lock, read_mark, read_number, read_pruned,
@@ -205,11 +205,13 @@ impl Store {
         }
     }
 
-    /// Makes the other state the present one, together with `changes` and the
-    /// tip that `next` makes, in one synced write.
+    /// Makes the other state the present one, together with `changes`, the
+    /// record behind the last one, and the tip that `next` makes, in one synced
+    /// write.
     pub(crate) fn swap_state(
         &self,
         mut changes: WriteBatch,
+        record: Option<(u64, &[u8])>,
         next: impl FnOnce(&mut Tip),
     ) -> Result<(), StoreError> {
         // What the journal does not have must be in RocksDB's files first.
@@ -222,11 +224,21 @@ impl Store {
         let mut live = self.0.live.write().unwrap_or_else(PoisonError::into_inner);
         let other = u8::from(live.state == columns::STATES[0]);
         changes.put_cf(self.family(columns::META), columns::LIVE_KEY, [other]);
-        let parts = Parts {
+        let mut parts = Parts {
             changes,
             ..Parts::default()
         };
+        if let Some((number, bytes)) = record {
+            let last = writer.tip.record;
+            if number != last + 1 {
+                let (what, found) = ("record", number);
+                return Err(StoreError::Order { what, last, found });
+            }
+            let bytes = bytes.to_vec();
+            parts.records.push(Long { number, bytes });
+        }
         self.write(&mut writer, parts)?;
+        writer.tip.record += u64::from(record.is_some());
         next(&mut writer.tip);
         live.state = columns::STATES[usize::from(other)];
         live.generation += 1;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use dctrl_consensus::certificate::HEADER_VERSION;
 use dctrl_consensus::crypto::sha256;
+use dctrl_consensus::snapshot::chunk_digest;
 use dctrl_consensus::{BlockHeader, ClusterId, Digest, Timestamp};
 use dctrl_ledger::{ChangeSet, StateDigest, StateRead};
 use dctrl_store::limits::{EXPORTS_KEPT, STATE_CHUNK_BYTES};
@@ -113,10 +114,11 @@ fn install(
         install.put(index, chunk)?;
     }
     let header = header(manifest.height);
-    install.finish(Seal {
+    install.check()?.finish(Seal {
         header: &header,
         certificate: b"certificate",
         roster_steps: &[(1, b"step".to_vec())],
+        record: None,
     })
 }
 
@@ -200,8 +202,9 @@ fn a_new_store_takes_the_state_over_in_any_order_and_goes_on() {
         header: &header,
         certificate: b"certificate",
         roster_steps: &steps,
+        record: Some((1, b"record")),
     };
-    install.finish(seal).unwrap();
+    install.check().unwrap().finish(seal).unwrap();
     assert_state(&store, 5);
     drop(store);
     let store = open(folder.path());
@@ -209,6 +212,8 @@ fn a_new_store_takes_the_state_over_in_any_order_and_goes_on() {
     let snapshot = store.snapshot();
     assert_eq!(snapshot.header(5).unwrap().unwrap(), header);
     assert_eq!(snapshot.certificate(5).unwrap().unwrap(), b"certificate");
+    let records: Vec<_> = store.records().unwrap().map(Result::unwrap).collect();
+    assert_eq!(records, [(1, b"record".to_vec())]);
     assert_eq!(snapshot.roster_steps(0).unwrap().steps, [b"step".to_vec()]);
     assert_eq!(
         (
@@ -314,11 +319,12 @@ fn cut(stream: &[u8], claims: Digest) -> (StateManifest, Vec<Vec<u8>>) {
         .chunks(STATE_CHUNK_BYTES)
         .map(<[u8]>::to_vec)
         .collect();
-    let digest = |chunk: &Vec<u8>| sha256(b"dctrl/state-chunk/1\0", &[chunk]);
+    let digest = |chunk: &Vec<u8>| chunk_digest(chunk);
     let manifest = StateManifest {
         height: 5,
         state_digest: claims,
         bytes: stream.len() as u64,
+        chunk_bytes: u32::try_from(STATE_CHUNK_BYTES).unwrap(),
         chunks: chunks.iter().map(digest).collect(),
     };
     (manifest, chunks)
@@ -374,8 +380,17 @@ fn a_state_that_was_not_certified_is_never_installed() {
         assert_state(&store, 2);
     }
     // The header must be that of the manifest, which is then no use either.
-    let (manifest, chunks) = forged(&all, state(4).1);
-    let refused = install(&store, &manifest, &chunks);
+    let (manifest, chunks) = forged(&all, claims);
+    let mut taken = store.install(manifest).unwrap();
+    for (index, chunk) in (0..).zip(&chunks) {
+        taken.put(index, chunk).unwrap();
+    }
+    let refused = taken.check().unwrap().finish(Seal {
+        header: &header(4),
+        certificate: b"certificate",
+        roster_steps: &[],
+        record: None,
+    });
     assert!(matches!(refused, Err(InstallError::Header)), "{refused:?}");
     let (manifest, chunks) = forged(&all, claims);
     let refused = install(&store, &manifest, &chunks[1..]);
@@ -406,9 +421,10 @@ fn child() {
         header: &header,
         certificate: b"certificate",
         roster_steps: &[],
+        record: None,
     };
     println!("\nfinish");
-    taken.finish(seal).unwrap();
+    taken.check().unwrap().finish(seal).unwrap();
     println!("\ndone");
 }
 
