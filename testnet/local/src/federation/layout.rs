@@ -46,7 +46,8 @@ impl Federation {
         self.dir.join(format!("machine-{MACHINE}"))
     }
 
-    pub(super) fn node_log(&self, node: usize) -> PathBuf {
+    /// The log of one node.
+    pub fn node_log(&self, node: usize) -> PathBuf {
         self.dir.join(format!("node-{}.log", node + 1))
     }
 

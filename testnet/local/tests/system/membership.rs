@@ -117,3 +117,44 @@ async fn a_member_that_lost_its_disk_gets_its_seat_back_by_itself() -> Result<()
     stage.is_sound(Stage::height_of(&vend)).await?;
     stage.end().await
 }
+
+/// The node keeps one block behind the states that it offers.
+fn forgets_blocks(stage: &Stage, node: usize) -> Result<()> {
+    let file = stage.node_dir(node).join("node.toml");
+    let text = fs::read_to_string(&file)?;
+    fs::write(&file, text + "\n[store]\nkeep_blocks = 1\n")?;
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "starts processes; run by cargo xtask test"]
+async fn a_member_without_a_disk_takes_over_the_state_where_its_peers_forgot_the_blocks()
+-> Result<()> {
+    let mut stage = Stage::init(Options::default()).await?;
+    for node in 0..4 {
+        forgets_blocks(&stage, node)?;
+    }
+    stage.start().await?;
+    stage.vend(SLOT_SATS).await?;
+    // Nobody has forgotten anything yet. What it asks for changes the members,
+    // so that the others keep the state behind it, and forget what was before.
+    for roster in 1..=2 {
+        stage.kill_node(3);
+        fs::remove_dir_all(stage.node_dir(3).join("data"))?;
+        stage.start_node(3)?;
+        has_roster(&stage, roster, 4).await?;
+        let vend = stage.vend(SLOT_SATS).await?;
+        stage.is_sound(Stage::height_of(&vend)).await?;
+    }
+    let log = fs::read_to_string(stage.node_log(3))?;
+    ensure!(
+        log.matches("took over the state of a seal").count() == 1,
+        "the second time it came in by the state"
+    );
+    // It takes part: without it, three of four would not be there.
+    stage.kill_node(2);
+    let vend = stage.vend(SLOT_SATS).await?;
+    stage.is_sound(Stage::height_of(&vend)).await?;
+    ensure!(stage.trace().pulses()?.len() == 4);
+    stage.end().await
+}
