@@ -114,6 +114,14 @@ fn messages() -> Vec<Message> {
             bytes: Bytes::from_static(b"part"),
         }),
         Message::Entrusted(Bytes::from_static(b"renew")),
+    ]
+    .into_iter()
+    .chain(messages_about_states())
+    .collect()
+}
+
+fn messages_about_states() -> Vec<Message> {
+    vec![
         Message::BlocksGone(BlocksGone { index: 7, first: 9 }),
         Message::StateRequest(StateQuestion::Offers),
         Message::StateRequest(StateQuestion::Steps { after: 3 }),

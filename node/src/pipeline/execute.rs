@@ -127,8 +127,8 @@ pub(crate) fn peers_of(state: &dyn StateRead, number: u64) -> Vec<Peer> {
     let before = number.checked_sub(1);
     let after = before.map(|before| before.to_string()).unwrap_or_default();
     let page = query::rosters(state, 1, &after).map(|page| page.rows);
-    let found = page.unwrap_or_default().into_iter();
-    let found = found.filter(|roster| roster.number == number).last();
+    let mut found = page.unwrap_or_default().into_iter();
+    let found = found.find(|roster| roster.number == number);
     reached(found.unwrap_or(present))
 }
 
