@@ -160,7 +160,7 @@ impl Default for Pace {
             hold_max: 50 * MILLISECOND,
             signature_hold: 2 * MILLISECOND,
             busy_summary_interval: 100 * MILLISECOND,
-            idle_summary_interval: 1_500 * MILLISECOND,
+            idle_summary_interval: 3_000 * MILLISECOND,
             request_grace: 2 * MILLISECOND,
             request_retry: 60 * MILLISECOND,
             snapshot_gap: 20_000,

@@ -6,7 +6,7 @@ mod common;
 
 use bytes::Bytes;
 use common::{Federation, MILLISECOND};
-use dctrl_consensus::{ENTRUSTED_BYTES_MAX, Input, RefusalReason};
+use dctrl_consensus::{ENTRUSTED_BYTES_MAX, Input, Pace, RefusalReason};
 
 const SECOND: u64 = 1_000 * MILLISECOND;
 
@@ -124,7 +124,7 @@ fn members_are_asked_in_turn_and_each_takes_one_request_in_a_while() {
     for node in 0..3 {
         assert_eq!(federation.seen[node].entrusted.len(), 1, "node {node}");
     }
-    federation.run(SECOND);
+    federation.run(Pace::default().idle_summary_interval);
     federation.step(3, Input::Entrust(Bytes::from_static(b"later")));
     federation.run(SECOND);
     let taken: usize = (0..3)

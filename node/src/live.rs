@@ -9,7 +9,7 @@ use dctrl_proto::v1::PeerStatus;
 use crate::admission::wall_clock_ms;
 
 /// A peer that was not heard from for this long is shown as unreachable,
-/// milliseconds. Idle nodes still exchange a summary every other second.
+/// milliseconds. Idle nodes still exchange a summary every three seconds.
 const PEER_SILENT_MS_MAX: u64 = 10_000;
 
 /// Alerts of the effects, as sentences.
