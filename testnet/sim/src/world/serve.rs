@@ -12,8 +12,11 @@ impl World {
     /// A node that was away gets final blocks.
     pub(super) fn serve(&mut self, seat: Seat, to: Seat, index: u64, offset: u64) {
         self.marks.hit(Mark::BlocksServed);
-        let kept = &self.nodes[seat].blocks;
-        let first = kept.first_key_value().map_or(1, |(first, _)| *first);
+        let node = &self.nodes[seat];
+        let kept = &node.blocks;
+        // Who has taken over a state has no block before it, and perhaps none.
+        let behind = node.final_index + 1;
+        let first = kept.first_key_value().map_or(behind, |(first, _)| *first);
         let bytes = if index < first {
             Message::BlocksGone(BlocksGone { index, first }).encode()
         } else {
