@@ -34,6 +34,11 @@ impl Voucher {
         }
     }
 
+    /// Whether the last answer did not come in time.
+    pub(super) fn is_silent(&self) -> bool {
+        self.misses > 0
+    }
+
     pub(super) fn certificate(&self) -> &Certificate {
         &self.certificate
     }

@@ -54,6 +54,8 @@ pub(super) struct Plan {
     /// Who is asked for steps or the manifest, and until when.
     asked: Option<(PublicKey, Timestamp)>,
     misses: u32,
+    /// A voucher has said that it does not keep the seal any more.
+    outdated: bool,
 }
 
 impl Plan {
@@ -76,6 +78,7 @@ impl Plan {
             stage: Stage::Proving,
             asked: None,
             misses: 0,
+            outdated: false,
         })
     }
 
@@ -151,7 +154,11 @@ impl Plan {
     pub(super) fn due(&mut self, ground: Ground<'_>) -> Option<Due> {
         match &mut self.stage {
             Stage::Loading(loading) => {
-                return Some(loading.due(&self.manifest, &mut self.vouchers, ground));
+                let due = loading.due(&self.manifest, &mut self.vouchers, ground);
+                // Others have gone on to later seals, and who has not is silent:
+                // what they keep now comes sooner.
+                let silent = self.vouchers.values().all(Voucher::is_silent);
+                return (!self.outdated || !silent).then_some(due);
             }
             Stage::Opening(_) | Stage::Checking | Stage::Checked => {
                 return Some(Due::default());
@@ -255,6 +262,7 @@ impl Plan {
                 loading.take(voucher, &manifest, index, bytes)
             }
             (StateAnswer::Gone { manifest }, _) if manifest == self.manifest => {
+                self.outdated = true;
                 self.desert(from);
                 Ok(None)
             }
