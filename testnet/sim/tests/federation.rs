@@ -92,3 +92,17 @@ fn members_come_and_go_and_nobody_speaks_for_a_roster_that_is_over() {
         assert!(total.marks().count(mark) > 0, "no {}", mark.name());
     }
 }
+
+#[test]
+fn runs_that_once_failed_pass() {
+    let once = [
+        (1_000_301, 4),
+        (20_000_171, 7),
+        (40_010_720, 7),
+        (80_007_586, 4),
+        (90_010_023, 7),
+    ];
+    for (seed, nodes) in once {
+        campaign(seed, 1, &[nodes], 1);
+    }
+}
