@@ -29,17 +29,16 @@ mod poll;
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
 
 use self::plan::Plan;
 use self::poll::Poll;
 use crate::certificate::{BlockHeader, Certificate, RosterStep};
 use crate::crypto::Scheme;
 use crate::id::{ClusterId, Digest, PublicKey, Timestamp};
-use crate::install::InstallProgress;
+use crate::install::{Install, InstallProgress};
 use crate::limits::{Limits, Pace};
 use crate::roster::Roster;
-use crate::snapshot::{StateAnswer, StateManifest, StateProblem, StateQuestion};
+use crate::snapshot::{StateAnswer, StateProblem, StateQuestion};
 
 /// Doublings of [`Pace::request_retry`] until an answer of a few kilobytes is
 /// not waited for any more: a second.
@@ -71,20 +70,6 @@ impl Ground<'_> {
     fn later(&self, doublings: u32) -> Timestamp {
         self.now.after(self.pace.request_retry << doublings)
     }
-}
-
-/// What the driver is to do next.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Move {
-    Begin(StateManifest),
-    Chunk {
-        manifest: Digest,
-        index: u32,
-        bytes: Bytes,
-    },
-    Check {
-        manifest: Digest,
-    },
 }
 
 /// A state that is checked and can become the present one.
@@ -257,7 +242,7 @@ impl TakeOver {
         from: &PublicKey,
         answer: StateAnswer,
         ground: Ground<'_>,
-    ) -> Option<Move> {
+    ) -> Option<Install> {
         let taken = match (&mut self.phase, answer) {
             (Phase::Asking(poll), StateAnswer::Offers(offers)) => {
                 poll.take(from, offers);
@@ -294,7 +279,7 @@ impl TakeOver {
         manifest: &Digest,
         progress: &InstallProgress,
         ground: Ground<'_>,
-    ) -> Option<Move> {
+    ) -> Option<Install> {
         let Phase::Running(plan) = &mut self.phase else {
             return None;
         };

@@ -16,7 +16,7 @@ use crate::interface::{Output, Recipient, Record, RefusalReason};
 use crate::message::{BlocksGone, Message};
 use crate::record::Entry;
 use crate::snapshot::StateAnswer;
-use crate::take_over::{Ground, Move, TakeOver};
+use crate::take_over::{Ground, TakeOver};
 
 impl Core {
     /// Runs `work` on the take-over and what it may know.
@@ -74,29 +74,12 @@ impl Core {
 
     pub(super) fn state_answered(&mut self, from: &PublicKey, answer: StateAnswer) {
         let next = self.with_take_over(|it, ground| it.answer(from, answer, ground));
-        self.install(next);
+        self.out.extend(next.map(Output::Install));
     }
 
     pub(super) fn install_progressed(&mut self, manifest: &Digest, progress: &InstallProgress) {
         let next = self.with_take_over(|it, ground| it.progress(manifest, progress, ground));
-        self.install(next);
-    }
-
-    fn install(&mut self, next: Option<Move>) {
-        let install = next.map(|next| match next {
-            Move::Begin(manifest) => Install::Begin(manifest),
-            Move::Chunk {
-                manifest,
-                index,
-                bytes,
-            } => Install::Chunk {
-                manifest,
-                index,
-                bytes,
-            },
-            Move::Check { manifest } => Install::Check { manifest },
-        });
-        self.out.extend(install.map(Output::Install));
+        self.out.extend(next.map(Output::Install));
     }
 
     /// Makes the checked state the present one, between two blocks.

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::{CHUNK_MISSES_MAX, CHUNK_PATIENCE, Due, Ground, Move};
+use super::{CHUNK_MISSES_MAX, CHUNK_PATIENCE, Due, Ground};
 use crate::certificate::Certificate;
 use crate::id::{Digest, PublicKey, Timestamp};
+use crate::install::Install;
 use crate::snapshot::{StateManifest, StateProblem, StateQuestion};
 
 /// Chunks on their way to the disk at most: then nobody is asked for more.
@@ -130,7 +131,7 @@ impl Loading {
         manifest: &Digest,
         index: u32,
         bytes: Bytes,
-    ) -> Result<Option<Move>, StateProblem> {
+    ) -> Result<Option<Install>, StateProblem> {
         if voucher.asked.is_none_or(|(asked, _)| asked != index) {
             return Ok(None);
         }
@@ -140,7 +141,7 @@ impl Loading {
         voucher.asked = None;
         voucher.misses = 0;
         self.unkept.insert(index);
-        Ok(Some(Move::Chunk {
+        Ok(Some(Install::Chunk {
             manifest: *manifest,
             index,
             bytes,

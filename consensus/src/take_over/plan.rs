@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::loading::{Loading, Voucher};
-use super::{ANSWER_PATIENCE, Due, Ground, Move, Proven};
+use super::{ANSWER_PATIENCE, Due, Ground, Proven};
 use crate::certificate::{BlockHeader, Certificate, RosterStep};
 use crate::id::{Digest, PublicKey, Timestamp};
-use crate::install::InstallProgress;
+use crate::install::{Install, InstallProgress};
 use crate::roster::Roster;
 use crate::snapshot::{
     MANIFEST_BYTES_MAX, StateAnswer, StateManifest, StateProblem, StateQuestion, part_bytes,
@@ -213,7 +213,7 @@ impl Plan {
         from: &PublicKey,
         answer: StateAnswer,
         ground: Ground<'_>,
-    ) -> Result<Option<Move>, StateProblem> {
+    ) -> Result<Option<Install>, StateProblem> {
         let asked = self.asked.is_some_and(|(asked, _)| asked == *from);
         match (answer, &mut self.stage) {
             (StateAnswer::Steps { after, steps }, Stage::Proving)
@@ -300,7 +300,7 @@ impl Plan {
         }
     }
 
-    fn open(&mut self, encoded: &[u8]) -> Result<Move, StateProblem> {
+    fn open(&mut self, encoded: &[u8]) -> Result<Install, StateProblem> {
         let manifest = StateManifest::decode(encoded).map_err(|_| StateProblem::Manifest)?;
         let fits = manifest.digest() == self.manifest
             && manifest.height == self.header.index
@@ -309,7 +309,7 @@ impl Plan {
             return Err(StateProblem::Manifest);
         }
         self.stage = Stage::Opening(manifest.clone());
-        Ok(Move::Begin(manifest))
+        Ok(Install::Begin(manifest))
     }
 
     /// Takes what the driver says; false where the chunks are not the state.
@@ -329,11 +329,11 @@ impl Plan {
     }
 
     /// Has the driver check, when everything is there.
-    pub(super) fn next_move(&mut self) -> Option<Move> {
+    pub(super) fn next_move(&mut self) -> Option<Install> {
         match &self.stage {
             Stage::Loading(loading) if loading.is_done(self.vouchers.values()) => {
                 self.stage = Stage::Checking;
-                Some(Move::Check {
+                Some(Install::Check {
                     manifest: self.manifest,
                 })
             }
