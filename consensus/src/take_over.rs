@@ -29,7 +29,6 @@ mod poll;
 
 use std::collections::BTreeSet;
 
-
 use self::plan::Plan;
 use self::poll::Poll;
 use crate::certificate::{BlockHeader, Certificate, RosterStep};

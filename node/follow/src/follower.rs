@@ -161,6 +161,8 @@ impl Follower {
                 // A step may have been taken while it waited.
                 frame.superseded = frame.roster < self.verifier.rosters().newest();
                 self.counters.delivered += 1;
+                // It may have been the last one before what is agreed upon.
+                self.note_settled();
                 return Ok(Some(frame));
             }
             self.note_settled();

@@ -16,7 +16,7 @@ use crate::{
     chain::{self, Chain, ChainKind},
     cli::Cli,
     client::Client,
-    ports,
+    ports::{Ports, free_ports},
     process::{Process, STOP_LIMIT},
     programs::Programs,
     wait::until,
@@ -77,7 +77,7 @@ pub struct Federation {
     options: Options,
     programs: Programs,
     dir: PathBuf,
-    base_port: u16,
+    ports: Ports,
     // Dropped in this order: the agent first, the chain last.
     agent: Option<Process>,
     nodes: Vec<Option<Process>>,
@@ -97,7 +97,8 @@ impl Federation {
             "a federation here has 4 to {} nodes",
             NODE_NAMES.len()
         );
-        let base_port = ports::free_base()?;
+        let ports = free_ports()?;
+        let base_port = ports.base();
         let mut arguments: Vec<OsString> = ["testnet", "init", "--dir"].map(Into::into).to_vec();
         arguments.push(dir.into());
         for (name, value) in [
@@ -124,7 +125,7 @@ impl Federation {
             options,
             programs,
             dir: dir.to_path_buf(),
-            base_port,
+            ports,
             agent: None,
             chain: None,
             clients,
@@ -165,7 +166,7 @@ impl Federation {
             &self.programs,
             self.options.bitcoind.as_deref(),
             &self.dir,
-            self.base_port,
+            self.ports.base(),
         )
         .await?;
         self.chain = Some(chain);

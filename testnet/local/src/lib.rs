@@ -32,7 +32,7 @@ pub use chain::{Bitcoind, Chain, ChainKind, Simulated, Txid};
 pub use cli::{Cli, Said};
 pub use client::Client;
 pub use federation::{Federation, MACHINE, NODE_NAMES, Options, SLOT_EMPTY, SLOT_FIAT, SLOT_SATS};
-pub use ports::free_base;
+pub use ports::{Ports, free_ports};
 pub use process::Process;
 pub use programs::{Programs, bitcoind};
 pub use story::Story;

@@ -35,29 +35,52 @@ const _: () = {
         "bitcoind's ports would be a node's"
     );
     assert!(
-        BITCOIND % STEP + SPAN_BITCOIND <= STEP,
-        "bitcoind's ports would be a node's"
+        SPAN_NODES <= HELD && BITCOIND % STEP + SPAN_BITCOIND <= HELD,
+        "the held port would be in use"
     );
 };
+
+/// A port of each base that nobody uses: whoever listens there has the base.
+const HELD: u16 = STEP - 1;
 
 /// How many bases are tried.
 const TRIES: u32 = 64;
 
-/// A base port from which on everything that a federation needs is free. The
-/// search starts at a place that depends on the process, so that test programs
-/// that run side by side do not meet.
+/// A base port from which on everything that a federation needs was free.
+/// Nobody else on this machine gets the same while this lives.
+#[derive(Debug)]
+pub struct Ports {
+    base: u16,
+    _held: TcpListener,
+}
+
+impl Ports {
+    /// The first port.
+    #[must_use]
+    pub fn base(&self) -> u16 {
+        self.base
+    }
+}
+
+/// Finds ports for a federation. The search starts at a place that depends on
+/// the process, so that test programs that run side by side rarely meet.
 ///
 /// # Errors
 /// Where no free range is found.
-pub fn free_base() -> Result<u16> {
+pub fn free_ports() -> Result<Ports> {
     let steps = u32::from((BASES.end - BASES.start) / STEP);
     let start = std::process::id().wrapping_mul(7);
     (0..TRIES)
         .map(|attempt| start.wrapping_add(attempt) % steps)
         .filter_map(|step| u16::try_from(step).ok())
         .map(|step| BASES.start + step * STEP)
-        .find(|base| all_free(*base))
+        .find_map(take)
         .context("found no free range of ports")
+}
+
+fn take(base: u16) -> Option<Ports> {
+    let held = TcpListener::bind((Ipv4Addr::LOCALHOST, base + HELD)).ok()?;
+    all_free(base).then_some(Ports { base, _held: held })
 }
 
 fn all_free(base: u16) -> bool {
@@ -73,10 +96,16 @@ mod tests {
 
     #[test]
     fn a_base_is_not_given_while_one_of_its_ports_is_taken() {
-        let base = free_base().expect("free");
+        let base = free_ports().expect("free").base();
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, base + 33)).expect("was free");
-        assert!(!all_free(base));
+        assert!(take(base).is_none());
         drop(taken);
-        assert!(all_free(base));
+        assert!(take(base).is_some());
+    }
+
+    #[test]
+    fn nobody_gets_a_base_that_another_one_holds() {
+        let ports = free_ports().expect("free");
+        assert!(take(ports.base()).is_none());
     }
 }

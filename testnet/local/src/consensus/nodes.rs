@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 
 use super::{Arguments, Switch, signed::Signed};
 use crate::{
-    ports::free_base,
+    ports::{Ports, free_ports},
     process::{Process, STOP_LIMIT},
     programs::Programs,
     wait::POLL,
@@ -28,6 +28,7 @@ const PORTS_PER_NODE: u16 = 10;
 pub(super) struct Nodes {
     pub(super) processes: Vec<Process>,
     pub(super) sockets: Vec<TcpStream>,
+    _ports: Ports,
 }
 
 impl Nodes {
@@ -37,7 +38,8 @@ impl Nodes {
         signed: Option<&Signed>,
         folder: &Path,
     ) -> Result<Self> {
-        let base = free_base()?;
+        let ports = free_ports()?;
+        let base = ports.base();
         let mut processes = Vec::new();
         for index in 0..arguments.nodes {
             let mut command = Command::new(programs.node());
@@ -67,7 +69,11 @@ impl Nodes {
         for (index, process) in (0..).zip(&mut processes) {
             sockets.push(connect(base + PORTS_PER_NODE * index + 1, process)?);
         }
-        Ok(Self { processes, sockets })
+        Ok(Self {
+            processes,
+            sockets,
+            _ports: ports,
+        })
     }
 
     pub(super) fn ids(&self) -> Vec<u32> {

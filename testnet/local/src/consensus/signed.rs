@@ -18,7 +18,7 @@ use dctrl_proto::{
 use prost::Message;
 
 use super::{Arguments, load::Stream};
-use crate::{ports::free_base, programs::Programs};
+use crate::{ports::free_ports, programs::Programs};
 
 /// How long an action is good: longer than any run.
 const LIFETIME_MS: u64 = 4 * 3_600_000;
@@ -42,7 +42,7 @@ impl Signed {
         let mut command = Command::new(programs.cli());
         command.args(["testnet", "init", "--dir"]).arg(dir);
         command.args(["--nodes", &arguments.nodes.to_string()]);
-        command.args(["--base-port", &free_base()?.to_string()]);
+        command.args(["--base-port", &free_ports()?.base().to_string()]);
         let made = command.output().context("cannot start dctrl")?;
         let said = String::from_utf8_lossy(&made.stderr);
         ensure!(

@@ -71,6 +71,6 @@ impl Federation {
     #[must_use]
     pub fn node_ports(&self, node: u16) -> [u16; 4] {
         [GOSSIP_PORT, BUS_PORT, DOOR_PORT, API_PORT]
-            .map(|offset| self.base_port + NODE_PORTS * node + offset)
+            .map(|offset| self.ports.base() + NODE_PORTS * node + offset)
     }
 }

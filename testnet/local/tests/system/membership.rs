@@ -111,6 +111,9 @@ async fn a_member_that_lost_its_disk_gets_its_seat_back_by_itself() -> Result<()
     fs::remove_dir_all(stage.node_dir(3).join("data"))?;
     stage.start_node(3)?;
     has_roster(&stage, 1, 4).await?;
+    // The change needs the signatures of all that were left, before one may go.
+    let vend = stage.vend(SLOT_SATS).await?;
+    stage.is_sound(Stage::height_of(&vend)).await?;
     // The others need it now.
     stage.kill_node(2);
     let vend = stage.vend(SLOT_SATS).await?;
