@@ -21,7 +21,6 @@ use dctrl_follow::{
 use crate::actuator::{Actuator, ActuatorError};
 use crate::clock;
 use crate::config::{Config, ConfigError};
-use crate::crash::crash_point;
 use crate::journal::{Journal, JournalError};
 use crate::link;
 use crate::machine::{Effect, Facts, Input, Machine, OrderInHand, Report};
@@ -121,9 +120,9 @@ impl Agent {
         // Safe lines first: whatever was left high before goes low now.
         let mut actuator = config.open_actuator(&slots)?;
         actuator.make_safe()?;
-        crash_point("agent.after_safe_state");
+        dctrl_crash::point("agent.after_safe_state");
         let (journal, durable) = Journal::open(&config.journal, config.journal_bytes_max)?;
-        crash_point("agent.after_journal_open");
+        dctrl_crash::point("agent.after_journal_open");
 
         let context = zmq::Context::new();
         let follower = Follower::start(FollowerConfig {
@@ -222,7 +221,7 @@ impl Agent {
             let input = match self.events.recv_timeout(tick) {
                 Ok(Event::Frame(frame)) => {
                     if frame.body.topic.ends_with(".order") {
-                        crash_point("agent.order_received");
+                        dctrl_crash::point("agent.order_received");
                     }
                     Input::Frame(frame)
                 }
@@ -280,7 +279,7 @@ impl Agent {
                     Effect::Pulse(pulse) => {
                         tracing::info!(slot = pulse.slot, sequence = pulse.sequence, "pulse");
                         let end = self.actuator.pulse(&pulse);
-                        crash_point("agent.after_pulse");
+                        dctrl_crash::point("agent.after_pulse");
                         tracing::info!(outcome = end.outcome.as_str_name(), "the pulse is over");
                         inputs.push_back(Input::Pulsed(end));
                     }
@@ -302,8 +301,8 @@ impl Agent {
             tracing::debug!(name, "the queue to the door is full");
         }
         match name {
-            "machine.accept" => crash_point("agent.after_accept_sent"),
-            "machine.receipt" => crash_point("agent.after_receipt_sent"),
+            "machine.accept" => dctrl_crash::point("agent.after_accept_sent"),
+            "machine.receipt" => dctrl_crash::point("agent.after_receipt_sent"),
             _ => {}
         }
     }

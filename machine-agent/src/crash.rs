@@ -1,15 +1,14 @@
-//! Named places where a test kills the process.
-//!
-//! With `DCTRL_CRASH=<name>` in its environment the process aborts when it
-//! first comes to that place, as if the power had gone. Without the variable
-//! a crash point costs one comparison.
-
-use std::sync::OnceLock;
+//! Where a test kills the agent. What a crash point is, and how one is chosen,
+//! says `dctrl_crash`.
 
 /// Every crash point, in the order in which a vend passes them.
 pub const CRASH_POINTS: &[&str] = &[
-    "agent.after_journal_open",
     "agent.after_safe_state",
+    "agent.before_summary_sync",
+    "agent.summary_half_written",
+    "agent.after_summary_sync",
+    "agent.after_summary_named",
+    "agent.after_journal_open",
     "agent.before_adopted_sync",
     "agent.after_adopted_sync",
     "agent.before_begun_sync",
@@ -33,21 +32,3 @@ pub const CRASH_POINTS: &[&str] = &[
     "agent.before_applied_sync",
     "agent.after_applied_sync",
 ];
-
-static WANTED: OnceLock<Option<String>> = OnceLock::new();
-
-/// Whether the process was asked to die at `name`.
-#[must_use]
-pub fn wanted(name: &str) -> bool {
-    WANTED
-        .get_or_init(|| std::env::var("DCTRL_CRASH").ok())
-        .as_deref()
-        == Some(name)
-}
-
-/// Dies here if that was asked for.
-pub fn crash_point(name: &str) {
-    if wanted(name) {
-        std::process::abort();
-    }
-}

@@ -23,7 +23,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::crash::{crash_point, wanted};
 use crate::machine::{Durable, Record};
 
 use file::{Found, inspect};
@@ -165,7 +164,7 @@ impl Journal {
         self.failed = true;
         self.durable.apply(record);
         let kind = record.kind();
-        crash_point(&format!("agent.before_{kind}_sync"));
+        dctrl_crash::point(&format!("agent.before_{kind}_sync"));
         if self.length > self.bytes_max {
             let (file, path, chain, length) =
                 begin(&self.folder, self.generation + 1, &self.durable)?;
@@ -173,17 +172,16 @@ impl Journal {
             (self.file, self.path, self.chain, self.length) = (file, path, chain, length);
         } else {
             let (line, chain) = encode(&self.chain, record).map_err(at(&self.path))?;
-            if wanted(&format!("agent.{kind}_half_written")) {
+            dctrl_crash::torn(&format!("agent.{kind}_half_written"), || {
                 let _ = self.file.write_all(&line[..line.len() / 2]);
                 let _ = self.file.sync_data();
-                crash_point(&format!("agent.{kind}_half_written"));
-            }
+            });
             self.file.write_all(&line).map_err(at(&self.path))?;
             self.file.sync_data().map_err(at(&self.path))?;
             self.chain = chain;
             self.length += line.len() as u64;
         }
-        crash_point(&format!("agent.after_{kind}_sync"));
+        dctrl_crash::point(&format!("agent.after_{kind}_sync"));
         self.failed = false;
         Ok(())
     }
@@ -213,9 +211,15 @@ fn begin(
         .mode(0o600)
         .open(&draft)
         .map_err(at(&draft))?;
+    dctrl_crash::point("agent.before_summary_sync");
+    dctrl_crash::torn("agent.summary_half_written", || {
+        let _ = file.write_all(&line[..line.len() / 2]);
+    });
     file.write_all(&line).map_err(at(&draft))?;
     file.sync_all().map_err(at(&draft))?;
+    dctrl_crash::point("agent.after_summary_sync");
     fs::rename(&draft, &path).map_err(at(&path))?;
+    dctrl_crash::point("agent.after_summary_named");
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(at(folder))?;

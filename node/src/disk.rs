@@ -33,6 +33,19 @@ const MARK: &str = "instance";
 /// What the guard's name adds to that of the key file.
 const GUARD_SUFFIX: &str = ".instance";
 const KIND: &str = "dctrl/instance/1";
+/// Crash points of the two: half written, whole, synced, in place.
+const MARK_POINTS: [&str; 4] = [
+    "node.mark.half_written",
+    "node.mark.written",
+    "node.mark.synced",
+    "node.mark.named",
+];
+const GUARD_POINTS: [&str; 4] = [
+    "node.guard.half_written",
+    "node.guard.written",
+    "node.guard.synced",
+    "node.guard.named",
+];
 /// Longest file that is read, bytes.
 const FILE_BYTES_MAX: u64 = 4096;
 
@@ -84,7 +97,7 @@ impl Disk {
         let (mark, guard) = (read(&self.mark())?, read(&self.guard)?);
         if let Some(instance) = mark.as_ref().and_then(|mark| self.is_in_place(mark)) {
             if mark != guard {
-                replace(&self.guard, |_| mark.clone())?;
+                replace(&self.guard, &GUARD_POINTS, |_| mark.clone())?;
             }
             return Ok(instance);
         }
@@ -107,7 +120,7 @@ impl Disk {
     /// Where one of the files cannot be written.
     pub(crate) fn write(&self, instance: u64) -> Result<(), DiskError> {
         fs::create_dir_all(&self.data).map_err(at(&self.data))?;
-        let stored = replace(&self.mark(), |meta| {
+        let stored = replace(&self.mark(), &MARK_POINTS, |meta| {
             Some(Stored {
                 kind: KIND.to_owned(),
                 instance: format!("{instance:016x}"),
@@ -116,7 +129,7 @@ impl Disk {
             })
         })?;
         // The mark first: one without a guard still tells the disk.
-        replace(&self.guard, |_| stored.clone()).map(|_| ())
+        replace(&self.guard, &GUARD_POINTS, |_| stored.clone()).map(|_| ())
     }
 
     fn mark(&self) -> PathBuf {
@@ -175,9 +188,10 @@ fn read(path: &Path) -> Result<Option<Stored>, DiskError> {
 }
 
 /// Replaces the file by what `stored` makes of the new one's facts, so that a
-/// crash leaves the old one or the new one.
+/// crash leaves the old one or the new one. `points` are where it may crash.
 fn replace(
     path: &Path,
+    points: &[&str; 4],
     stored: impl FnOnce(&fs::Metadata) -> Option<Stored>,
 ) -> Result<Option<Stored>, DiskError> {
     let mut draft = path.as_os_str().to_owned();
@@ -189,9 +203,16 @@ fn replace(
     let replaced = || {
         let mut file = File::create(&draft)?;
         let stored = stored(&file.metadata()?);
-        file.write_all(&serde_json::to_vec(&stored)?)?;
+        let bytes = serde_json::to_vec(&stored)?;
+        dctrl_crash::torn(points[0], || {
+            let _ = file.write_all(&bytes[..bytes.len() / 2]);
+        });
+        file.write_all(&bytes)?;
+        dctrl_crash::fallible(points[1])?;
         file.sync_all()?;
+        dctrl_crash::point(points[2]);
         fs::rename(&draft, path)?;
+        dctrl_crash::point(points[3]);
         File::open(folder)?.sync_all()?;
         Ok(stored)
     };

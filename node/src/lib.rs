@@ -14,6 +14,7 @@ pub mod admission;
 mod boot;
 mod checker;
 pub mod config;
+pub mod crash;
 mod disk;
 mod door;
 mod effects;

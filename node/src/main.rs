@@ -51,6 +51,9 @@ enum Command {
         #[arg(long, env = "DCTRL_NODE_CONFIG")]
         config: PathBuf,
     },
+    /// Print the name of every crash point that a node may pass, for campaigns.
+    #[command(hide = true)]
+    CrashPoints,
     /// Check the hash chain of an event log.
     VerifyLog {
         /// The log's folder.
@@ -183,6 +186,11 @@ async fn perform(command: Command) -> anyhow::Result<()> {
         Command::Vouch { config } => {
             let instance = dctrl_node::vouch(config::load(&config)?)?;
             println!("this disk speaks for the node now, as instance {instance}");
+        }
+        Command::CrashPoints => {
+            for name in dctrl_node::crash::all() {
+                println!("{name}");
+            }
         }
         Command::Settings => print!("{}", dctrl_settings::document(config::SCHEMA)),
         Command::Effect { effect, config } => {

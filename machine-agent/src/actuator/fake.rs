@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{ActuatorError, pulsed, unknown};
 use crate::clock;
-use crate::crash::crash_point;
 use crate::machine::{Pulse, PulseEnd};
 
 /// How the fake machine behaves.
@@ -102,12 +101,12 @@ impl FakeActuator {
         if let Err(error) = self.level(pulse, 1) {
             return unknown(error.to_string());
         }
-        crash_point("agent.pulse_high");
+        dctrl_crash::point("agent.pulse_high");
         thread::sleep(Duration::from_millis(u64::from(pulse.pulse_ms)));
         if let Err(error) = self.make_safe() {
             return unknown(error.to_string());
         }
-        crash_point("agent.pulse_low");
+        dctrl_crash::point("agent.pulse_low");
         pulsed(self.sensor_wait.map(|wait| self.falls(wait)))
     }
 

@@ -15,7 +15,6 @@ use gpiocdev::Request;
 use gpiocdev::line::Value;
 
 use super::{ActuatorError, LOOK, failed, pulsed, unknown};
-use crate::crash::crash_point;
 use crate::machine::{Pulse, PulseEnd};
 
 /// What the kernel shows as the holder of the lines.
@@ -196,12 +195,12 @@ impl GpioActuator {
             let _ = line.set(false);
             return unknown(error);
         }
-        crash_point("agent.pulse_high");
+        dctrl_crash::point("agent.pulse_high");
         let mut dropped = false;
         let length = Duration::from_millis(u64::from(pulse.pulse_ms));
         let watched = self.watch(length, &mut dropped, false);
         let lowered = line.set(false).or_else(|_| line.set(false));
-        crash_point("agent.pulse_low");
+        dctrl_crash::point("agent.pulse_low");
         if let Err(error) = lowered {
             return unknown(format!("the line could not be put low: {error}"));
         }

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use dctrl_proto::v1::Outcome;
 
 use super::{ActuatorError, LOOK, failed, pulsed, unknown};
-use crate::crash::crash_point;
 use crate::machine::{Pulse, PulseEnd};
 
 /// The program and how long it may take.
@@ -56,10 +55,10 @@ impl ScriptActuator {
                 return failed(ActuatorError::Program { path, source }.to_string());
             }
         };
-        crash_point("agent.pulse_high");
+        dctrl_crash::point("agent.pulse_high");
         let limit = self.timeout + Duration::from_millis(u64::from(pulse.pulse_ms));
         let status = wait(&mut child, Instant::now() + limit);
-        crash_point("agent.pulse_low");
+        dctrl_crash::point("agent.pulse_low");
         match status.and_then(|status| status.code()) {
             Some(0) => pulsed(None),
             Some(1) => PulseEnd {

@@ -24,8 +24,10 @@ pub mod machine;
 pub mod price;
 
 mod common;
+mod crash;
 mod health;
 mod outbox;
 
 pub use common::{Clock, Common, Running, Seat, StartError};
+pub use crash::CRASH_POINTS;
 pub use health::Health;

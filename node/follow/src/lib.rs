@@ -20,6 +20,7 @@
 
 mod bell;
 mod counters;
+mod crash;
 mod door;
 mod federation;
 mod follower;
@@ -36,6 +37,7 @@ pub mod verify;
 
 pub use bell::{Bell, Waker};
 pub use counters::Counters;
+pub use crash::CRASH_POINTS;
 pub use door::{Door, DoorError};
 pub use federation::{Federation, FederationError, NodeEndpoint};
 pub use follower::{FollowError, Follower, FollowerConfig};

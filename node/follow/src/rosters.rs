@@ -209,9 +209,15 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), RostersError> {
     };
     let replace = || {
         let mut file = File::create(&draft)?;
+        dctrl_crash::torn("follow.rosters.half_written", || {
+            let _ = file.write_all(&bytes[..bytes.len() / 2]);
+        });
         file.write_all(bytes)?;
+        dctrl_crash::fallible("follow.rosters.written")?;
         file.sync_all()?;
+        dctrl_crash::point("follow.rosters.synced");
         fs::rename(&draft, path)?;
+        dctrl_crash::point("follow.rosters.named");
         File::open(folder)?.sync_all()
     };
     replace().map_err(|source| RostersError::File {

@@ -103,6 +103,7 @@ impl<A: Application> Pipeline<A> {
             // The disk is idle now, and what follows takes a while.
             self.keep(false);
         }
+        dctrl_crash::point("node.acknowledge.before");
         if let Some(through) = done.through {
             queue.extend(self.step(Input::Persisted { through }));
         }
@@ -112,6 +113,7 @@ impl<A: Application> Pipeline<A> {
         if let Some(height) = done.certified {
             self.application.certified(height)?;
         }
+        dctrl_crash::point("node.acknowledge.after");
         if done.checkpoint {
             self.states.look(self.core.summary().final_index);
         }

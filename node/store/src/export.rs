@@ -72,10 +72,12 @@ impl Store {
         let folder = seals(self.home());
         let place = folder.join(name(height));
         fs::create_dir_all(&folder).map_err(at(&folder))?;
+        dctrl_crash::point("store.checkpoint.before");
         if !place.exists() {
             let made = Checkpoint::new(self.db()).and_then(|one| one.create_checkpoint(&place));
             made.map_err(read_error("checkpoint"))?;
         }
+        dctrl_crash::point("store.checkpoint.made");
         drop(writer);
         self.drop_old_exports()?;
         Ok(height)
@@ -140,8 +142,10 @@ impl Store {
         let old = heights.len().saturating_sub(EXPORTS_KEPT);
         for height in &heights[..old] {
             let place = folder.join(name(*height));
+            dctrl_crash::point("store.checkpoint.before_removal");
             // Whoever reads one now has its files open.
             fs::remove_dir_all(&place).map_err(at(&place))?;
+            dctrl_crash::point("store.checkpoint.half_removed");
             let _ = fs::remove_file(place.with_extension(MANIFEST_SUFFIX));
         }
         Ok(())
@@ -322,9 +326,16 @@ fn decode(bytes: &[u8]) -> Option<(StateManifest, Vec<Start>)> {
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let draft = path.with_extension("draft");
     let mut file = File::create(&draft)?;
+    dctrl_crash::torn("store.export.half_written", || {
+        let _ = file.write_all(&bytes[..bytes.len() / 2]);
+    });
     file.write_all(bytes)?;
+    dctrl_crash::fallible("store.export.written")?;
     file.sync_all()?;
-    fs::rename(&draft, path)
+    dctrl_crash::point("store.export.synced");
+    fs::rename(&draft, path)?;
+    dctrl_crash::point("store.export.named");
+    Ok(())
 }
 
 fn seals(folder: &Path) -> PathBuf {

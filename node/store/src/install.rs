@@ -103,7 +103,9 @@ impl Store {
             let mut changes = WriteBatch::default();
             install.forget_chunks(&mut changes);
             changes.put_cf(self.family(columns::META), columns::STAGED_KEY, digest.0);
+            dctrl_crash::point("store.install.before_begin");
             self.write_aside(changes)?;
+            dctrl_crash::point("store.install.begun");
         }
         Ok(install)
     }
@@ -143,7 +145,9 @@ impl StateInstall {
         let mut changes = WriteBatch::default();
         let key = number_key(u64::from(index));
         changes.put_cf(self.store.family(columns::CHUNKS), key, chunk);
+        dctrl_crash::point("store.install.before_chunk");
         self.store.write_aside(changes)?;
+        dctrl_crash::point("store.install.chunk_written");
         *present = true;
         Ok(true)
     }
@@ -163,6 +167,7 @@ impl StateInstall {
             self.abandon()?;
             return Err(InstallError::State);
         }
+        dctrl_crash::point("store.install.unpacked");
         Ok(CheckedState(self))
     }
 
@@ -174,7 +179,9 @@ impl StateInstall {
         let mut changes = WriteBatch::default();
         self.forget_chunks(&mut changes);
         self.forget_state(&mut changes, self.other());
-        self.store.write_aside(changes)
+        self.store.write_aside(changes)?;
+        dctrl_crash::point("store.install.abandoned");
+        Ok(())
     }
 
     /// Marks the chunks that are on disk and good.
@@ -233,6 +240,7 @@ impl StateInstall {
                 }
                 if changes.size_in_bytes() >= INSTALL_BATCH_BYTES {
                     self.store.write_aside(std::mem::take(&mut changes))?;
+                    dctrl_crash::point("store.install.part_unpacked");
                 }
             }
             let used = open.len() - rest.len();

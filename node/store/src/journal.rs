@@ -129,8 +129,14 @@ impl Journal {
             payload: &[],
         };
         let header = end.header(number);
+        dctrl_crash::fallible("store.roll.before_end")?;
+        dctrl_crash::torn("store.roll.end_half_written", || {
+            self.current.append_half(&[IoSlice::new(&header)]);
+        });
         self.current.append(&mut [IoSlice::new(&header)])?;
+        dctrl_crash::fallible("store.roll.end_written")?;
         self.current.sync()?;
+        dctrl_crash::point("store.roll.end_synced");
         self.closed.push_back(Closed {
             segment: number,
             last_record,
@@ -198,10 +204,16 @@ impl Journal {
             .zip(&frames)
             .flat_map(|(header, frame)| [IoSlice::new(header), IoSlice::new(frame.payload)])
             .collect();
+        dctrl_crash::fallible("store.commit.before_write")?;
+        dctrl_crash::torn("store.commit.half_written", || {
+            self.current.append_half(&slices);
+        });
         self.current.append(&mut slices)?;
+        dctrl_crash::fallible("store.commit.written")?;
         if self.sync {
             self.current.sync()?;
         }
+        dctrl_crash::point("store.commit.synced");
         if let Some(last) = records.last() {
             self.current.last_record = last.number;
         }

@@ -29,6 +29,7 @@
 
 mod batch;
 mod columns;
+mod crash;
 mod error;
 mod export;
 mod frames;
@@ -43,6 +44,7 @@ mod snapshot;
 mod store;
 
 pub use batch::{Batch, Part};
+pub use crash::CRASH_POINTS;
 pub use dctrl_consensus::snapshot::StateManifest;
 pub use error::StoreError;
 pub use export::StateExport;

@@ -74,7 +74,10 @@ pub(crate) fn check_schema(db: &DB, folder: &Path) -> Result<(), StoreError> {
         // No journal yet, so RocksDB's own log.
         let mut written = WriteOptions::default();
         written.set_sync(true);
-        return db.write_opt(batch, &written).map_err(StoreError::Write);
+        dctrl_crash::point("store.schema.before");
+        db.write_opt(batch, &written).map_err(StoreError::Write)?;
+        dctrl_crash::point("store.schema.written");
+        return Ok(());
     };
     match value.as_slice().try_into().map(u32::from_be_bytes) {
         Ok(found) if found == expected => Ok(()),
@@ -141,7 +144,9 @@ pub(crate) fn replay(db: &DB, folder: &Path, mark: Mark) -> Result<Replay, Store
         next = Some(batch + 1);
         let changes = WriteBatch::from_data(changes);
         db.write_opt(changes, &options::journalled())
-            .map_err(StoreError::Write)
+            .map_err(StoreError::Write)?;
+        dctrl_crash::point("store.replay.batch_applied");
+        Ok(())
     })?;
     if found.last_batch < mark.batch {
         return Err(damaged("journal batch", mark.batch));

@@ -187,7 +187,9 @@ impl Store {
         self.forget_blocks(&mut parts.changes, from, below);
         let (meta, first) = (self.family(columns::META), number_key(below));
         parts.changes.put_cf(meta, columns::FIRST_BLOCK_KEY, first);
+        dctrl_crash::point("store.prune.before");
         self.write(&mut writer, parts)?;
+        dctrl_crash::point("store.prune.after");
         writer.tip.first_block = below;
         Ok(())
     }
@@ -215,7 +217,9 @@ impl Store {
         next: impl FnOnce(&mut Tip),
     ) -> Result<(), StoreError> {
         // What the journal does not have must be in RocksDB's files first.
+        dctrl_crash::point("store.swap.before_flush");
         self.flush_now()?;
+        dctrl_crash::point("store.swap.flushed");
         let mut writer = self.writer();
         if writer.tip.failed {
             return Err(StoreError::Failed);
@@ -238,6 +242,7 @@ impl Store {
             parts.records.push(Long { number, bytes });
         }
         self.write(&mut writer, parts)?;
+        dctrl_crash::point("store.swap.written");
         writer.tip.record += u64::from(record.is_some());
         next(&mut writer.tip);
         live.state = columns::STATES[usize::from(other)];
@@ -298,7 +303,9 @@ impl Store {
         let written = writer.journal.write(&parts.records, &parts.blocks, changes);
         written.map_err(error())?;
         let rocks = self.0.db.write_opt(parts.changes, &options::journalled());
-        rocks.map_err(StoreError::Write)
+        rocks.map_err(StoreError::Write)?;
+        dctrl_crash::point("store.commit.applied");
+        Ok(())
     }
 
     /// Lets go of old segments, and of what keeps them.
@@ -318,7 +325,10 @@ impl Store {
 
     /// Makes RocksDB write its files; batches below `segment` are in them then.
     fn flush(&self, segment: u64) {
-        match self.flush_now() {
+        dctrl_crash::point("store.flush.before");
+        let flushed = self.flush_now();
+        dctrl_crash::point("store.flush.after");
+        match flushed {
             Ok(()) => self.0.flushed.store(segment, Ordering::SeqCst),
             // The next write meets the same disk.
             Err(error) => tracing::error!(%error, "the database cannot write its files"),

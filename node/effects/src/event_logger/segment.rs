@@ -132,6 +132,7 @@ impl Log {
         if file.metadata().map_err(wrong)?.len() > good_bytes {
             tracing::warn!(path = %path.display(), "a torn line at the end of the log is cut off");
             file.set_len(good_bytes).map_err(wrong)?;
+            dctrl_crash::point("effects.log.torn_line_cut");
         }
         self.file = Some((path.to_owned(), file, good_bytes));
         Ok(true)
@@ -151,7 +152,13 @@ impl Log {
             self.begin_segment(index)?;
         }
         if let Some((path, file, written)) = &mut self.file {
-            file.write_all(&line).map_err(|source| LogError::File {
+            dctrl_crash::torn("effects.log.half_written", || {
+                let _ = file.write_all(&line[..line.len() / 2]);
+            });
+            let written_whole = file
+                .write_all(&line)
+                .and_then(|()| dctrl_crash::fallible("effects.log.written"));
+            written_whole.map_err(|source| LogError::File {
                 path: path.clone(),
                 source,
             })?;
@@ -169,13 +176,14 @@ impl Log {
 
     /// Returns when everything appended is on the disk.
     pub(super) fn sync(&mut self) -> Result<(), LogError> {
-        match &self.file {
-            Some((path, file, _)) => file.sync_data().map_err(|source| LogError::File {
+        if let Some((path, file, _)) = &self.file {
+            file.sync_data().map_err(|source| LogError::File {
                 path: path.clone(),
                 source,
-            }),
-            None => Ok(()),
+            })?;
+            dctrl_crash::point("effects.log.synced");
         }
+        Ok(())
     }
 
     fn begin_segment(&mut self, first: u64) -> Result<(), LogError> {
@@ -189,6 +197,7 @@ impl Log {
             .and_then(|file| File::open(&self.folder)?.sync_all().map(|()| file));
         match made {
             Ok(file) => {
+                dctrl_crash::point("effects.log.segment_made");
                 self.file = Some((path, file, 0));
                 Ok(())
             }

@@ -171,13 +171,18 @@ impl AlertFile {
             sentence: alert.sentence(),
         })?;
         line.push(b'\n');
+        dctrl_crash::torn("effects.alerts.half_written", || {
+            let _ = self.file.write_all(&line[..line.len() / 2]);
+        });
         self.file.write_all(&line)?;
+        dctrl_crash::point("effects.alerts.written");
         self.bytes += line.len() as u64;
         Ok(())
     }
 
     fn rotate(&mut self, time_ms: u64) -> io::Result<()> {
         fs::rename(&self.path, self.path.with_extension("old"))?;
+        dctrl_crash::point("effects.alerts.set_aside");
         self.file = File::create(&self.path)?;
         self.bytes = 0;
         for alert in self.open.clone() {

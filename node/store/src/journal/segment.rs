@@ -50,6 +50,7 @@ impl Segment {
         let mut used = 0;
         if spare.exists() {
             fs::rename(&spare, &path)?;
+            dctrl_crash::point("store.segment.spare_taken");
             used = SEGMENT_BYTES;
         }
         let mut options = OpenOptions::new();
@@ -60,10 +61,13 @@ impl Segment {
             .open(&path)?;
         let length = bytes.max(SEGMENT_BYTES);
         if file.metadata()?.len() < length as u64 {
+            dctrl_crash::fallible("store.segment.before_allocation")?;
             allocate(&file, length)?;
             file.sync_all()?;
         }
+        dctrl_crash::fallible("store.segment.before_folder_sync")?;
         File::open(folder)?.sync_all()?;
+        dctrl_crash::point("store.segment.made");
         Ok(Self {
             number,
             file,
@@ -86,9 +90,12 @@ impl Segment {
         let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
         let length = length.max(SEGMENT_BYTES).max(written);
         // A torn batch must never be continued into a whole one.
+        dctrl_crash::fallible("store.reopen.before_cut")?;
         file.set_len(written as u64)?;
+        dctrl_crash::point("store.reopen.cut");
         allocate(&file, length)?;
         file.sync_all()?;
+        dctrl_crash::point("store.reopen.synced");
         file.seek(SeekFrom::Start(written as u64))?;
         Ok(Self {
             number,
@@ -126,6 +133,13 @@ impl Segment {
         Ok(())
     }
 
+    /// What a power cut in the middle of [`Self::append`] leaves.
+    pub(super) fn append_half(&mut self, slices: &[IoSlice<'_>]) {
+        let whole: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+        // Whoever asks for this dies next, whatever came of it.
+        let _ = self.file.write_all(&whole[..whole.len() / 2]);
+    }
+
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
@@ -147,9 +161,12 @@ pub(super) fn path(folder: &Path, number: u64) -> PathBuf {
 pub(super) fn retire(folder: &Path, number: u64) -> io::Result<()> {
     let path = path(folder, number);
     let spare = folder.join(SPARE);
+    dctrl_crash::fallible("store.retire.before")?;
     if spare.exists() || fs::metadata(&path)?.len() != SEGMENT_BYTES as u64 {
-        fs::remove_file(path)
+        fs::remove_file(path)?;
     } else {
-        fs::rename(path, spare)
+        fs::rename(path, spare)?;
     }
+    dctrl_crash::point("store.retire.after");
+    Ok(())
 }

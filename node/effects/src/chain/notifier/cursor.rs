@@ -18,8 +18,15 @@ pub(super) fn read(path: &Path) -> Option<Tip> {
 /// Replaces the file as a whole. It is not synced: a lost one costs a walk.
 pub(super) fn write(path: &Path, tip: Tip) -> io::Result<()> {
     let new = path.with_extension("new");
-    fs::write(&new, format!("{} {}\n", tip.height, tip.hash))?;
-    fs::rename(&new, path)
+    let text = format!("{} {}\n", tip.height, tip.hash);
+    dctrl_crash::torn("effects.cursor.half_written", || {
+        let _ = fs::write(&new, &text[..text.len() / 2]);
+    });
+    fs::write(&new, text)?;
+    dctrl_crash::fallible("effects.cursor.written")?;
+    fs::rename(&new, path)?;
+    dctrl_crash::point("effects.cursor.named");
+    Ok(())
 }
 
 #[cfg(test)]
