@@ -113,6 +113,7 @@ impl Agent {
     pub fn start(config: &Config, stop: Arc<AtomicBool>) -> Result<Self, AgentError> {
         let genesis = config.read_genesis()?;
         let federation = Federation::from_genesis(&genesis)?;
+        let federation = federation.dialled(|named| config.dial.lead(named));
         let nodes = config.node_positions(&federation)?;
         let slots = config.slots(&genesis)?;
         let identity = Arc::new(Identity::load(&config.key)?);

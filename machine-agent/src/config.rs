@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dctrl_follow::{Federation, FederationError};
 use dctrl_proto::v1::Genesis;
-use dctrl_settings::{Key, Kind, SettingsError};
+use dctrl_settings::{Detours, Key, Kind, SettingsError};
 use serde::Deserialize;
 
 use crate::actuator::{
@@ -61,6 +61,12 @@ pub const SCHEMA: &[Key] = &[
         "nodes",
         Kind::TextList,
         "Names of the nodes to talk to; none for all.",
+    ),
+    Key::optional(
+        "dial",
+        Kind::TextList,
+        "Endpoints of the federation that are reached elsewhere from here, such as through a NAT: \
+         NAMED=DIALLED.",
     ),
     Key::with_default(
         "heartbeat_s",
@@ -189,6 +195,9 @@ pub struct Config {
     /// Names of the nodes to talk to.
     #[serde(default)]
     pub nodes: Vec<String>,
+    /// Endpoints of the federation that are dialled elsewhere.
+    #[serde(default)]
+    pub dial: Detours,
     /// Pause between heartbeats, seconds.
     pub heartbeat_s: u64,
     /// Least pause between two pulses, milliseconds.

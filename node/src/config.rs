@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use dctrl_settings::{Key, Kind, SettingsError};
+use dctrl_settings::{Detours, Key, Kind, SettingsError};
 use serde::Deserialize;
 
 /// Prefix of environment variables that override the file.
@@ -24,6 +24,9 @@ pub struct Config {
     pub key: PathBuf,
     /// Folder of the database.
     pub data: PathBuf,
+    /// How this node reaches others.
+    #[serde(default)]
+    pub net: Net,
     /// Peers.
     pub gossip: Gossip,
     /// Subscribers and agents.
@@ -40,6 +43,14 @@ pub struct Config {
     pub check: Check,
     /// How much of the past is kept.
     pub store: Store,
+}
+
+/// How this node reaches others.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Net {
+    /// Endpoints of the federation that are dialled elsewhere.
+    #[serde(default)]
+    pub dial: Detours,
 }
 
 /// Where peers reach this node.
@@ -182,6 +193,12 @@ pub const SCHEMA: &[Key] = &[
     Key::required("genesis", Kind::Path, "The federation's genesis file."),
     Key::required("key", Kind::Path, "This node's key file."),
     Key::required("data", Kind::Path, "Folder of the database."),
+    Key::optional(
+        "net.dial",
+        Kind::TextList,
+        "Endpoints of the federation that are reached elsewhere from here, such as through a NAT: \
+         NAMED=DIALLED.",
+    ),
     Key::required(
         "gossip.listen",
         Kind::Text,

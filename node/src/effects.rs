@@ -135,6 +135,7 @@ pub(crate) fn start(
     let (key, curve_public) = (identity.public_key(), identity.curve_public());
     let roster = query::roster(&store.snapshot());
     let federation = Federation::from_genesis(&membership.genesis)?.at_present(&roster)?;
+    let federation = federation.dialled(|named| config.net.dial.lead(named));
     let mut nodes = federation.nodes.iter();
     let place = Place {
         me: nodes.position(|node| node.curve_public == curve_public),
@@ -184,9 +185,10 @@ fn start_one(kind: EffectKind, config: &Config) -> Result<Running, RunError> {
     // Without the ledger it is known of a node of the genesis only. Another one
     // says again what it said before its restart, which does no harm.
     let me = membership.me.map(|me| me.0);
+    let federation = Federation::from_genesis(&membership.genesis).map_err(EffectsError::from)?;
     let place = Place {
         me: me.map(usize::from),
-        federation: Federation::from_genesis(&membership.genesis).map_err(EffectsError::from)?,
+        federation: federation.dialled(|named| config.net.dial.lead(named)),
         seat: Arc::new(move || me.map(u32::from)),
     };
     let settings = Settings::new(config, &membership, &identity, &context, &name, place)?;

@@ -210,6 +210,7 @@ impl Node {
             next_deadline: effects.deadline_setter(),
             machines,
             admission: admission.clone(),
+            detours: self.config.net.dial.clone(),
         };
         (ledger.next_deadline)(query::next_deadline_ms(&self.store.snapshot()));
         let handle = engine.handle();
@@ -252,7 +253,8 @@ impl Node {
     fn network(&self, zap: &Zap, roster: u64) -> Result<Network, RunError> {
         // Those of the epoch that this node is in: the state may be that behind
         // a change of membership which is not final here.
-        let peers = pipeline::peers_of(&self.store.snapshot(), roster);
+        let detours = &self.config.net.dial;
+        let peers = pipeline::peers_of(&self.store.snapshot(), roster, detours);
         Ok(Network {
             zap: zap.clone(),
             me: PublicKey(self.identity.public_key()),

@@ -90,6 +90,20 @@ impl Federation {
         let nodes = nodes.map(endpoint).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { nodes, ..self })
     }
+
+    /// The same federation, each endpoint dialled where `lead` says.
+    #[must_use]
+    pub fn dialled<'a>(&'a self, lead: impl Fn(&'a str) -> &'a str) -> Self {
+        let nodes = self.nodes.iter().map(|node| NodeEndpoint {
+            bus: lead(&node.bus).to_owned(),
+            door: lead(&node.door).to_owned(),
+            ..node.clone()
+        });
+        Self {
+            nodes: nodes.collect(),
+            ..self.clone()
+        }
+    }
 }
 
 fn endpoint(node: &Node) -> Result<NodeEndpoint, FederationError> {
@@ -150,6 +164,13 @@ mod tests {
         assert_eq!(found, ["tcp://bravo:1", "tcp://echo:1"]);
         assert_eq!(present.nodes[1].curve_public, [5; 32]);
         assert_eq!(present.roster, first.roster);
+        let elsewhere = present.dialled(|named| match named {
+            "tcp://echo:1" => "tcp://127.0.0.1:9",
+            other => other,
+        });
+        assert_eq!(elsewhere.nodes[1].bus, "tcp://127.0.0.1:9");
+        assert_eq!(elsewhere.nodes[1].door, present.nodes[1].door);
+        assert_eq!(elsewhere.nodes[0], present.nodes[0]);
         let echo = roster.nodes[1].node.as_mut().unwrap();
         echo.curve_key.pop();
         assert!(first.at_present(&roster).is_err());

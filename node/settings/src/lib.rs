@@ -14,6 +14,7 @@
 //! Deliberately absent: several files, includes, secrets and hot reloading.
 
 mod check;
+mod detours;
 mod document;
 mod problem;
 mod schema;
@@ -23,6 +24,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
+pub use detours::Detours;
 pub use document::document;
 pub use problem::{Problem, SettingsError};
 pub use schema::{Key, Kind};

@@ -5,6 +5,7 @@ use dctrl_consensus::{Block, Digest, PublicKey, Roster, RosterMember};
 use dctrl_ledger::{BlockInput, StateRead, apply_with, query};
 use dctrl_net::gossip::Peer;
 use dctrl_proto::v1::{NodeRoster, Receipt, SignedAction};
+use dctrl_settings::Detours;
 use dctrl_store::Store;
 use prost::Message;
 use tokio::sync::watch;
@@ -24,6 +25,7 @@ pub(crate) struct LedgerApplication {
     pub(crate) next_deadline: Box<dyn Fn(Option<u64>) + Send>,
     pub(crate) machines: Machines,
     pub(crate) admission: Admission,
+    pub(crate) detours: Detours,
 }
 
 /// What effects and machines are told about a block.
@@ -40,7 +42,7 @@ impl Application for LedgerApplication {
     }
 
     fn peers(&self, state: &dyn StateRead) -> Option<Vec<Peer>> {
-        Some(peers(state))
+        Some(reached(query::roster(state), &self.detours))
     }
 
     fn entrusted(&mut self, from: PublicKey, transaction: &[u8]) {
@@ -112,33 +114,28 @@ pub(crate) fn applied(
     }
 }
 
-/// The ledger's nodes as gossip reaches them.
-fn peers(state: &dyn StateRead) -> Vec<Peer> {
-    reached(query::roster(state))
-}
-
-/// Those of the roster with this number; of the present one where it is not
-/// known any more.
-pub(crate) fn peers_of(state: &dyn StateRead, number: u64) -> Vec<Peer> {
+/// The ledger's nodes as gossip reaches them: those of the roster with this
+/// number, or of the present one where it is not known any more.
+pub(crate) fn peers_of(state: &dyn StateRead, number: u64, detours: &Detours) -> Vec<Peer> {
     let present = query::roster(state);
     if present.number == number {
-        return reached(present);
+        return reached(present, detours);
     }
     let before = number.checked_sub(1);
     let after = before.map(|before| before.to_string()).unwrap_or_default();
     let page = query::rosters(state, 1, &after).map(|page| page.rows);
     let mut found = page.unwrap_or_default().into_iter();
     let found = found.find(|roster| roster.number == number);
-    reached(found.unwrap_or(present))
+    reached(found.unwrap_or(present), detours)
 }
 
-fn reached(roster: NodeRoster) -> Vec<Peer> {
+fn reached(roster: NodeRoster, detours: &Detours) -> Vec<Peer> {
     let nodes = roster.nodes.into_iter();
     let peer = |node: dctrl_proto::v1::RosterNode| {
         let node = node.node?;
         Some(Peer {
             key: PublicKey(node.key.try_into().ok()?),
-            endpoint: node.gossip_endpoint,
+            endpoint: detours.lead(&node.gossip_endpoint).to_owned(),
             curve_public: node.curve_key.try_into().ok()?,
         })
     };
