@@ -13,6 +13,11 @@ use super::entry::{Entry, EntryError, FIRST};
 const PREFIX: &str = "events-";
 const SUFFIX: &str = ".jsonl";
 
+/// Bytes that may be written before they are synced: more than the longest
+/// line. Of so many a power cut may leave any part, such as a later line whole
+/// and an earlier one not.
+pub(super) const UNSYNCED_BYTES_MAX: u64 = 4 << 20;
+
 /// Why the log cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -61,11 +66,14 @@ pub(super) struct Log {
     folder: PathBuf,
     segment_bytes_max: u64,
     file: Option<(PathBuf, File, u64)>,
+    /// Written since the last sync, bytes.
+    unsynced: u64,
     pub(super) end: End,
 }
 
 impl Log {
-    /// Opens the log and finds its end; cuts off a torn last line.
+    /// Opens the log and finds its end; cuts off what a power cut left of lines
+    /// that were not synced. Whoever follows the bus gets them again.
     pub(super) fn open(folder: &Path, segment_bytes_max: u64) -> Result<Self, LogError> {
         let wrong = |source| LogError::File {
             path: folder.to_owned(),
@@ -76,6 +84,7 @@ impl Log {
             folder: folder.to_owned(),
             segment_bytes_max,
             file: None,
+            unsynced: 0,
             end: End {
                 index: 0,
                 hash: FIRST,
@@ -102,7 +111,9 @@ impl Log {
             source,
         };
         let mut good_bytes = 0;
-        let mut reader = BufReader::new(File::open(path).map_err(wrong)?);
+        let read = File::open(path).map_err(wrong)?;
+        let all_bytes = read.metadata().map_err(wrong)?.len();
+        let mut reader = BufReader::new(read);
         let mut line = Vec::new();
         for number in 1.. {
             line.clear();
@@ -111,11 +122,18 @@ impl Log {
             if bytes == 0 || line.pop() != Some(b'\n') {
                 break;
             }
-            let (entry, hash) = Entry::read(&line).map_err(|error| LogError::Damaged {
-                path: path.to_owned(),
-                line: number,
-                error,
-            })?;
+            let (entry, hash) = match Entry::read(&line) {
+                Ok(read) => read,
+                // So near the end it was never synced.
+                Err(_) if all_bytes - good_bytes <= UNSYNCED_BYTES_MAX => break,
+                Err(error) => {
+                    return Err(LogError::Damaged {
+                        path: path.to_owned(),
+                        line: number,
+                        error,
+                    });
+                }
+            };
             good_bytes += bytes as u64;
             self.end = End {
                 index: entry.index,
@@ -129,11 +147,14 @@ impl Log {
             return Ok(false);
         }
         let file = OpenOptions::new().append(true).open(path).map_err(wrong)?;
-        if file.metadata().map_err(wrong)?.len() > good_bytes {
-            tracing::warn!(path = %path.display(), "a torn line at the end of the log is cut off");
+        if all_bytes > good_bytes {
+            let bytes = all_bytes - good_bytes;
+            tracing::warn!(path = %path.display(), bytes, "a torn end of the log is cut off");
             file.set_len(good_bytes).map_err(wrong)?;
             dctrl_crash::point("effects.log.torn_line_cut");
         }
+        // What is gone on from may itself never have been synced.
+        file.sync_data().map_err(wrong)?;
         self.file = Some((path.to_owned(), file, good_bytes));
         Ok(true)
     }
@@ -151,7 +172,11 @@ impl Log {
         {
             self.begin_segment(index)?;
         }
+        if self.unsynced > 0 && self.unsynced + line.len() as u64 > UNSYNCED_BYTES_MAX {
+            self.sync()?;
+        }
         if let Some((path, file, written)) = &mut self.file {
+            self.unsynced += line.len() as u64;
             dctrl_crash::torn("effects.log.half_written", || {
                 let _ = file.write_all(&line[..line.len() / 2]);
             });
@@ -181,6 +206,7 @@ impl Log {
                 path: path.clone(),
                 source,
             })?;
+            self.unsynced = 0;
             dctrl_crash::point("effects.log.synced");
         }
         Ok(())
