@@ -11,7 +11,7 @@ use serde::Serialize;
 
 pub use self::bitcoind::Bitcoind;
 pub(crate) use self::bitcoind::init_arguments;
-pub use self::simulated::Simulated;
+pub use self::simulated::{Purse, Simulated};
 use crate::{process::Process, programs, programs::Programs};
 
 /// Which chain.
@@ -79,7 +79,7 @@ impl Chain {
     /// A refusal.
     pub async fn pay(&self, address: &str, sats: u64) -> Result<Txid> {
         match self {
-            Self::Simulated(chain) => chain.pay(address, sats).await,
+            Self::Simulated(chain) => chain.purse().pay(address, sats).await,
             Self::Bitcoind(chain) => chain.pay(address, sats).await,
         }
     }
@@ -90,7 +90,7 @@ impl Chain {
     /// No answer.
     pub async fn mine(&self, blocks: u32) -> Result<u32> {
         match self {
-            Self::Simulated(chain) => chain.mine(blocks).await,
+            Self::Simulated(chain) => chain.purse().mine(blocks).await,
             Self::Bitcoind(chain) => chain.mine(blocks).await,
         }
     }
@@ -101,7 +101,7 @@ impl Chain {
     /// No answer.
     pub async fn height(&self) -> Result<u32> {
         match self {
-            Self::Simulated(chain) => chain.height().await,
+            Self::Simulated(chain) => chain.purse().height().await,
             Self::Bitcoind(chain) => chain.height().await,
         }
     }
@@ -113,7 +113,7 @@ impl Chain {
     /// with its own commands.
     pub async fn replace(&self, txid: Txid, address: &str, sats: u64) -> Result<Txid> {
         match self {
-            Self::Simulated(chain) => chain.replace(txid, address, sats).await,
+            Self::Simulated(chain) => chain.purse().replace(txid, address, sats).await,
             Self::Bitcoind(_) => bail!("replacing is for the simulated chain"),
         }
     }

@@ -178,11 +178,20 @@ impl Federation {
     /// # Errors
     /// Where the program is missing.
     pub fn start_node(&mut self, node: usize) -> Result<()> {
+        self.start_node_with(node, &[])
+    }
+
+    /// Starts, or starts again, one node with settings of its own.
+    ///
+    /// # Errors
+    /// Where the program is missing.
+    pub fn start_node_with(&mut self, node: usize, environment: &[(&str, &str)]) -> Result<()> {
         let process = Process::start(
             format!("node {}", NODE_NAMES[node]),
             Command::new(self.programs.node())
                 .args(["run", "--config"])
-                .arg(self.node_dir(node).join("node.toml")),
+                .arg(self.node_dir(node).join("node.toml"))
+                .envs(environment.iter().copied()),
             &self.node_log(node),
         )?;
         self.nodes[node] = Some(process);
@@ -286,6 +295,23 @@ impl Federation {
     /// Ends a node at once, as a power cut would.
     pub fn kill_node(&mut self, node: usize) {
         self.nodes[node] = None;
+    }
+
+    /// Ends several nodes at once, as a power cut that hits all of them.
+    pub fn kill_nodes(&mut self, nodes: &[usize]) {
+        for node in nodes {
+            if let Some(process) = self.node(*node) {
+                process.strike();
+            }
+        }
+        for node in nodes {
+            self.kill_node(*node);
+        }
+    }
+
+    /// Ends the agent at once.
+    pub fn kill_agent(&mut self) {
+        self.agent = None;
     }
 
     /// Number of nodes, running or not.

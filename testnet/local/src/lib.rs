@@ -15,6 +15,7 @@
 
 pub mod bench;
 mod chain;
+pub mod chaos;
 mod cli;
 mod client;
 pub mod consensus;
@@ -24,11 +25,12 @@ pub mod idle;
 mod ports;
 mod process;
 mod programs;
+mod random;
 mod story;
 mod trace;
 mod wait;
 
-pub use chain::{Bitcoind, Chain, ChainKind, Simulated, Txid};
+pub use chain::{Bitcoind, Chain, ChainKind, Purse, Simulated, Txid};
 pub use cli::{Cli, Said};
 pub use client::Client;
 pub use federation::{Federation, MACHINE, NODE_NAMES, Options, SLOT_EMPTY, SLOT_FIAT, SLOT_SATS};

@@ -5,7 +5,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use dctrl_testnet::{Programs, bench, consensus, demo, idle};
+use dctrl_testnet::{Programs, bench, chaos, consensus, demo, idle};
 
 /// Drive a federation of processes on this machine.
 #[derive(Debug, Parser)]
@@ -28,6 +28,8 @@ enum Command {
     BenchVend(bench::Arguments),
     /// Throughput and latency of consensus, without a ledger
     BenchConsensus(consensus::Arguments),
+    /// Everything fails, in seeded ways, and nothing that was final may be lost
+    Chaos(chaos::Arguments),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -50,6 +52,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Demo(demo) => dctrl_testnet::demo::run(demo, programs).await,
         Command::BenchVend(bench) => dctrl_testnet::bench::run(bench, programs).await,
         Command::BenchIdle(bench) => dctrl_testnet::idle::run(bench, programs).await,
+        Command::Chaos(campaign) => dctrl_testnet::chaos::run(campaign, programs).await,
         Command::BenchConsensus(bench) => dctrl_testnet::consensus::run(bench, programs).await,
     }
 }

@@ -120,6 +120,21 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// As [`Self::kill`], but without waiting: several can lose power together.
+    pub fn strike(&mut self) {
+        self.signal(Signal::SIGKILL);
+    }
+
+    /// Holds it where it is (SIGSTOP) until [`Self::thaw`].
+    pub fn freeze(&mut self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets a frozen process go on (SIGCONT).
+    pub fn thaw(&mut self) {
+        self.signal(Signal::SIGCONT);
+    }
+
     /// Waits until it has ended, or kills it after `limit`. Gives the status
     /// of an end in time.
     pub async fn stopped(&mut self, limit: Duration) -> Option<ExitStatus> {

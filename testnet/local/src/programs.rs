@@ -68,6 +68,16 @@ impl Programs {
         self.folder.join("dctrl")
     }
 
+    /// The driver of federations, this program's own crate.
+    ///
+    /// # Errors
+    /// Where it was not built beside the others.
+    pub fn testnet(&self) -> Result<PathBuf> {
+        let program = self.folder.join("dctrl-testnet");
+        ensure!(program.is_file(), "there is no {}", program.display());
+        Ok(program)
+    }
+
     /// The machine's agent.
     #[must_use]
     pub fn agent(&self) -> PathBuf {

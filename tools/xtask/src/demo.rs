@@ -132,6 +132,18 @@ pub(crate) fn bench(place: &Place, name: &str, arguments: &[String]) -> Result<(
     become_program(command.arg(name).args(arguments))
 }
 
+/// Prepares, builds and becomes a campaign of faults, which reads its own
+/// arguments. Not for release: assertions are to be on.
+///
+/// # Errors
+/// Where a preparation fails.
+pub(crate) fn chaos(place: &Place, arguments: &[String]) -> Result<()> {
+    setup::packages()?;
+    build::workspace(place, Profile::Development)?;
+    let mut command = driver(place, Profile::Development);
+    become_program(command.arg("chaos").args(arguments))
+}
+
 /// The testnet driver, told where its sister programs are.
 fn driver(place: &Place, profile: Profile) -> Command {
     let programs = build::programs(place, profile);

@@ -47,6 +47,14 @@ enum Command {
         #[command(subcommand)]
         what: Bench,
     },
+    /// Kill, freeze, cut off and starve a federation of processes, and check
+    /// that nothing final is lost; arguments are its own (try `--help`).
+    #[command(disable_help_flag = true)]
+    Chaos {
+        /// Arguments for the campaign.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Run the deterministic simulator; arguments are its own (try `--help`).
     #[command(disable_help_flag = true)]
     Sim {
@@ -145,6 +153,7 @@ fn run(place: &Place, command: Command) -> anyhow::Result<()> {
         Command::Bench {
             what: Bench::Core { arguments },
         } => build::core_benches(place, &arguments),
+        Command::Chaos { arguments } => demo::chaos(place, &arguments),
         Command::Sim { arguments } => build::simulator(place, &arguments),
         Command::Model { arguments } => build::model(place, &arguments),
         Command::Campaign {

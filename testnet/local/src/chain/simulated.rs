@@ -22,6 +22,12 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Simulated {
     pub(super) process: Process,
+    purse: Purse,
+}
+
+/// Pays and mines on a simulated chain. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Purse {
     grpc: SimulatedChainClient<Channel>,
 }
 
@@ -45,10 +51,25 @@ impl Simulated {
         .await;
         process.must_live()?;
         answer?;
-        Ok(Self { process, grpc })
+        Ok(Self {
+            process,
+            purse: Purse { grpc },
+        })
     }
 
-    pub(super) async fn pay(&self, address: &str, sats: u64) -> Result<Txid> {
+    /// What customers and miners have.
+    #[must_use]
+    pub fn purse(&self) -> &Purse {
+        &self.purse
+    }
+}
+
+impl Purse {
+    /// See [`super::Chain::pay`].
+    ///
+    /// # Errors
+    /// A refusal.
+    pub async fn pay(&self, address: &str, sats: u64) -> Result<Txid> {
         let request = SimPayRequest {
             address: address.to_owned(),
             amount_sats: sats,
@@ -67,7 +88,11 @@ impl Simulated {
         Txid::try_from(paid.txid.as_slice())
     }
 
-    pub(super) async fn mine(&self, blocks: u32) -> Result<u32> {
+    /// See [`super::Chain::mine`].
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn mine(&self, blocks: u32) -> Result<u32> {
         let request = SimMineRequest { blocks };
         Ok(self.grpc.clone().mine(request).await?.into_inner().height)
     }

@@ -10,6 +10,8 @@ use std::{
 
 use anyhow::{Context, Result};
 
+use crate::random::Random;
+
 /// Transactions that are due within this are sent together.
 const TICK: Duration = Duration::from_micros(500);
 
@@ -60,7 +62,7 @@ impl Stream {
     /// # Errors
     /// Where the node is gone.
     pub(super) fn send(&self, socket: &mut TcpStream, made: Option<&[Vec<u8>]>) -> Result<u64> {
-        let mut random = Random(self.seed);
+        let mut random = Random::new(self.seed);
         let mut out = Vec::with_capacity(WRITE_BYTES + self.payload + 4);
         let mut sent = 0u64;
         loop {
@@ -116,19 +118,6 @@ fn flush(socket: &mut TcpStream, out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// SplitMix64 (Steele, Lea and Flood 2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,7 +131,7 @@ mod tests {
             payload: 61,
             seed: 1,
         };
-        let mut random = Random(1);
+        let mut random = Random::new(1);
         let (mut one, mut two) = (Vec::new(), Vec::new());
         stream.transaction(7, &mut random, &mut one);
         stream.transaction(7, &mut random, &mut two);

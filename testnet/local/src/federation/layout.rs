@@ -67,6 +67,12 @@ impl Federation {
         logs
     }
 
+    /// The first of the federation's ports.
+    #[must_use]
+    pub fn base_port(&self) -> u16 {
+        self.ports.base()
+    }
+
     /// Ports of one node: gossip, bus, door and API.
     #[must_use]
     pub fn node_ports(&self, node: u16) -> [u16; 4] {

@@ -4,6 +4,7 @@
 //! `cargo test`; `cargo xtask test` runs them, one at a time.
 
 mod agent_killed;
+mod chaos;
 mod main_job;
 mod malformed;
 mod membership;

@@ -1,0 +1,181 @@
+//! Money and goods: every paid sale has an end, one pulse at most, and the
+//! books say what the chain says.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use dctrl_proto::v1::{Vend, VendState};
+
+use super::{Findings, settle};
+use crate::{
+    chaos::{
+        load::{Load, customer::has_ended},
+        manifest::SLOT_COUNTED,
+        promises::Sale,
+    },
+    federation::{Federation, MACHINE},
+    trace::Pulse,
+};
+
+/// The account of what was received on the chain and is still there.
+const BITCOIN: &str = "asset:bitcoin";
+
+/// Units that were put into the counting slot, as a node says.
+///
+/// # Errors
+/// No answer.
+pub(super) async fn counted(federation: &Federation, node: usize) -> Result<u64> {
+    let client = federation.client_of(node);
+    Ok(client.slot(MACHINE, SLOT_COUNTED).await?.received)
+}
+
+pub(super) async fn check(federation: &Federation, load: &Load, findings: &mut Findings) {
+    let sales = load.promises().sales.clone();
+    findings.vends = sales.len();
+    if let Err(error) = vends(federation, &sales, findings).await {
+        findings.violation(format!("paid sales without an end: {error:#}"));
+    }
+    match pulses(federation) {
+        Ok(pulses) => doubles(&pulses, findings),
+        Err(error) => findings.violation(format!("the trace cannot be read: {error:#}")),
+    }
+    for node in 0..federation.len() {
+        if let Err(error) = books(federation, node, &sales).await {
+            findings.violation(format!("node {node}: {error:#}"));
+        }
+    }
+}
+
+/// Waits until every paid sale has ended, and asks how.
+async fn vends(federation: &Federation, sales: &[Sale], findings: &mut Findings) -> Result<()> {
+    let pulses = pulses(federation)?;
+    for sale in sales {
+        let client = federation.client()?;
+        let vend = settle("a paid vend to end", async || {
+            let vend = client.vend(&sale.vend).await?;
+            Ok(has_ended(&vend).then_some(vend))
+        })
+        .await;
+        let vend = match vend {
+            Ok(vend) => vend,
+            Err(error) => {
+                let now = client.vend(&sale.vend).await;
+                let now = now.map(|vend| format!("{:?}", vend.history.last()));
+                findings.violation(format!("vend {}: {error:#}: {now:?}", sale.vend));
+                continue;
+            }
+        };
+        *findings
+            .vends_by_end
+            .entry(vend.state().as_str_name().to_lowercase())
+            .or_default() += 1;
+        if let Err(error) = judged(&vend, &pulses) {
+            findings.violation(format!("vend {}: {error:#}", sale.vend));
+        }
+    }
+    Ok(())
+}
+
+/// How often the pin went high for each order.
+fn pulses(federation: &Federation) -> Result<BTreeMap<u64, usize>> {
+    let mut by_order = BTreeMap::new();
+    for Pulse { sequence, .. } in federation.trace().pulses()? {
+        *by_order.entry(sequence).or_default() += 1;
+    }
+    Ok(by_order)
+}
+
+fn doubles(pulses: &BTreeMap<u64, usize>, findings: &mut Findings) {
+    for (order, times) in pulses.iter().filter(|(_, times)| **times > 1) {
+        findings.double_effects += times - 1;
+        findings.violation(format!("order {order} moved the machine {times} times"));
+    }
+}
+
+/// A sale that was dispensed moved the machine once; one that was credited
+/// gives back what was paid.
+fn judged(vend: &Vend, pulses: &BTreeMap<u64, usize>) -> Result<()> {
+    let moved = pulses.get(&vend.sequence).copied().unwrap_or(0);
+    match vend.state() {
+        VendState::Dispensed => ensure!(
+            moved == 1 && vend.sequence > 0,
+            "dispensed, and the machine moved {moved} times"
+        ),
+        VendState::Credited | VendState::PaidLate => ensure!(
+            vend.credited_sats >= vend.price_sats,
+            "{} of {} satoshi are credited",
+            vend.credited_sats,
+            vend.price_sats
+        ),
+        // On the list of those that an operator decides.
+        VendState::Uncertain => {}
+        other => ensure!(false, "it rests as {other:?}"),
+    }
+    Ok(())
+}
+
+async fn books(federation: &Federation, node: usize, sales: &[Sale]) -> Result<()> {
+    let client = federation.client_of(node);
+    let paid: i64 = sales.iter().map(|sale| sale.sats as i64).sum();
+    settle("the books to hold what was paid", async || {
+        let (accounts, sum) = client.balances().await?;
+        ensure!(sum == 0, "the books sum to {sum}");
+        let bitcoin = accounts.iter().find(|(name, _)| name == BITCOIN);
+        let bitcoin = bitcoin.map_or(0, |(_, balance)| *balance);
+        ensure!(
+            bitcoin == paid,
+            "{bitcoin} satoshi are booked of {paid} paid"
+        );
+        Ok(Some(()))
+    })
+    .await?;
+    let machine = client.machine(MACHINE).await.context("no machine")?;
+    for slot in machine.slots {
+        let out = u64::from(slot.stock) + u64::from(slot.held) + slot.sold + slot.shrinkage;
+        ensure!(slot.received == out, "goods are missing: {slot:?}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vend(state: VendState) -> Vend {
+        Vend {
+            state: state.into(),
+            sequence: 3,
+            price_sats: 1_500,
+            ..Vend::default()
+        }
+    }
+
+    #[test]
+    fn a_second_pulse_for_one_order_is_a_double_effect() {
+        let mut findings = Findings::default();
+        doubles(&BTreeMap::from([(1, 1), (2, 1)]), &mut findings);
+        assert_eq!(findings.double_effects, 0);
+        doubles(&BTreeMap::from([(1, 1), (2, 3)]), &mut findings);
+        assert_eq!((findings.double_effects, findings.violation_count), (2, 1));
+    }
+
+    #[test]
+    fn a_vend_that_says_dispensed_without_a_pulse_is_found() {
+        let dispensed = vend(VendState::Dispensed);
+        assert!(judged(&dispensed, &BTreeMap::from([(3, 1)])).is_ok());
+        assert!(judged(&dispensed, &BTreeMap::new()).is_err());
+        assert!(judged(&dispensed, &BTreeMap::from([(3, 2)])).is_err());
+    }
+
+    #[test]
+    fn a_paid_vend_that_is_neither_dispensed_nor_credited_is_found() {
+        assert!(judged(&vend(VendState::Credited), &BTreeMap::new()).is_err());
+        let credited = Vend {
+            credited_sats: 1_500,
+            ..vend(VendState::Credited)
+        };
+        assert!(judged(&credited, &BTreeMap::new()).is_ok());
+        assert!(judged(&vend(VendState::Expired), &BTreeMap::new()).is_err());
+        assert!(judged(&vend(VendState::Uncertain), &BTreeMap::new()).is_ok());
+    }
+}

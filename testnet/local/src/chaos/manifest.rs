@@ -1,0 +1,184 @@
+//! A federation as the seed wants it: rules of consensus, settings, and every
+//! connection through a relay.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result, ensure};
+use dctrl_proto::v1::{Consensus, Genesis, Slot};
+use serde::{Deserialize, Serialize};
+
+use super::relay::Relays;
+use crate::{
+    federation::{Federation, MACHINE},
+    ports::CHAIN,
+    random::Random,
+};
+
+/// The slot that vends are sold from; it is never empty.
+pub(super) const SLOT_SOLD: &str = "A1";
+
+/// The slot that only counts: each unit that is put in is missing at once, and
+/// what was received is the number of actions that took effect.
+pub(super) const SLOT_COUNTED: &str = "Z9";
+
+/// As much as a slot may hold, and more than a campaign sells.
+const CAPACITY: u32 = 10_000;
+
+/// Above every price of the testnet.
+const ZERO_CONF_SATS: u64 = 1_000_000;
+
+/// What differs between federations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    profile: String,
+    order: String,
+    no_unanimity: bool,
+    keep_blocks: u64,
+    state_every_s: u64,
+    snapshot_gap: u64,
+    /// Largest price sold on an unconfirmed payment.
+    pub(super) zero_conf_sats_max: u64,
+}
+
+impl Manifest {
+    pub(super) fn draw(seed: u64) -> Self {
+        let mut random = Random::part(seed, "manifest");
+        let mut pick = |choices: &[&str]| (*random.pick(choices)).to_owned();
+        let profile = pick(&["layered", "layered", "layered", "classic"]);
+        let order = pick(&["received", "received", "direct"]);
+        Self {
+            // The classic rules have one order only.
+            order: if profile == "classic" {
+                "received".to_owned()
+            } else {
+                order
+            },
+            profile,
+            no_unanimity: random.chance(25),
+            keep_blocks: *random.pick(&[60, 500, 1_000_000]),
+            state_every_s: *random.pick(&[0, 5, 60]),
+            snapshot_gap: *random.pick(&[30, 300, 20_000]),
+            zero_conf_sats_max: *random.pick(&[0, ZERO_CONF_SATS]),
+        }
+    }
+
+    /// Writes it into the files of a federation that was made and not started,
+    /// with a door of `relays` for every connection.
+    ///
+    /// # Errors
+    /// Where a file is not as `dctrl testnet init` writes it.
+    pub(super) async fn apply(
+        &self,
+        federation: &Federation,
+        relays: &mut Relays,
+    ) -> Result<Genesis> {
+        let file = federation.dir().join("genesis.json");
+        let mut genesis: Genesis = serde_json::from_slice(&fs::read(&file)?)?;
+        genesis.consensus = Some(Consensus {
+            profile: self.profile.clone(),
+            order: self.order.clone(),
+            no_unanimity: self.no_unanimity,
+            ..Consensus::default()
+        });
+        self.stock(&mut genesis);
+        fs::write(&file, serde_json::to_vec_pretty(&genesis)?)?;
+        for node in 0..federation.len() {
+            self.node(federation, relays, node).await?;
+        }
+        agent(federation, relays).await?;
+        Ok(genesis)
+    }
+
+    fn stock(&self, genesis: &mut Genesis) {
+        for slot in &mut genesis.slots {
+            if slot.slot == SLOT_SOLD {
+                (slot.capacity, slot.stock) = (CAPACITY, CAPACITY);
+                slot.received = CAPACITY.into();
+            }
+        }
+        genesis.slots.push(Slot {
+            machine_id: MACHINE.to_owned(),
+            slot: SLOT_COUNTED.to_owned(),
+            product_id: "cookies".to_owned(),
+            capacity: CAPACITY,
+            ..Slot::default()
+        });
+    }
+
+    async fn node(&self, federation: &Federation, relays: &mut Relays, node: usize) -> Result<()> {
+        let mut detours = Vec::new();
+        for peer in (0..federation.len()).filter(|peer| *peer != node) {
+            let [gossip, ..] = ports(federation, peer)?;
+            detours.push(detour(relays, (node, peer), gossip).await?);
+        }
+        let chain_port = federation.base_port() + CHAIN;
+        let chain = relays
+            .open((node, federation.len() + 1), chain_port)
+            .await?;
+        let file = federation.node_dir(node).join("node.toml");
+        let text = fs::read_to_string(&file)?;
+        let known = format!("127.0.0.1:{chain_port}");
+        ensure!(text.contains(&known), "no chain in {}", file.display());
+        let text = text.replace(&known, &format!("127.0.0.1:{chain}"));
+        let text = format!(
+            "{text}\n[net]\ndial = {}\n\n[store]\nkeep_blocks = {}\nstate_every_s = {}\n\
+             snapshot_gap = {}\n",
+            serde_json::to_string(&detours)?,
+            self.keep_blocks,
+            self.state_every_s,
+            self.snapshot_gap,
+        );
+        write(&file, &text)
+    }
+}
+
+async fn agent(federation: &Federation, relays: &mut Relays) -> Result<()> {
+    let agent = federation.len();
+    let mut detours = Vec::new();
+    for node in 0..federation.len() {
+        let [_, bus, door, _] = ports(federation, node)?;
+        for port in [bus, door] {
+            detours.push(detour(relays, (agent, node), port).await?);
+        }
+    }
+    let file = federation.agent_dir().join("agent.toml");
+    let text = fs::read_to_string(&file)?;
+    let known = "trace = \"actuator.trace\"";
+    ensure!(text.contains(known), "no trace in {}", file.display());
+    // Settings of the top level come before the first section.
+    let text = format!(
+        "dial = {}\nspacing_ms = 0\nheartbeat_s = 5\n{text}pulse_ms = 20\n",
+        serde_json::to_string(&detours)?
+    );
+    write(&file, &text)
+}
+
+fn ports(federation: &Federation, node: usize) -> Result<[u16; 4]> {
+    let node = u16::try_from(node).context("too many nodes")?;
+    Ok(federation.node_ports(node))
+}
+
+async fn detour(relays: &mut Relays, link: (usize, usize), port: u16) -> Result<String> {
+    let relay = relays.open(link, port).await?;
+    Ok(format!("tcp://127.0.0.1:{port}=tcp://127.0.0.1:{relay}"))
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    fs::write(file, text).with_context(|| file.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_give_different_federations_and_the_same_seed_the_same() {
+        assert_eq!(Manifest::draw(1), Manifest::draw(1));
+        let drawn: Vec<Manifest> = (0..40).map(Manifest::draw).collect();
+        assert!(drawn.iter().any(|one| one.profile == "classic"));
+        assert!(drawn.iter().any(|one| one.order == "direct"));
+        assert!(drawn.iter().any(|one| one.keep_blocks < 100));
+        let classic = drawn.iter().filter(|one| one.profile == "classic");
+        assert!(classic.clone().all(|one| one.order == "received"));
+    }
+}
