@@ -315,7 +315,12 @@ impl Worker {
                 offers.sort_by_key(|it| it.export.manifest().height);
             });
         }
-        let oldest = self.lock(|offers| offers.first().map(|it| it.export.manifest().height));
+        // The blocks between two offered seals stay: who has executed the newer
+        // one alone, and lacks certificates before it, still finds them.
+        let oldest = self.lock(|offers| match offers.as_slice() {
+            [oldest, _, ..] => Some(oldest.export.manifest().height),
+            _ => None,
+        });
         if let Some(oldest) = oldest.filter(|_| self.keep_blocks > 0) {
             // The seal's own certificate is what it is offered with.
             self.store
