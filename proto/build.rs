@@ -7,10 +7,12 @@ use prost_types::{
     DescriptorProto, FileDescriptorSet, field_descriptor_proto::Label, field_descriptor_proto::Type,
 };
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 8] = [
     "dctrl/v1/envelope.proto",
     "dctrl/v1/action.proto",
+    "dctrl/v1/payout_rules.proto",
     "dctrl/v1/ledger.proto",
+    "dctrl/v1/payout.proto",
     "dctrl/v1/bus.proto",
     "dctrl/v1/node.proto",
     "dctrl/v1/chain.proto",

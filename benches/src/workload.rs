@@ -217,6 +217,7 @@ fn genesis() -> Result<Genesis> {
         policy: Some(policy()),
         created_at_ms: START_MS,
         consensus: None,
+        payouts: None,
     })
 }
 

@@ -16,6 +16,7 @@ use dctrl_effects::{
     deadlines::{self, DeadlineHandle},
     event_logger::{self, EventLoggerConfig},
     machine::{self, Alerts, MachineNotifierConfig},
+    payout::{self, PayoutConfig},
     price::{self, FixedRate, FixedRateError, Limits, PriceNotifierConfig, Source},
 };
 use dctrl_follow::{Federation, FederationError, Rosters, RostersError};
@@ -145,14 +146,16 @@ pub(crate) fn start(
     let settings = Settings::new(config, membership, identity, context, "effects", place)?;
     let (machine, alerts) = settings.machine()?;
     let (deadline_effect, deadlines) = deadlines::start(settings.common.clone())?;
+    let mut running = vec![
+        settings.log()?,
+        settings.chain()?,
+        settings.price()?,
+        machine,
+        deadline_effect,
+    ];
+    running.extend(settings.payout()?);
     Ok(Effects {
-        running: vec![
-            settings.log()?,
-            settings.chain()?,
-            settings.price()?,
-            machine,
-            deadline_effect,
-        ],
+        running,
         deadlines,
         alerts,
     })
@@ -276,13 +279,27 @@ impl<'a> Settings<'a> {
         Ok(price::start(self.common.clone(), config)?)
     }
 
+    /// Where the genesis allows payouts.
+    fn payout(&self) -> Result<Option<Running>, EffectsError> {
+        if self.membership.genesis.payouts.is_none() {
+            return Ok(None);
+        }
+        let config = PayoutConfig::new(self.backend()?, self.chain_genesis()?);
+        Ok(Some(payout::start(self.common.clone(), config)?))
+    }
+
+    fn chain_genesis(&self) -> Result<Hash, EffectsError> {
+        let hash = self.membership.genesis.chain_genesis_hash.as_slice();
+        <[u8; 32]>::try_from(hash)
+            .map(Hash)
+            .map_err(|_| EffectsError::Network("chain_genesis_hash has not 32 bytes".into()))
+    }
+
     fn chain(&self) -> Result<Running, EffectsError> {
         let genesis = &self.membership.genesis;
         let network = Network::from_str(&genesis.network)
             .map_err(|error| EffectsError::Network(error.to_string()))?;
-        let hash = <[u8; 32]>::try_from(genesis.chain_genesis_hash.as_slice())
-            .map(Hash)
-            .map_err(|_| EffectsError::Network("chain_genesis_hash has not 32 bytes".into()))?;
+        let hash = self.chain_genesis()?;
         let mut config = ChainNotifierConfig::new(self.backend()?, network, hash);
         config.cursor = Some(self.file("chain.cursor"));
         Ok(chain_notifier::start(self.common.clone(), config)?)

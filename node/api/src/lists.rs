@@ -4,7 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use dctrl_ledger::query;
 use dctrl_proto::v1::{
-    Balances, MachineList, MemberList, NodeList, PaymentList, ProductList, RosterList, VendList,
+    Balances, MachineList, MemberList, NodeList, PaymentList, PayoutList, ProductList, RosterList,
+    VendList,
 };
 use dctrl_store::Snapshot;
 
@@ -91,6 +92,15 @@ pub(crate) fn payments(snapshot: &Snapshot<'_>, page: &Page) -> Result<PaymentLi
     Ok(PaymentList {
         height: snapshot.height()?,
         payments: found.rows,
+        next: found.next,
+    })
+}
+
+pub(crate) fn payouts(snapshot: &Snapshot<'_>, page: &Page) -> Result<PayoutList, ReadError> {
+    let found = query::payouts(snapshot, page.limit, &page.after)?;
+    Ok(PayoutList {
+        height: snapshot.height()?,
+        payouts: found.rows,
         next: found.next,
     })
 }

@@ -7,10 +7,11 @@ use dctrl_proto::{
     action::ACTION_BYTES_MAX,
     v1::{
         Balances, BlockReply, BusFrame, DagReply, FollowRequest, GenesisReply, GetActionRequest,
-        GetBalancesRequest, GetBlockRequest, GetDagRequest, GetGenesisRequest, GetRosterChain,
-        GetStatusRequest, GetVendRequest, ListNodesRequest, ListRequest, MachineList, MemberList,
-        NodeList, PaymentList, ProductList, RosterChain, RosterList, Stage, Status as NodeStatus,
-        SubmitReply, SubmitRequest, VendList, VendReply, dctrl_server::Dctrl,
+        GetBalancesRequest, GetBlockRequest, GetDagRequest, GetGenesisRequest, GetPayoutRequest,
+        GetRosterChain, GetStatusRequest, GetVendRequest, ListNodesRequest, ListRequest,
+        MachineList, MemberList, NodeList, PaymentList, PayoutList, PayoutReply, ProductList,
+        RosterChain, RosterList, Stage, Status as NodeStatus, SubmitReply, SubmitRequest, VendList,
+        VendReply, dctrl_server::Dctrl,
     },
 };
 use dctrl_store::Snapshot;
@@ -185,6 +186,22 @@ impl Dctrl for Service {
 
     async fn list_payments(&self, request: Request<ListRequest>) -> Answer<PaymentList> {
         self.list(request, lists::payments).await
+    }
+
+    async fn get_payout(&self, request: Request<GetPayoutRequest>) -> Answer<PayoutReply> {
+        let id = request.into_inner().id;
+        self.read(move |snapshot| {
+            let payout = Some(query::payout(snapshot, &id)?);
+            Ok(PayoutReply {
+                height: snapshot.height()?,
+                payout,
+            })
+        })
+        .await
+    }
+
+    async fn list_payouts(&self, request: Request<ListRequest>) -> Answer<PayoutList> {
+        self.list(request, lists::payouts).await
     }
 
     async fn get_balances(&self, request: Request<GetBalancesRequest>) -> Answer<Balances> {

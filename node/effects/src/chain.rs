@@ -21,4 +21,4 @@ mod wire;
 pub use adaptor::{Backend, ChainAdaptor, Hints};
 pub use bitcoind::{Bitcoind, BitcoindConfig, BitcoindHints, Credentials};
 pub use simulated::{Simulated, SimulatedHints};
-pub use types::{Block, ChainError, Hash, Hint, Output, Tip, Transaction};
+pub use types::{Block, ChainError, Hash, Hint, Output, Sent, Tip, Transaction};

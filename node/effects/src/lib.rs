@@ -6,6 +6,7 @@
 //! threads of its own:
 //!
 //! - [`chain`]: watches bitcoin for payments and new blocks,
+//! - [`payout`]: broadcasts what copayers have signed, and says what becomes of it,
 //! - [`price`]: watches exchanges for rates,
 //! - [`machine`]: turns what machines say into alerts,
 //! - [`event_logger`]: keeps a hash-chained copy of everything,
@@ -21,6 +22,7 @@ pub mod chain;
 pub mod deadlines;
 pub mod event_logger;
 pub mod machine;
+pub mod payout;
 pub mod price;
 
 mod common;

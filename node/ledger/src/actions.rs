@@ -2,6 +2,7 @@
 //! the state, execution.
 
 mod chain_observe;
+mod fee_observe;
 mod machine_accept;
 mod machine_heartbeat;
 mod machine_receipt;
@@ -15,6 +16,14 @@ mod node_propose;
 mod node_renew;
 mod node_withdraw;
 mod payment_observe;
+mod payout_allow;
+mod payout_approve;
+mod payout_bump;
+mod payout_cancel;
+mod payout_observe;
+mod payout_propose;
+mod payout_reject;
+mod payout_sign;
 mod price_observe;
 mod product_set;
 mod slot_restock;

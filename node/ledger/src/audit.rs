@@ -5,6 +5,7 @@
 //! for tests and for people who doubt.
 
 mod full;
+mod payouts;
 mod rosters;
 
 use dctrl_proto::v1::{Account, JournalEntry, Machine, NodeRoster, Slot, Vend};

@@ -16,6 +16,18 @@ pub(crate) const RECEIVABLE: &str = "asset:receivable";
 /// Earned by dispensing.
 pub(crate) const SALES: &str = "income:sales";
 
+/// Paid out.
+pub(crate) const PAYOUTS: &str = "expense:payouts";
+/// Paid to miners.
+pub(crate) const FEES: &str = "expense:network-fees";
+/// Spent from the wallet by a transaction that nobody ordered.
+pub(crate) const UNEXPLAINED: &str = "expense:unexplained";
+
+/// Reserved for a payout and its fee.
+pub(crate) fn payout(id: &str) -> String {
+    format!("liability:payout:{id}")
+}
+
 /// Received for a vend whose end is open.
 pub(crate) fn vend(vend: &Vend) -> String {
     format!("liability:vend:{}", vend.id)

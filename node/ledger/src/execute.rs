@@ -10,7 +10,7 @@ use crate::refuse::{ensure, exists};
 use crate::scope::Scope;
 use crate::{
     Admitted, Applied, BlockInput, Claim, OneByOne, Signatures, StateRead, audit, digest, keys,
-    registry, roster, tables, vends,
+    payouts, registry, roster, tables, vends,
 };
 
 /// How one transaction of a block ended.
@@ -104,6 +104,7 @@ pub fn apply_with(
     let mut scope = Scope::open(state, block.height, block.time_ms);
     roster::realign(&mut scope);
     vends::fire_due(&mut scope);
+    payouts::fire_due(&mut scope);
     let decode = |bytes: &&[u8]| SignedAction::decode(*bytes).ok();
     let actions: Vec<SignedAction> = block.transactions.iter().filter_map(decode).collect();
     let mut receipts = Vec::with_capacity(actions.len());
@@ -125,7 +126,7 @@ pub fn apply_with(
     };
     scope.emit("block", Event::Block(applied));
     audit::block(&scope);
-    let next_deadline_ms = vends::next_deadline_ms(&scope);
+    let next_deadline_ms = next_deadline_ms(&scope);
     let (overlay, outputs) = scope.close();
     let (changes, state_digest) = digest::close(overlay);
     Applied {
@@ -136,6 +137,13 @@ pub fn apply_with(
         state_digest,
         next_deadline_ms,
     }
+}
+
+/// When consensus time alone changes something next.
+pub(crate) fn next_deadline_ms(state: &dyn StateRead) -> Option<u64> {
+    let vends = vends::next_deadline_ms(state);
+    let payouts = payouts::next_deadline_ms(state);
+    vends.into_iter().chain(payouts).min()
 }
 
 /// Opens the envelopes; a refusal where one is not for this federation or not

@@ -254,6 +254,74 @@ pub(crate) fn quoted_to(vend_id: &str) -> Vec<u8> {
     text(b"quoted-to/", vend_id)
 }
 
+pub(crate) const PAYOUTS: &[u8] = b"payout/";
+pub(crate) const PAYOUTS_NEWEST: &[u8] = b"payout-newest/";
+pub(crate) const PAYOUTS_OPEN: &[u8] = b"payout-open/";
+pub(crate) const PAYOUT_DEADLINES: &[u8] = b"payout-deadline/";
+pub(crate) const PAYOUT_ALLOWED: &[u8] = b"payout-allowed/";
+/// `PayoutMeta`.
+pub(crate) const PAYOUT_META: &[u8] = b"payout-meta";
+/// `FeeVotes`.
+pub(crate) const FEE_VOTES: &[u8] = b"fee-votes";
+pub(crate) const COINS: &[u8] = b"coin/";
+pub(crate) const CHANGE_COINS: &[u8] = b"coin-change/";
+pub(crate) const COINS_LOCKED: &[u8] = b"coin-locked/";
+
+pub(crate) fn payout(id: &str) -> Vec<u8> {
+    text(PAYOUTS, id)
+}
+
+/// Finds a payout by when it was proposed; sorts the newest first.
+pub(crate) fn payout_newest(proposed_at_ms: u64, id: &str) -> Vec<u8> {
+    let newest = (u64::MAX - proposed_at_ms).to_be_bytes();
+    [PAYOUTS_NEWEST, &newest, id.as_bytes()].concat()
+}
+
+/// A payout whose end is open.
+pub(crate) fn payout_open(id: &str) -> Vec<u8> {
+    text(PAYOUTS_OPEN, id)
+}
+
+/// A payout that is void from `at_ms` where it is not approved.
+pub(crate) fn payout_deadline(at_ms: u64, id: &str) -> Vec<u8> {
+    [PAYOUT_DEADLINES, &at_ms.to_be_bytes(), id.as_bytes()].concat()
+}
+
+/// The time in a key of [`payout_deadline`], and the payout.
+pub(crate) fn parse_payout_deadline(key: &[u8]) -> (u64, &str) {
+    let row = &key[PAYOUT_DEADLINES.len()..];
+    let (at_ms, id) = row
+        .split_first_chunk()
+        .expect("a deadline's key begins with its time");
+    let id = std::str::from_utf8(id).expect("a payout's id is text");
+    (u64::from_be_bytes(*at_ms), id)
+}
+
+/// An address that may be paid; addresses have only letters and digits.
+pub(crate) fn payout_allowed(address: &str) -> Vec<u8> {
+    text(PAYOUT_ALLOWED, address)
+}
+
+/// A counted payment that the wallet has not spent.
+pub(crate) fn coin(of: &Outpoint) -> Vec<u8> {
+    outpoint(COINS, of)
+}
+
+/// Own change that the wallet has not spent.
+pub(crate) fn change_coin(of: &Outpoint) -> Vec<u8> {
+    outpoint(CHANGE_COINS, of)
+}
+
+/// The payout that holds a coin.
+pub(crate) fn coin_locked(of: &Outpoint) -> Vec<u8> {
+    outpoint(COINS_LOCKED, of)
+}
+
+/// The payout that spent a coin.
+pub(crate) fn coin_spent(of: &Outpoint) -> Vec<u8> {
+    outpoint(b"coin-spent/", of)
+}
+
 /// The last frame of a topic.
 pub(crate) fn cursor(topic: &str) -> Vec<u8> {
     text(b"cursor/", topic)

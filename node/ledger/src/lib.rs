@@ -26,6 +26,7 @@ mod genesis;
 mod ids;
 mod keys;
 mod payments;
+mod payouts;
 mod public_key;
 pub mod query;
 mod quotes;

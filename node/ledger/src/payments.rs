@@ -18,7 +18,7 @@ pub(crate) use tip::observe_tip;
 
 use crate::scope::Scope;
 use crate::vends::{is_open, reconsider, save};
-use crate::{keys, tables};
+use crate::{keys, payouts, tables};
 
 /// Payments that one node alone may have reported: a liar's are bounded.
 pub(crate) const REPORTED_PER_NODE_MAX: usize = 1000;
@@ -99,6 +99,7 @@ fn conclude(scope: &mut Scope<'_>, mut payment: Payment) {
     let vend_before = vend.clone();
     booking::follow(scope, &mut vend, &before, &mut payment);
     scope.put(payment_key(&payment), &payment);
+    payouts::payment_changed(scope, &payment);
     if is_changed(&before, &payment) {
         let changed = PaymentChanged {
             payment: Some(payment),

@@ -1,6 +1,7 @@
 //! Typed reads for people and programs. Lists come in pages.
 
 mod nodes;
+mod payouts;
 
 use dctrl_proto::v1::{
     Account, ChainTip, Genesis, JournalEntry, LedgerMeta, Machine, MachineView, Member, Outpoint,
@@ -8,11 +9,13 @@ use dctrl_proto::v1::{
 };
 use prost::Message;
 
+pub use payouts::{allowed, payout, payouts};
+
 pub use nodes::{ROSTERS_PAGE_MAX, proposals, quorum, roster, rosters, seat_of};
 
 use crate::refuse::invalid;
 use crate::scope::Scope;
-use crate::{StateRead, digest, keys, sellable, tables, vends};
+use crate::{StateRead, digest, execute, keys, sellable, tables};
 
 /// Rows of a page when nothing is asked for.
 pub const PAGE_ROWS_DEFAULT: usize = 100;
@@ -51,7 +54,7 @@ pub fn state_digest(state: &dyn StateRead) -> [u8; 32] {
 /// When consensus time alone changes something next.
 #[must_use]
 pub fn next_deadline_ms(state: &dyn StateRead) -> Option<u64> {
-    vends::next_deadline_ms(state)
+    execute::next_deadline_ms(state)
 }
 
 /// How the action with this id ended, if it has.

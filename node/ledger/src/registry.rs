@@ -2,10 +2,11 @@
 
 use dctrl_proto::action::Payload;
 use dctrl_proto::v1::{
-    ChainObserve, MachineAccept, MachineHeartbeat, MachineReceipt, MachineReport, MachineReset,
-    MachineSet, MemberSet, NodeApprove, NodeLeave, NodePropose, NodeRenew, NodeWithdraw,
-    PaymentObserve, PriceObserve, ProductSet, Refusal, SlotRestock, SlotSet, TimeTick, VendQuote,
-    VendResolve,
+    ChainObserve, FeeObserve, MachineAccept, MachineHeartbeat, MachineReceipt, MachineReport,
+    MachineReset, MachineSet, MemberSet, NodeApprove, NodeLeave, NodePropose, NodeRenew,
+    NodeWithdraw, PaymentObserve, PayoutAllow, PayoutApprove, PayoutBump, PayoutCancel,
+    PayoutObserve, PayoutPropose, PayoutReject, PayoutSign, PriceObserve, ProductSet, Refusal,
+    SlotRestock, SlotSet, TimeTick, VendQuote, VendResolve,
 };
 
 use crate::caller::Caller;
@@ -48,12 +49,15 @@ const STAFF: &[Role] = &[Role::Operator, Role::Staff];
 const NODE: &[Role] = &[Role::Node];
 const FOUNDER: &[Role] = &[Role::Node, Role::Operator];
 const MACHINE: &[Role] = &[Role::Machine];
+const COPAYER: &[Role] = &[Role::Copayer];
+const TREASURY: &[Role] = &[Role::Operator, Role::Copayer];
 const BUYER: &[Role] = &[Role::Member, Role::Machine, Role::Node];
 
 /// All actions, by name.
 #[rustfmt::skip]
 pub static ACTIONS: &[ActionKind] = &[
     row::<ChainObserve>("ChainObserve", NODE, "A node's present best block."),
+    row::<FeeObserve>("FeeObserve", NODE, "A node's present view of the right fee rate."),
     row::<MachineAccept>("MachineAccept", MACHINE, "The agent has journalled an order and will carry it out."),
     row::<MachineHeartbeat>("MachineHeartbeat", MACHINE, "The agent is alive, ready or not, and asks for the consensus time."),
     row::<MachineReceipt>("MachineReceipt", MACHINE, "How an order ended."),
@@ -67,6 +71,14 @@ pub static ACTIONS: &[ActionKind] = &[
     row::<NodeRenew>("NodeRenew", NODE, "A node that lost or changed its disk counts with the new one only."),
     row::<NodeWithdraw>("NodeWithdraw", FOUNDER, "Take back a proposal, or the own approval of another's."),
     row::<PaymentObserve>("PaymentObserve", NODE, "A node's present view of one payment to a federation address."),
+    row::<PayoutAllow>("PayoutAllow", TREASURY, "Put an address onto the list of those that may be paid, or take it off."),
+    row::<PayoutApprove>("PayoutApprove", COPAYER, "A copayer finds a payout right."),
+    row::<PayoutBump>("PayoutBump", TREASURY, "The same payout with a higher fee, to be signed anew."),
+    row::<PayoutCancel>("PayoutCancel", TREASURY, "Drop a payout; once approved, by a transaction back to the wallet."),
+    row::<PayoutObserve>("PayoutObserve", NODE, "A node's present view of what spends a payout's inputs."),
+    row::<PayoutPropose>("PayoutPropose", TREASURY, "Propose to pay from the federation's wallet."),
+    row::<PayoutReject>("PayoutReject", COPAYER, "A copayer does not want a payout."),
+    row::<PayoutSign>("PayoutSign", TREASURY, "Hand in copayers' signatures for a payout."),
     row::<PriceObserve>("PriceObserve", NODE, "A node's present view of the price of a bitcoin."),
     row::<ProductSet>("ProductSet", STAFF, "Add a product or change its name or price."),
     row::<SlotRestock>("SlotRestock", STAFF, "Goods put into a slot, or found missing."),

@@ -6,11 +6,11 @@ use std::cell::OnceCell;
 use dctrl_proto::topic::TOPIC_BYTES_MAX;
 use dctrl_proto::v1::bus_body::Event;
 use dctrl_proto::v1::{BusBody, Genesis, LedgerMeta, NodeRoster, Policy, TopicCursor};
+use dctrl_wallet::Wallet;
 use prost::Message;
 
-use crate::address::Wallet;
 use crate::votes::Federation;
-use crate::{Overlay, StateRead, keys, tables};
+use crate::{Overlay, StateRead, address, keys, tables};
 
 /// What handlers work on. Handlers cannot fail: whatever could refuse an
 /// action was asked of a [`View`] before.
@@ -103,7 +103,7 @@ impl<'s> Scope<'s> {
     }
 
     pub(crate) fn wallet(&self) -> &Wallet {
-        self.wallet.get_or_init(|| Wallet::of(&self.genesis))
+        self.wallet.get_or_init(|| address::wallet(&self.genesis))
     }
 
     pub(crate) fn policy(&self) -> &Policy {

@@ -18,6 +18,11 @@ impl Federation {
         self.seats.contains(&seat)
     }
 
+    /// The seats, in the order of the roster.
+    pub(crate) fn seats(&self) -> &[u32] {
+        &self.seats
+    }
+
     /// One honest node is among so many: f + 1.
     pub(crate) fn one_honest(&self) -> usize {
         faulty_max(self.seats.len()) + 1

@@ -10,8 +10,8 @@ use crate::{
     commands::{
         balance::BalanceArgs, block::BlockArgs, chain::ChainCommand, dag::DagCommand,
         events::EventsArgs, key::KeyCommand, machines::MachinesCommand, members::MembersCommand,
-        nodes::NodesCommand, payments::PaymentsCommand, products::ProductsCommand,
-        slots::SlotsCommand, vend::VendCommand, vends::VendsCommand,
+        nodes::NodesCommand, payments::PaymentsCommand, payout::PayoutCommand,
+        products::ProductsCommand, slots::SlotsCommand, vend::VendCommand, vends::VendsCommand,
     },
     failure::EXIT_CODES,
     testnet::TestnetCommand,
@@ -75,6 +75,9 @@ pub enum Command {
     /// Payments seen by the federation
     #[command(subcommand)]
     Payments(PaymentsCommand),
+    /// Money that leaves the wallet: propose, check, sign
+    #[command(subcommand)]
+    Payout(PayoutCommand),
     /// Certified events, each verified against the genesis
     Events(EventsArgs),
     /// The books: accounts and their sum, which is 0

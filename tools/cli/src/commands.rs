@@ -11,6 +11,7 @@ pub mod machines;
 pub mod members;
 pub mod nodes;
 pub mod payments;
+pub mod payout;
 pub mod products;
 pub mod slots;
 pub mod status;

@@ -38,7 +38,7 @@ use output::Output;
 pub async fn run(cli: Cli) -> Result<(), Failure> {
     use commands::{
         actions, balance, block, chain, dag, events, key, machines, members, nodes, payments,
-        products, slots, status, vend, vends,
+        payout, products, slots, status, vend, vends,
     };
     let global = cli.global;
     let asked = match cli.command {
@@ -64,6 +64,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Vend(command) => vend::run(context, command).await,
         Command::Vends(command) => vends::run(context, command).await,
         Command::Payments(command) => payments::run(context, command).await,
+        Command::Payout(command) => payout::run(context, command).await,
         Command::Events(args) => events::run(context, args).await,
         Command::Balance(args) => balance::run(context, args).await,
         Command::Block(args) => block::run(context, args).await,

@@ -50,6 +50,9 @@ pub struct Verified {
     /// Who signed it.
     #[serde(rename = "final")]
     pub signatures: Signatures,
+    /// As it came, for whoever checks it again elsewhere.
+    #[serde(skip)]
+    pub frame: BusFrame,
 }
 
 impl Verifier {
@@ -151,6 +154,10 @@ impl Verifier {
                 "the body is not among the certified outputs",
             ));
         }
-        Ok(Verified { body, signatures })
+        Ok(Verified {
+            body,
+            signatures,
+            frame: frame.clone(),
+        })
     }
 }

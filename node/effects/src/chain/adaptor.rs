@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Block, ChainError, Hash, Hint, Tip, Transaction,
+    Block, ChainError, Hash, Hint, Sent, Tip, Transaction,
     bitcoind::{Bitcoind, BitcoindConfig, BitcoindHints},
     simulated::{Simulated, SimulatedHints},
 };
@@ -143,6 +143,30 @@ impl ChainAdaptor {
         match self {
             Self::Bitcoind(bitcoind) => found(bitcoind.transaction(txid)),
             Self::Simulated(simulated) => simulated.transaction(txid),
+        }
+    }
+
+    /// Hands a signed transaction in, to be passed on. Handing it in again does
+    /// no harm.
+    ///
+    /// # Errors
+    /// The backend gives no answer, or refuses it for what it is.
+    pub fn broadcast(&self, raw: &[u8]) -> Result<Sent, ChainError> {
+        match self {
+            Self::Bitcoind(bitcoind) => bitcoind.broadcast(raw),
+            Self::Simulated(simulated) => simulated.broadcast(raw),
+        }
+    }
+
+    /// The fee rate with which a transaction gets into one of the next `blocks`
+    /// blocks, satoshi for 1000 virtual bytes; none where the backend knows none.
+    ///
+    /// # Errors
+    /// The backend gives no answer.
+    pub fn fee_rate(&self, blocks: u16) -> Result<Option<u64>, ChainError> {
+        match self {
+            Self::Bitcoind(bitcoind) => bitcoind.fee_rate(blocks),
+            Self::Simulated(_) => Ok(None),
         }
     }
 

@@ -14,7 +14,8 @@ pub use hints::BitcoindHints;
 pub use transport::Credentials;
 use transport::{Transport, TransportError};
 
-use super::{Block, ChainError, Hash, Output, Tip, Transaction};
+use super::{Block, ChainError, Hash, Output, Sent, Tip, Transaction};
+use crate::price::minor_units;
 
 /// Headers that may be ahead of blocks for a moment while a block arrives.
 const LAG_BLOCKS_MAX: u64 = 2;
@@ -101,7 +102,7 @@ impl Bitcoind {
             height,
             hash,
             previous: Hash::from_internal(*block.header.prev_blockhash.as_ref()),
-            transactions: block.txdata.iter().map(transaction).collect(),
+            transactions: block.txdata.iter().map(reduced).collect(),
         })
     }
 
@@ -123,7 +124,59 @@ impl Bitcoind {
             "getrawtransaction",
             &[json!(txid.to_string()), json!(false)],
         )?;
-        Ok(transaction(&decode("getrawtransaction", &hex)?))
+        Ok(reduced(&decode("getrawtransaction", &hex)?))
+    }
+
+    /// Codes as in bitcoind's `rpc/protocol.h`, words as in its `validation.cpp`.
+    pub(super) fn broadcast(&self, raw: &[u8]) -> Result<Sent, ChainError> {
+        let sent: Result<String, _> = self.call("sendrawtransaction", &[json!(hex::encode(raw))]);
+        match sent {
+            Ok(_) => Ok(Sent::Accepted),
+            Err(ChainError::Refused { code, message, .. }) => match (code, message.as_str()) {
+                // "Transaction already in block chain", "… outputs already in utxo set".
+                (-27, _) => Ok(Sent::Known),
+                (_, words)
+                    if words.contains("txn-already-in-mempool")
+                        || words.contains("txn-already-known") =>
+                {
+                    Ok(Sent::Known)
+                }
+                (-25, _) => Ok(Sent::Conflict(message)),
+                (_, words)
+                    if words.contains("missingorspent")
+                        || words.contains("txn-mempool-conflict")
+                        || words.contains("insufficient fee") =>
+                {
+                    Ok(Sent::Conflict(message))
+                }
+                _ => Err(ChainError::Refused {
+                    what: "sendrawtransaction",
+                    code,
+                    message,
+                }),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Satoshi for 1000 virtual bytes; none where bitcoind has too little to
+    /// estimate from, as on regtest.
+    pub(super) fn fee_rate(&self, blocks: u16) -> Result<Option<u64>, ChainError> {
+        #[derive(Deserialize)]
+        struct Estimate {
+            feerate: Option<Box<serde_json::value::RawValue>>,
+        }
+        let estimate: Estimate = self.call("estimatesmartfee", &[json!(blocks)])?;
+        let Some(rate) = estimate.feerate else {
+            return Ok(None);
+        };
+        // Bitcoin for 1000 virtual bytes, read digit by digit: no float.
+        minor_units(rate.get(), 8)
+            .map(Some)
+            .map_err(|error| ChainError::Malformed {
+                what: "estimatesmartfee",
+                detail: error.to_string(),
+            })
     }
 
     fn call<T: for<'a> Deserialize<'a>>(
@@ -144,12 +197,20 @@ fn decode<T: encode::Decodable>(what: &'static str, hex: &str) -> Result<T, Chai
     })
 }
 
-/// What a transaction pays.
-fn transaction(transaction: &bitcoin::Transaction) -> Transaction {
+/// What a transaction spends and pays.
+pub(super) fn reduced(transaction: &bitcoin::Transaction) -> Transaction {
     let outputs = (0..).zip(&transaction.output);
+    let coinbase = transaction.is_coinbase();
+    let inputs = transaction.input.iter().filter(|_| !coinbase);
     Transaction {
+        inputs: inputs
+            .map(|input| {
+                let spent = input.previous_output;
+                (Hash::from_internal(*spent.txid.as_ref()), spent.vout)
+            })
+            .collect(),
         txid: Hash::from_internal(*transaction.compute_txid().as_ref()),
-        coinbase: transaction.is_coinbase(),
+        coinbase,
         outputs: outputs
             .map(|(vout, output)| Output {
                 vout,

@@ -1,7 +1,7 @@
 //! A pure model of a bitcoin chain: blocks, a mempool, replacement and
 //! reorganisation, and numbered notices of all that happens.
 //!
-//! Deliberately absent: scripts, signatures, fees and proof of work. A block
+//! Deliberately absent: scripts, signatures and proof of work. A block
 //! that left the chain stays known by its hash, as a real node keeps it.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -46,6 +46,15 @@ pub enum SimError {
         /// What there is.
         max: u32,
     },
+    /// It waits, or is in a block.
+    #[error("transaction {0} is known already")]
+    Known(Hash),
+    /// An input is not there, or a block has another transaction that spends it.
+    #[error("input {0}:{1} is missing or spent")]
+    Spent(Hash, u32),
+    /// Another transaction that waits spends an input and pays no less fee.
+    #[error("transaction {0} spends an input and pays as much fee")]
+    Fee(Hash),
     /// Too many transactions wait.
     #[error("the mempool is full at {MEMPOOL_MAX} transactions: mine a block")]
     MempoolFull,
@@ -176,6 +185,78 @@ impl SimChain {
         Ok(transaction)
     }
 
+    /// Takes in a transaction that spends outputs of the chain or of what waits;
+    /// what waits and spends the same with less fee makes way (BIP-125).
+    ///
+    /// # Errors
+    /// It is known, or cannot be mined, or pays too little fee to replace.
+    pub fn submit(&mut self, transaction: Transaction) -> Result<Transaction, SimError> {
+        let txid = transaction.txid;
+        let mined = self.blocks.iter().flat_map(|block| &block.transactions);
+        if mined.chain(&self.mempool).any(|one| one.txid == txid) {
+            return Err(SimError::Known(txid));
+        }
+        let pays: u64 = transaction.outputs.iter().map(|one| one.amount_sats).sum();
+        let mut has: u64 = 0;
+        for (parent, vout) in &transaction.inputs {
+            has += self.unspent(parent, *vout)?;
+        }
+        if pays > has {
+            return Err(SimError::Amount(pays));
+        }
+        let spends =
+            |one: &Transaction| one.inputs.iter().any(|it| transaction.inputs.contains(it));
+        let rivals: Vec<Hash> = self
+            .mempool
+            .iter()
+            .filter(|one| spends(one))
+            .map(|one| one.txid)
+            .collect();
+        for rival in &rivals {
+            let waiting = self.mempool.iter().find(|one| one.txid == *rival);
+            if waiting.is_some_and(|waiting| self.fee(waiting) >= has - pays) {
+                return Err(SimError::Fee(*rival));
+            }
+        }
+        for rival in rivals {
+            self.mempool.retain(|one| one.txid != rival);
+            self.notify(Event::Removed(rival));
+        }
+        if self.mempool.len() >= MEMPOOL_MAX {
+            return Err(SimError::MempoolFull);
+        }
+        self.accept(transaction.clone());
+        Ok(transaction)
+    }
+
+    /// What an output is worth that no block has spent.
+    fn unspent(&self, parent: &Hash, vout: u32) -> Result<u64, SimError> {
+        let spent = |one: &Transaction| one.inputs.contains(&(*parent, vout));
+        let mined = || self.blocks.iter().flat_map(|block| &block.transactions);
+        let gone = mined().any(spent);
+        self.amount(parent, vout)
+            .filter(|_| !gone)
+            .ok_or(SimError::Spent(*parent, vout))
+    }
+
+    fn amount(&self, parent: &Hash, vout: u32) -> Option<u64> {
+        let mined = self.blocks.iter().flat_map(|block| &block.transactions);
+        let mut all = mined.chain(&self.mempool);
+        let parent = all.find(|one| one.txid == *parent)?;
+        let outputs = &parent.outputs;
+        let output = outputs.iter().find(|output| output.vout == vout)?;
+        Some(output.amount_sats)
+    }
+
+    fn fee(&self, waiting: &Transaction) -> u64 {
+        let inputs = waiting.inputs.iter();
+        let has: u64 = inputs
+            .filter_map(|(txid, vout)| self.amount(txid, *vout))
+            .sum();
+        let pays: u64 = waiting.outputs.iter().map(|one| one.amount_sats).sum();
+        has.saturating_sub(pays)
+    }
+
     /// Mines blocks: the first takes the whole mempool, the others are empty.
     ///
     /// # Errors
@@ -252,6 +333,7 @@ impl SimChain {
         Ok(Transaction {
             txid: finish(hash),
             coinbase: false,
+            inputs: Vec::new(),
             outputs: vec![Output {
                 vout: 0,
                 script,

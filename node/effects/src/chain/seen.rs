@@ -73,6 +73,7 @@ mod tests {
         let pay = |number: u32| Transaction {
             txid: Hash::default(),
             coinbase: false,
+            inputs: Vec::new(),
             outputs: vec![Output {
                 vout: number,
                 script: number.to_be_bytes().to_vec(),

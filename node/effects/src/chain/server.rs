@@ -233,6 +233,20 @@ impl rpc::SimulatedChain for Served {
         Ok(Response::new(wire::transaction(&paid)))
     }
 
+    async fn submit(
+        &self,
+        request: Request<v1::SimSubmitRequest>,
+    ) -> Result<Response<v1::SimTransaction>, Status> {
+        let raw = request.into_inner().transaction;
+        let transaction = bitcoin::consensus::deserialize(&raw).map_err(|error| {
+            let problem = format!("not a transaction: {error}");
+            refusal(RefusalCode::Invalid, "transaction", problem)
+        })?;
+        let transaction = super::bitcoind::reduced(&transaction);
+        let taken = self.change(|chain| chain.submit(transaction))?;
+        Ok(Response::new(wire::transaction(&taken)))
+    }
+
     async fn mine(
         &self,
         request: Request<v1::SimMineRequest>,
@@ -305,6 +319,8 @@ fn refuse(error: &SimError) -> Status {
         SimError::Blocks(_) => (RefusalCode::Invalid, "blocks"),
         SimError::Depth { .. } => (RefusalCode::Invalid, "depth"),
         SimError::NotInMempool(_) => (RefusalCode::Notfound, "txid"),
+        SimError::Known(_) => (RefusalCode::Exists, "transaction"),
+        SimError::Spent(..) | SimError::Fee(_) => (RefusalCode::Precond, "transaction"),
         SimError::MempoolFull => (RefusalCode::Exhausted, ""),
     };
     refusal(code, field, error.to_string())

@@ -14,7 +14,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use super::{Block, ChainError, Hash, Hint, Tip, Transaction, wire};
+use super::{Block, ChainError, Hash, Hint, Sent, Tip, Transaction, wire};
 
 /// How long one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -101,6 +101,31 @@ impl Simulated {
                 wire::read_transaction("GetMempoolTransaction", transaction).map(Some)
             }
             Err(ChainError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn broadcast(&self, raw: &[u8]) -> Result<Sent, ChainError> {
+        let request = v1::SimSubmitRequest {
+            transaction: raw.to_vec(),
+        };
+        let mut client = self.client.clone();
+        let answer = self.call("Submit", async move { client.submit(request).await });
+        match answer {
+            Ok(_) => Ok(Sent::Accepted),
+            Err(ChainError::Refused { code, message, .. }) => {
+                if code == i64::from(Code::AlreadyExists as i32) {
+                    Ok(Sent::Known)
+                } else if code == i64::from(Code::FailedPrecondition as i32) {
+                    Ok(Sent::Conflict(message))
+                } else {
+                    Err(ChainError::Refused {
+                        what: "Submit",
+                        code,
+                        message,
+                    })
+                }
+            }
             Err(error) => Err(error),
         }
     }

@@ -62,13 +62,16 @@ pub struct Output {
     pub amount_sats: u64,
 }
 
-/// A transaction, reduced to what it pays.
+/// A transaction, reduced to what it spends and pays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transaction {
     /// Its id, which no change of witness changes.
     pub txid: Hash,
     /// A block's reward, spendable only 100 blocks later.
     pub coinbase: bool,
+    /// The outputs that it spends: their transactions and positions. None of a
+    /// block's reward.
+    pub inputs: Vec<(Hash, u32)>,
     /// What it pays, in order.
     pub outputs: Vec<Output>,
 }
@@ -84,6 +87,17 @@ pub struct Block {
     pub previous: Hash,
     /// In the order of the block.
     pub transactions: Vec<Transaction>,
+}
+
+/// What a backend says to a transaction that it shall pass on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// It was new and is passed on.
+    Accepted,
+    /// It waits or is in a block already: somebody else was faster.
+    Known,
+    /// Its inputs are not there, or another transaction spends them.
+    Conflict(String),
 }
 
 /// Something may have happened. The truth is asked for afterwards.

@@ -29,9 +29,14 @@ pub(super) fn transaction(transaction: &Transaction) -> v1::SimTransaction {
         script_pubkey: output.script.clone(),
         amount_sats: output.amount_sats,
     });
+    let inputs = transaction.inputs.iter().map(|(txid, vout)| v1::Outpoint {
+        txid: txid.0.to_vec(),
+        vout: *vout,
+    });
     v1::SimTransaction {
         txid: transaction.txid.0.to_vec(),
         outputs: outputs.collect(),
+        inputs: inputs.collect(),
     }
 }
 
@@ -60,7 +65,11 @@ pub(super) fn read_transaction(
     transaction: v1::SimTransaction,
 ) -> Result<Transaction, ChainError> {
     let outputs = (0..).zip(transaction.outputs);
+    let inputs = transaction.inputs.into_iter();
     Ok(Transaction {
+        inputs: inputs
+            .map(|one| Ok((read_hash(what, &one.txid)?, one.vout)))
+            .collect::<Result<_, ChainError>>()?,
         txid: read_hash(what, &transaction.txid)?,
         coinbase: false,
         outputs: outputs

@@ -6,6 +6,7 @@
 use dctrl_proto::v1::VendState::{Quoted, Reserved};
 use dctrl_proto::v1::product::Price;
 use dctrl_proto::v1::{MemberStatus, Product, Refusal, Vend, VendQuote};
+use dctrl_wallet::Chain;
 
 use crate::caller::{Caller, Role};
 use crate::refuse::{denied, ensure, exhausted, not_found, precond, unavailable};
@@ -82,7 +83,10 @@ impl Action for VendQuote {
             price_sats: plan.price_sats,
             rate,
             address_index,
-            address: scope.wallet().address(address_index).to_string(),
+            address: scope
+                .wallet()
+                .address(Chain::Payments, address_index)
+                .to_string(),
             expires_at_ms: scope.time_ms() + u64::from(scope.policy().quote_ms),
             ..Vend::default()
         };

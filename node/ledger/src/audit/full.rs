@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dctrl_proto::v1::VendState::{self, Authorised};
 use dctrl_proto::v1::{Account, JournalEntry, Machine, Payment, Slot, Vend};
 
-use super::{entry_sum, rosters};
+use super::{entry_sum, payouts, rosters};
 use crate::payments::is_gone;
 use crate::{StateRead, books, digest, keys, stock, tables, vends};
 
@@ -40,6 +40,7 @@ pub fn full(state: &dyn StateRead) -> Result<(), AuditFailure> {
     units_are_conserved(state, &mut found);
     vends_are_where_their_money_is(state, &balances, &mut found);
     machines_do_one_thing_at_a_time(state, &mut found);
+    payouts::check(state, &balances, &mut found);
     rosters::check(state, &mut found);
     found.expect(digest::kept(state) == digest::from_scratch(state), || {
         "The state digest does not cover the state.".to_owned()
@@ -51,7 +52,7 @@ pub fn full(state: &dyn StateRead) -> Result<(), AuditFailure> {
     }
 }
 
-type Balances = BTreeMap<String, i64>;
+pub(super) type Balances = BTreeMap<String, i64>;
 
 fn accounts_follow_from_the_journal(state: &dyn StateRead, found: &mut Findings) -> Balances {
     let mut balances = Balances::new();
@@ -93,9 +94,10 @@ fn money_is_conserved(state: &dyn StateRead, balances: &Balances, found: &mut Fi
         }
     }
     let balance = |name: &str| balances.get(name).copied().unwrap_or_default();
+    let here = here - payouts::spent(state);
     found.expect(balance(books::BITCOIN) == here, || {
         format!(
-            "{here} sats are in the chain, {} in the books.",
+            "{here} sats are in the wallet, {} in the books.",
             balance(books::BITCOIN)
         )
     });

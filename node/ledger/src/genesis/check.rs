@@ -5,7 +5,7 @@ use dctrl_proto::v1::{Consensus, Genesis, Node, Policy, Refusal, Slot};
 use crate::actions::{CAPACITY_MAX, check_machine, check_member, check_product};
 use crate::refuse::invalid;
 use crate::roster::{self, NODES_MAX, Unique};
-use crate::{address, ids};
+use crate::{address, ids, payouts};
 
 /// Most members, machines, products or slots that a genesis may bring.
 const ROWS_MAX: usize = 10_000;
@@ -33,9 +33,10 @@ pub(super) fn check(genesis: &Genesis) -> Result<(), Vec<Refusal>> {
         &genesis.chain_genesis_hash,
     ));
     problems.take(address::network(genesis).map(drop));
-    problems
-        .0
-        .extend(address::descriptor(genesis).err().into_iter().flatten());
+    match address::check(genesis) {
+        Ok(wallet) => problems.0.extend(payouts::check_rules(genesis, &wallet)),
+        Err(found) => problems.0.extend(found),
+    }
     sizes(genesis, &mut problems);
     nodes(&genesis.nodes, &mut problems);
     people_and_machines(genesis, &mut problems);

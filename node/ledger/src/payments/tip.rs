@@ -8,7 +8,7 @@ use dctrl_proto::v1::{ChainTip, ChainVote, Outpoint, TipAgreed};
 use super::conclude;
 use crate::scope::Scope;
 use crate::votes::Federation;
-use crate::{keys, tables};
+use crate::{keys, payouts, tables};
 
 /// Takes in a node's best block.
 pub(crate) fn observe_tip(scope: &mut Scope<'_>, vote: ChainVote) {
@@ -63,6 +63,7 @@ fn tell(scope: &mut Scope<'_>, tip: &ChainTip) {
         let payment = tables::payment(scope, &outpoint).expect("an indexed payment is there");
         conclude(scope, payment);
     }
+    payouts::tip_moved(scope);
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The first deed under a new roster: the stored votes are brought in line.
 
 use crate::scope::Scope;
-use crate::{payments, rates};
+use crate::{payments, payouts, rates};
 
 /// Drops the votes of nodes that have gone and counts anew what depends on
 /// the number of nodes, where that was not done since the roster changed.
@@ -11,5 +11,6 @@ pub(crate) fn realign(scope: &mut Scope<'_>) {
     }
     rates::realign(scope);
     payments::realign(scope);
+    payouts::tip_moved(scope);
     scope.bring_votes_in_line();
 }

@@ -15,6 +15,7 @@ mod nodes_leave;
 mod nodes_renew;
 mod nodes_votes;
 mod payments;
+mod payouts;
 mod replicas;
 mod rosters;
 mod signatures;

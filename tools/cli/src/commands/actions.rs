@@ -14,8 +14,8 @@ use serde::Serialize;
 
 use crate::{failure::Failure, output::Output};
 
-/// The file of the contract that holds the payloads.
-const FILE: &str = "dctrl/v1/action.proto";
+/// The files of the contract that hold the payloads.
+const FILES: [&str; 2] = ["dctrl/v1/action.proto", "dctrl/v1/payout.proto"];
 /// Field number of `message_type` in a file's descriptor, in source paths.
 const MESSAGE: i32 = 4;
 /// Field number of `field` in a message's descriptor, in source paths.
@@ -50,11 +50,16 @@ pub fn run(out: &mut Output) -> Result<(), Failure> {
 /// Every message whose comment begins with an action name in backquotes.
 fn actions() -> anyhow::Result<Vec<Action>> {
     let set = FileDescriptorSet::decode(DESCRIPTORS)?;
-    let file = set
-        .file
-        .iter()
-        .find(|file| file.name() == FILE)
-        .context("the wire contract has no actions")?;
+    let mut all = Vec::new();
+    for name in FILES {
+        let file = set.file.iter().find(|file| file.name() == name);
+        let file = file.context("the wire contract has no actions")?;
+        all.extend(actions_of(file));
+    }
+    Ok(all)
+}
+
+fn actions_of(file: &FileDescriptorProto) -> Vec<Action> {
     let found = file
         .message_type
         .iter()
@@ -69,7 +74,7 @@ fn actions() -> anyhow::Result<Vec<Action>> {
                 fields: fields(file, message, index),
             })
         });
-    Ok(found.collect())
+    found.collect()
 }
 
 fn fields(file: &FileDescriptorProto, message: &DescriptorProto, index: i32) -> Vec<Field> {
@@ -162,6 +167,15 @@ mod tests {
             v1::MachineReceipt::NAME,
             v1::MachineReport::NAME,
             v1::TimeTick::NAME,
+            v1::PayoutPropose::NAME,
+            v1::PayoutApprove::NAME,
+            v1::PayoutReject::NAME,
+            v1::PayoutSign::NAME,
+            v1::PayoutBump::NAME,
+            v1::PayoutCancel::NAME,
+            v1::PayoutAllow::NAME,
+            v1::PayoutObserve::NAME,
+            v1::FeeObserve::NAME,
         ];
         assert_eq!(names, payloads);
     }

@@ -136,6 +136,10 @@ fn what(body: &BusBody) -> String {
         }),
         Event::Roster(one) => nodes::roster_event(one),
         Event::Proposal(one) => nodes::proposal_event(one),
+        Event::Payout(one) => one
+            .payout
+            .as_ref()
+            .map_or_else(String::new, super::payout::line),
         Event::Product(one) => one.product.as_ref().map_or_else(String::new, |product| {
             format!(
                 "{} {}",
@@ -161,7 +165,7 @@ fn what(body: &BusBody) -> String {
 mod tests {
     use super::*;
     use crate::verify::Signatures;
-    use dctrl_proto::v1::{Vend, VendChanged, VendState};
+    use dctrl_proto::v1::{BusFrame, Vend, VendChanged, VendState};
 
     #[test]
     fn an_event_is_one_line_that_says_who_signed() {
@@ -181,6 +185,7 @@ mod tests {
                 ..BusBody::default()
             },
             signatures: Signatures { signed: 3, of: 4 },
+            frame: BusFrame::default(),
         };
         assert_eq!(
             line(&verified),

@@ -31,6 +31,8 @@ pub struct Keys {
     pub operator: Identity,
     /// A member.
     pub alice: Identity,
+    /// Members with the role `copayer`, in the order of the wallet's keys.
+    pub copayers: Vec<Identity>,
     /// The copayers' wallet.
     pub wallet: Wallet,
 }
@@ -60,8 +62,12 @@ pub fn make_keys(dir: &Path, plan: &Plan) -> anyhow::Result<Keys> {
             0o600,
         )?;
     }
+    let copayers = (1..=wallet.copayers.len())
+        .map(|number| key(&key_dir.join(format!("copayer-{number}.key"))))
+        .collect::<anyhow::Result<_>>()?;
     Ok(Keys {
         nodes,
+        copayers,
         machine: key(&machine_dir.join("agent.key"))?,
         operator: key(&key_dir.join("operator.key"))?,
         alice: key(&key_dir.join("alice.key"))?,

@@ -5,8 +5,8 @@ use dctrl_access::Identity;
 use dctrl_proto::{
     genesis::simulated_chain_genesis,
     v1::{
-        DepthRule, FiatPrice, Genesis, Machine, Member, MemberStatus, Node, Policy, Product, Slot,
-        product::Price,
+        Copayer, DepthRule, FiatPrice, Genesis, Machine, Member, MemberStatus, Node, PayoutRules,
+        PayoutTier, Policy, Product, Slot, product::Price,
     },
 };
 
@@ -36,10 +36,7 @@ pub fn genesis(plan: &Plan, keys: &Keys, created_at_ms: u64) -> Genesis {
                 door_endpoint: node.door(),
             })
             .collect(),
-        members: vec![
-            member("alice", "Alice", "member", &keys.alice),
-            member("operator", "Operator", "operator", &keys.operator),
-        ],
+        members: members(keys),
         machines: vec![Machine {
             id: MACHINE.to_owned(),
             site: plan
@@ -61,6 +58,59 @@ pub fn genesis(plan: &Plan, keys: &Keys, created_at_ms: u64) -> Genesis {
         policy: Some(policy(plan.args.zero_conf_sats_max)),
         created_at_ms,
         consensus: None,
+        payouts: Some(payout_rules(keys)),
+    }
+}
+
+/// Of the copayer with this number, from 1.
+#[must_use]
+pub fn copayer_id(number: usize) -> String {
+    format!("copayer-{number}")
+}
+
+fn members(keys: &Keys) -> Vec<Member> {
+    let mut members = vec![
+        member("alice", "Alice", "member", &keys.alice),
+        member("operator", "Operator", "operator", &keys.operator),
+    ];
+    for (key, number) in keys.copayers.iter().zip(1..) {
+        let name = format!("Copayer {number}");
+        members.push(member(&copayer_id(number), &name, "copayer", key));
+    }
+    members
+}
+
+/// Two of three sign; small amounts need one more approval than the proposal,
+/// and large ones two.
+fn payout_rules(keys: &Keys) -> PayoutRules {
+    let copayers = keys.wallet.copayers.iter().zip(1..);
+    PayoutRules {
+        copayers: copayers
+            .map(|(copayer, number)| Copayer {
+                member_id: copayer_id(number),
+                fingerprint: copayer.fingerprint.to_bytes().to_vec(),
+            })
+            .collect(),
+        tiers: vec![
+            PayoutTier {
+                sats_max: 1_000_000,
+                approvals: 1,
+                delay_ms: 0,
+            },
+            PayoutTier {
+                sats_max: 100_000_000,
+                approvals: 2,
+                delay_ms: 0,
+            },
+        ],
+        day_sats_max: 200_000_000,
+        allow_list: false,
+        allow_delay_ms: 86_400_000,
+        fee_rate_min: 1_000,
+        fee_rate_max: 500_000,
+        fee_sats_max: 100_000,
+        fee_bps_max: 2_000,
+        proposal_ms: 604_800_000,
     }
 }
 

@@ -33,7 +33,7 @@ pub struct Copayer {
     kind: &'static str,
     network: &'static str,
     /// Of the master key.
-    fingerprint: Fingerprint,
+    pub(crate) fingerprint: Fingerprint,
     path: &'static str,
     xpub: Xpub,
     /// The master key, of which `xpub` is the child at `path`.

@@ -22,14 +22,22 @@ const fn row(name: &'static str, may: &'static [&'static str]) -> Row {
 /// What a crate that writes to a disk may import whatever else it may: the
 /// crash points. The pure crates write nothing.
 const FOR_WRITERS: &str = "dctrl-crash";
-const PURE: [&str; 3] = ["dctrl-consensus", "dctrl-ledger", "dctrl-proto"];
+const PURE: [&str; 4] = [
+    "dctrl-consensus",
+    "dctrl-ledger",
+    "dctrl-proto",
+    "dctrl-wallet",
+];
 
-const TABLE: [Row; 19] = [
+const TABLE: [Row; 20] = [
     row("dctrl-crash", &[]),
     row("dctrl-proto", &[]),
     row("dctrl-consensus", &[]),
     row("dctrl-settings", &[]),
-    row("dctrl-ledger", &["dctrl-proto"]),
+    // Pure: how the wallet's transactions are built and checked, for whoever
+    // orders them and for whoever signs them.
+    row("dctrl-wallet", &[]),
+    row("dctrl-ledger", &["dctrl-proto", "dctrl-wallet"]),
     row("dctrl-access", &["dctrl-proto"]),
     row(
         "dctrl-store",
@@ -96,6 +104,7 @@ const TABLE: [Row; 19] = [
             "dctrl-access",
             "dctrl-consensus",
             "dctrl-settings",
+            "dctrl-wallet",
         ],
     ),
     row("xtask", &[]),

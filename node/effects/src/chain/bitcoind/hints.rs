@@ -14,7 +14,7 @@ use dctrl_follow::Bell;
 
 use super::{
     super::{ChainError, Hash, Hint},
-    BitcoindConfig, transaction,
+    BitcoindConfig, reduced,
 };
 
 /// Largest message, bytes: a transaction as large as a block.
@@ -131,7 +131,7 @@ impl Reader {
         let hint = match topic {
             "rawtx" => encode::deserialize::<bitcoin::Transaction>(body)
                 .ok()
-                .map(|raw| Hint::Transaction(transaction(&raw))),
+                .map(|raw| Hint::Transaction(reduced(&raw))),
             "hashblock" => (body.len() == 32).then_some(Hint::Block),
             _ => match sequence_event(body) {
                 Some(Some(hint)) => Some(hint),

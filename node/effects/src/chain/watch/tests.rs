@@ -8,6 +8,7 @@ fn transaction(id: u8, coinbase: bool) -> Transaction {
     Transaction {
         txid: Hash([id; 32]),
         coinbase,
+        inputs: Vec::new(),
         outputs: vec![Output {
             vout: 0,
             script: SCRIPT.to_vec(),

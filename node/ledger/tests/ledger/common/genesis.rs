@@ -111,5 +111,6 @@ pub(crate) fn genesis() -> Genesis {
         }),
         created_at_ms: START_MS,
         consensus: None,
+        payouts: None,
     }
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod genesis;
 pub(crate) mod nodes;
+pub(crate) mod payouts;
 
 use dctrl_ledger::{Applied, BlockInput, MemoryState, apply, audit, query};
 use dctrl_proto::action::{Payload, body, signing_bytes};

@@ -1,0 +1,330 @@
+//! The open payouts as the bus tells them, and what this node's backend shows
+//! of each.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dctrl_proto::v1::{
+    Outpoint, PaymentView, Payout, PayoutObserve, PayoutSpend, PayoutState, PayoutVersion,
+};
+
+use super::walk::{Found, Walk};
+use crate::{
+    Seat,
+    chain::{ChainAdaptor, ChainError, Hash},
+};
+
+/// Payouts watched at most; the ledger has fewer open.
+const PAYOUTS_MAX: usize = 256;
+/// Settled payouts are watched until so deep: then the chain undoes nothing.
+const WATCHED_DEPTH: u32 = 100;
+/// A transaction that the backend took and no longer has is handed in again
+/// after this.
+const AGAIN_MS: u64 = 30_000;
+
+/// A transaction to be broadcast now.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) payout: String,
+    pub(super) txid: Vec<u8>,
+    pub(super) transaction: Vec<u8>,
+    /// This node's place among the executors; 0 acts first.
+    pub(super) rank: usize,
+}
+
+struct Watched {
+    payout: Payout,
+    /// What the backend shows.
+    seen: Option<PayoutSpend>,
+    /// What was last said, in this run or an earlier one.
+    said: Option<PayoutSpend>,
+    /// When which transaction was handed in last.
+    sent: Option<(Vec<u8>, u64)>,
+}
+
+/// All open payouts.
+pub(super) struct Payouts {
+    seat: Seat,
+    take_over_ms: u64,
+    open: BTreeMap<String, Watched>,
+    walk: Walk,
+}
+
+impl Payouts {
+    pub(super) fn new(seat: Seat, take_over_ms: u64) -> Self {
+        Self {
+            seat,
+            take_over_ms,
+            open: BTreeMap::new(),
+            walk: Walk::default(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// The bus tells of a payout; whether the backend should be asked soon.
+    pub(super) fn told(&mut self, payout: Payout) -> bool {
+        if is_over(&payout) {
+            return self.open.remove(&payout.id).is_some();
+        }
+        let own = (self.seat)();
+        let vote = payout.votes.iter().find(|vote| Some(vote.node) == own);
+        let said = vote.and_then(|vote| vote.spend.clone());
+        if let Some(known) = self.open.get_mut(&payout.id) {
+            let inputs = |payout: &Payout| payout.versions.len();
+            if inputs(&known.payout) < inputs(&payout) {
+                // A later transaction may spend more coins.
+                self.walk.back_to(payout.chain_height);
+            }
+            known.payout = payout;
+            return true;
+        }
+        if self.open.len() >= PAYOUTS_MAX {
+            tracing::error!(payout = payout.id, "too many payouts: not watched");
+            return false;
+        }
+        self.walk.back_to(payout.chain_height);
+        let id = payout.id.clone();
+        let watched = Watched {
+            payout,
+            seen: None,
+            said,
+            sent: None,
+        };
+        self.open.insert(id, watched);
+        true
+    }
+
+    /// Looks at blocks and mempool.
+    ///
+    /// # Errors
+    /// The backend gives no answer; then nothing has changed here.
+    pub(super) fn look(&mut self, adaptor: &ChainAdaptor) -> Result<(), ChainError> {
+        let inputs: BTreeSet<(Hash, u32)> = self
+            .open
+            .values()
+            .flat_map(|one| inputs(&one.payout))
+            .collect();
+        self.walk.on(adaptor, &inputs)?;
+        for watched in self.open.values_mut() {
+            watched.seen = place(&watched.payout, &self.walk, adaptor)?;
+        }
+        Ok(())
+    }
+
+    /// What is to be broadcast now by this node.
+    pub(super) fn to_send(&mut self, now_ms: u64) -> Vec<Order> {
+        let Some(seat) = (self.seat)() else {
+            return Vec::new();
+        };
+        let take_over_ms = self.take_over_ms;
+        let orders = self.open.values_mut().filter_map(|watched| {
+            let version = watched.payout.versions.last()?;
+            let rank = due_rank(watched, version, seat, take_over_ms, now_ms)?;
+            let order = Order {
+                payout: watched.payout.id.clone(),
+                txid: version.txid.clone(),
+                transaction: version.transaction.clone(),
+                rank,
+            };
+            watched.sent = Some((version.txid.clone(), now_ms));
+            Some(order)
+        });
+        orders.collect()
+    }
+
+    /// What has changed since it was last said.
+    pub(super) fn unsaid(&self) -> Vec<(String, PayoutObserve)> {
+        let changed = self.open.iter().filter(|(_, one)| one.seen != one.said);
+        changed
+            .map(|(id, one)| (id.clone(), observation(id, one.seen.as_ref())))
+            .collect()
+    }
+
+    /// What is seen now is on its way.
+    pub(super) fn said(&mut self, id: &str) {
+        if let Some(watched) = self.open.get_mut(id) {
+            watched.said.clone_from(&watched.seen);
+        }
+    }
+
+    /// It never reached the ledger and must be said again.
+    pub(super) fn unsay(&mut self, id: &str) {
+        if let Some(watched) = self.open.get_mut(id) {
+            // A place that is never seen, so that even an absence is news.
+            watched.said = Some(PayoutSpend::default());
+        }
+    }
+}
+
+fn is_over(payout: &Payout) -> bool {
+    let closed = matches!(
+        payout.state(),
+        PayoutState::Rejected | PayoutState::Expired | PayoutState::Cancelled
+    );
+    let depth = payout.seen.as_ref().map_or(0, |seen| seen.confirmations);
+    (closed && !payout.settled) || (payout.settled && depth >= WATCHED_DEPTH)
+}
+
+fn inputs(payout: &Payout) -> impl Iterator<Item = (Hash, u32)> {
+    let versions = payout.versions.iter();
+    let inputs = versions.flat_map(|version| &version.inputs);
+    inputs.filter_map(|input| {
+        let outpoint = input.outpoint.as_ref()?;
+        Some((Hash::from_slice(&outpoint.txid)?, outpoint.vout))
+    })
+}
+
+/// This node's rank, where it is its turn.
+fn due_rank(
+    watched: &Watched,
+    version: &PayoutVersion,
+    seat: u32,
+    take_over_ms: u64,
+    now_ms: u64,
+) -> Option<usize> {
+    if version.transaction.is_empty() || watched.payout.settled {
+        return None;
+    }
+    let seen = watched.seen.as_ref();
+    if seen.is_some_and(|seen| seen.view() == PaymentView::InBlock || seen.txid == version.txid) {
+        return None;
+    }
+    if let Some((txid, at_ms)) = &watched.sent
+        && *txid == version.txid
+        && now_ms < at_ms.saturating_add(AGAIN_MS)
+    {
+        return None;
+    }
+    let rank = version.executors.iter().position(|one| *one == seat)?;
+    let wait_ms = take_over_ms.saturating_mul(u64::try_from(rank).unwrap_or(u64::MAX));
+    (now_ms >= version.ready_at_ms.saturating_add(wait_ms)).then_some(rank)
+}
+
+/// Where the transaction is that spends the payout's inputs.
+fn place(
+    payout: &Payout,
+    walk: &Walk,
+    adaptor: &ChainAdaptor,
+) -> Result<Option<PayoutSpend>, ChainError> {
+    let inputs: BTreeSet<(Hash, u32)> = inputs(payout).collect();
+    if let Some(found) = walk.find(&inputs) {
+        return Ok(Some(in_block(payout, &inputs, &found)));
+    }
+    for version in payout.versions.iter().rev() {
+        let Some(txid) = Hash::from_slice(&version.txid) else {
+            continue;
+        };
+        if adaptor.in_mempool(txid)? {
+            let mut spend = PayoutSpend {
+                txid: version.txid.clone(),
+                ..PayoutSpend::default()
+            };
+            spend.set_view(PaymentView::InMempool);
+            return Ok(Some(spend));
+        }
+    }
+    Ok(None)
+}
+
+fn in_block(payout: &Payout, inputs: &BTreeSet<(Hash, u32)>, found: &Found) -> PayoutSpend {
+    let own = |version: &PayoutVersion| version.txid == found.txid.0;
+    let spends = if payout.versions.iter().any(own) {
+        Vec::new()
+    } else {
+        let mut spent: Vec<_> = found
+            .inputs
+            .iter()
+            .filter(|one| inputs.contains(one))
+            .collect();
+        spent.sort_unstable();
+        let outpoint = |(txid, vout): &(Hash, u32)| Outpoint {
+            txid: txid.0.to_vec(),
+            vout: *vout,
+        };
+        spent.into_iter().map(outpoint).collect()
+    };
+    let mut spend = PayoutSpend {
+        txid: found.txid.0.to_vec(),
+        block_height: found.tip.height,
+        block_hash: found.tip.hash.0.to_vec(),
+        spends,
+        ..PayoutSpend::default()
+    };
+    spend.set_view(PaymentView::InBlock);
+    spend
+}
+
+fn observation(id: &str, seen: Option<&PayoutSpend>) -> PayoutObserve {
+    let mut said = PayoutObserve {
+        payout_id: id.to_owned(),
+        ..PayoutObserve::default()
+    };
+    match seen {
+        None => said.set_view(PaymentView::Absent),
+        Some(seen) => {
+            said.set_view(seen.view());
+            said.txid.clone_from(&seen.txid);
+            said.block_height = seen.block_height;
+            said.block_hash.clone_from(&seen.block_hash);
+            said.spends.clone_from(&seen.spends);
+        }
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn ready(executors: &[u32]) -> Payout {
+        Payout {
+            id: "p1".into(),
+            versions: vec![PayoutVersion {
+                txid: vec![7; 32],
+                transaction: vec![1],
+                ready_at_ms: 1_000,
+                executors: executors.to_vec(),
+                ..PayoutVersion::default()
+            }],
+            ..Payout::default()
+        }
+    }
+
+    fn sends(seat: u32, now_ms: u64) -> Option<usize> {
+        let mut payouts = Payouts::new(Arc::new(move || Some(seat)), 10_000);
+        payouts.told(ready(&[2, 0, 3, 1]));
+        payouts.to_send(now_ms).first().map(|order| order.rank)
+    }
+
+    #[test]
+    fn the_first_executor_acts_at_once_and_the_others_take_over_in_their_order() {
+        assert_eq!(sends(2, 1_000), Some(0));
+        assert_eq!(sends(0, 10_999), None);
+        assert_eq!(sends(0, 11_000), Some(1));
+        assert_eq!(sends(3, 20_999), None);
+        assert_eq!(sends(3, 21_000), Some(2));
+        assert_eq!(sends(9, 90_000), None, "no executor");
+    }
+
+    #[test]
+    fn what_is_seen_is_not_sent_and_what_was_sent_is_sent_again_only_later() {
+        let mut payouts = Payouts::new(Arc::new(|| Some(2)), 10_000);
+        payouts.told(ready(&[2]));
+        assert_eq!(payouts.to_send(1_000).len(), 1);
+        assert!(payouts.to_send(2_000).is_empty());
+        assert_eq!(payouts.to_send(31_000).len(), 1);
+        if let Some(watched) = payouts.open.get_mut("p1") {
+            let mut seen = PayoutSpend {
+                txid: vec![7; 32],
+                ..PayoutSpend::default()
+            };
+            seen.set_view(PaymentView::InMempool);
+            watched.seen = Some(seen);
+        }
+        assert!(payouts.to_send(90_000).is_empty());
+        assert_eq!(payouts.unsaid().len(), 1);
+    }
+}

@@ -1,0 +1,94 @@
+//! The blocks in which a payout's inputs may be spent, walked once each.
+
+use std::collections::BTreeSet;
+
+use crate::chain::{Block, ChainAdaptor, ChainError, Hash, Tip};
+
+/// Blocks that are kept; a payout that is open for longer is looked for in the
+/// newest of them only.
+const BLOCKS_MAX: u32 = 2_016;
+
+/// A transaction that spends an input of interest, and its block.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) tip: Tip,
+    pub(super) txid: Hash,
+    pub(super) inputs: Vec<(Hash, u32)>,
+}
+
+/// The blocks that have been looked through, ascending without gaps.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    blocks: Vec<(Tip, Vec<Found>)>,
+    /// Nothing below is of interest.
+    from: Option<u32>,
+}
+
+impl Walk {
+    /// Blocks above this height must be looked through, again where they were.
+    pub(super) fn back_to(&mut self, height: u32) {
+        self.from = Some(self.from.map_or(height, |from| from.min(height)));
+        self.blocks.retain(|(tip, _)| tip.height <= height);
+    }
+
+    /// Goes on to the backend's tip, and back first where the chain has left
+    /// what was walked.
+    ///
+    /// # Errors
+    /// The backend gives no answer; what was walked stays.
+    pub(super) fn on(
+        &mut self,
+        adaptor: &ChainAdaptor,
+        wanted: &BTreeSet<(Hash, u32)>,
+    ) -> Result<(), ChainError> {
+        let tip = adaptor.tip()?;
+        while let Some((last, _)) = self.blocks.last() {
+            let gone = last.height > tip.height || adaptor.hash_at(last.height)? != last.hash;
+            if !gone {
+                break;
+            }
+            self.blocks.pop();
+        }
+        let from = self.from.unwrap_or(tip.height);
+        let oldest = from.max(tip.height.saturating_sub(BLOCKS_MAX));
+        self.blocks.retain(|(one, _)| one.height > oldest);
+        let next = self.blocks.last().map_or(oldest, |(last, _)| last.height);
+        for height in next + 1..=tip.height {
+            let hash = adaptor.hash_at(height)?;
+            let block = adaptor.block(height, hash)?;
+            let above = self.blocks.last().map(|(last, _)| last.hash);
+            if above.is_some_and(|above| above != block.previous) {
+                // The chain has changed on the way: from there, next time.
+                return Ok(());
+            }
+            self.blocks
+                .push((Tip { height, hash }, found(&block, wanted)));
+        }
+        Ok(())
+    }
+
+    /// The first transaction that spends one of these.
+    pub(super) fn find(&self, inputs: &BTreeSet<(Hash, u32)>) -> Option<Found> {
+        let mut all = self.blocks.iter().flat_map(|(_, found)| found);
+        let spends = |one: &&Found| one.inputs.iter().any(|input| inputs.contains(input));
+        all.find(spends).cloned()
+    }
+}
+
+fn found(block: &Block, wanted: &BTreeSet<(Hash, u32)>) -> Vec<Found> {
+    let tip = Tip {
+        height: block.height,
+        hash: block.hash,
+    };
+    let spends = block.transactions.iter().filter(|one| {
+        let mut inputs = one.inputs.iter();
+        inputs.any(|input| wanted.contains(input))
+    });
+    spends
+        .map(|one| Found {
+            tip,
+            txid: one.txid,
+            inputs: one.inputs.clone(),
+        })
+        .collect()
+}

@@ -1,0 +1,68 @@
+//! `payout.cancel`: drop a payout.
+
+use dctrl_proto::v1::{Payout, PayoutCancel, PayoutKind, PayoutState, PayoutVersion, Refusal};
+
+use crate::caller::{Caller, Role};
+use crate::refuse::{denied, ensure, precond};
+use crate::registry::Action;
+use crate::scope::{Scope, View};
+use crate::{ids, payouts};
+
+impl Action for PayoutCancel {
+    /// The transaction back to the wallet, where one is needed.
+    type Plan = (Payout, Option<PayoutVersion>);
+
+    fn check(&self) -> Result<(), Refusal> {
+        ids::id("payout_id", &self.payout_id)?;
+        ids::text("reason", &self.reason)
+    }
+
+    fn guard(&self, view: &View<'_>, caller: &Caller) -> Result<Self::Plan, Refusal> {
+        let payout = payouts::find(view.state, &self.payout_id)?;
+        let own = caller
+            .member
+            .as_ref()
+            .is_some_and(|one| one.id == payout.creator);
+        match payout.state() {
+            PayoutState::Proposed => {
+                ensure(own || caller.has(Role::Operator), || {
+                    let message = "Who proposed it or an operator takes it back; others reject.";
+                    denied("payout.creator", message)
+                })?;
+                Ok((payout, None))
+            }
+            PayoutState::Approved
+            | PayoutState::Signing
+            | PayoutState::Ready
+            | PayoutState::Broadcast => {
+                let kind = payouts::current(&payout).kind();
+                ensure(kind != PayoutKind::Cancel, || {
+                    precond("payout.state", "It is being cancelled already.")
+                })?;
+                let version = payouts::cancellation(view, &payout)?;
+                Ok((payout, Some(version)))
+            }
+            state => {
+                let message = format!("Nothing can be cancelled in state {}.", state.as_str_name());
+                Err(precond("payout.state", message))
+            }
+        }
+    }
+
+    fn execute(self, plan: Self::Plan, scope: &mut Scope<'_>, _: &Caller) -> String {
+        let (payout, version) = plan;
+        let reason = self.reason;
+        match version {
+            None => {
+                let detail = format!("Taken back: {reason}");
+                payouts::close(scope, payout, PayoutState::Cancelled, &detail);
+            }
+            Some(version) => {
+                let number = version.number;
+                let detail = format!("Version {number} takes everything back: {reason}");
+                payouts::new_version(scope, payout, version, &detail);
+            }
+        }
+        self.payout_id
+    }
+}

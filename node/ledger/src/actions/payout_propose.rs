@@ -1,0 +1,70 @@
+//! `payout.propose`: pay these recipients from the federation's wallet.
+
+use dctrl_proto::v1::{Payout, PayoutPropose, PayoutTier, PayoutVersion, Refusal};
+
+use crate::caller::Caller;
+use crate::refuse::{ensure, precond};
+use crate::registry::Action;
+use crate::scope::{Scope, View};
+use crate::{ids, keys, payouts, tables};
+
+/// What the guard has found out: the tier, and the transaction.
+pub(crate) struct Plan {
+    tier: PayoutTier,
+    version: PayoutVersion,
+}
+
+/// A payout's id, from the id of the action that proposed it.
+fn payout_id(caller: &Caller) -> String {
+    format!("p{}", hex::encode(&caller.action_id[..8]))
+}
+
+impl Action for PayoutPropose {
+    type Plan = Plan;
+
+    fn check(&self) -> Result<(), Refusal> {
+        ids::text("purpose", &self.purpose)
+    }
+
+    fn guard(&self, view: &View<'_>, caller: &Caller) -> Result<Plan, Refusal> {
+        let tier = payouts::require_proposal(view, caller, self)?;
+        let free = payouts::find(view.state, &payout_id(caller)).is_err();
+        ensure(free, || {
+            precond("payout.id", "Propose again with another request id.")
+        })?;
+        let draw = [caller.action_id[30], caller.action_id[31]];
+        let version = payouts::first(view, &self.recipients, draw)?;
+        Ok(Plan { tier, version })
+    }
+
+    fn execute(self, plan: Plan, scope: &mut Scope<'_>, caller: &Caller) -> String {
+        let Plan { tier, version } = plan;
+        let rules = payouts::rules(scope.view().genesis);
+        let member = caller.member.as_ref();
+        let threshold = scope.wallet().threshold();
+        let mut payout = Payout {
+            id: payout_id(caller),
+            creator: member.map(|member| member.id.clone()).unwrap_or_default(),
+            purpose: self.purpose,
+            amount_sats: self.recipients.iter().map(|one| one.amount_sats).sum(),
+            recipients: self.recipients,
+            proposed_at_ms: scope.time_ms(),
+            expires_at_ms: scope.time_ms() + rules.proposal_ms,
+            approvals_needed: tier.approvals,
+            delay_ms: tier.delay_ms,
+            signatures_needed: u32::try_from(threshold).expect("a wallet has few keys"),
+            chain_height: tables::tip(scope).height,
+            ..Payout::default()
+        };
+        let id = payout.id.clone();
+        payouts::take_day(scope, &payout);
+        payouts::lock(scope, &id, &version);
+        let paid = payout.amount_sats;
+        payouts::reserve(scope, &mut payout, paid, version.fee_sats, "proposed");
+        payout.versions.push(version);
+        let newest = keys::payout_newest(payout.proposed_at_ms, &id);
+        scope.put_bytes(newest, id.as_bytes());
+        payouts::save(scope, payout, "Proposed; the transaction is fixed.");
+        id
+    }
+}

@@ -1,0 +1,81 @@
+//! Payouts: money that leaves the wallet, as consensus state.
+//!
+//! A proposal fixes the transaction before anybody signs: its coins, outputs,
+//! fee and bytes follow from the state alone, and its coins are locked to it.
+//! Copayers approve it with their member keys and sign it with the wallet's
+//! keys, which no node has. What the chain shows of it comes back as votes of
+//! the nodes.
+//!
+//! Invariants. A coin is locked to one payout at most. Any two transactions
+//! ever built for one payout share an input, so that at most one of them can
+//! be in a chain: a later version spends every coin of the one before. Once a
+//! payout was approved its coins come free only when the chain has spent one
+//! of them six blocks deep, because signatures may be anywhere by then. The
+//! books count a payout from that depth on.
+//!
+//! Deliberately absent: keys, broadcasting (an effect does that), and any
+//! change of the rules after the genesis.
+
+mod awaits;
+mod belief;
+mod build;
+mod coins;
+mod decide;
+mod expiry;
+mod fees;
+mod keep;
+mod money;
+mod rules;
+mod settle;
+mod sign;
+
+pub(crate) use awaits::approvals_missing;
+pub(crate) use belief::{check_observation, observe, tip_moved};
+pub(crate) use build::{again, cancellation, first};
+pub(crate) use coins::{lock, payment_changed};
+pub(crate) use decide::{cannot_be_approved, decided, is_approved};
+pub(crate) use expiry::{fire_due, next_deadline_ms};
+pub(crate) use fees::observe as observe_fee;
+pub(crate) use keep::{close, find, new_version, save};
+pub(crate) use money::reserve;
+pub(crate) use rules::{check_rules, require_approver, require_proposal, rules, take_day};
+pub(crate) use sign::{complete, signers};
+
+use dctrl_proto::v1::{Payout, PayoutState, PayoutVersion};
+
+/// Confirmations from which a coin may be spent and a payout is settled.
+pub(crate) const DEPTH: u32 = 6;
+/// Payouts whose end is open, all together: each is looked at with every block.
+pub(crate) const OPEN_MAX: usize = 32;
+/// And of one member, unapproved.
+pub(crate) const UNAPPROVED_PER_MEMBER_MAX: usize = 4;
+/// Transactions of one payout.
+pub(crate) const VERSIONS_MAX: usize = 8;
+/// Recipients of one payout: few, so that no child of one can pin it.
+pub(crate) const RECIPIENTS_MAX: usize = 20;
+/// Inputs that a node may name as spent otherwise.
+pub(crate) const INPUTS_SEEN_MAX: usize = dctrl_wallet::INPUTS_MAX;
+/// Steps that a payout's history keeps; the newest.
+pub(crate) const STEPS_MAX: usize = 64;
+
+/// The transaction that is to be made now.
+pub(crate) fn current(payout: &Payout) -> &PayoutVersion {
+    payout
+        .versions
+        .last()
+        .expect("a payout begins with a transaction")
+}
+
+/// The version with this id.
+pub(crate) fn version_of<'p>(payout: &'p Payout, txid: &[u8]) -> Option<&'p PayoutVersion> {
+    payout.versions.iter().find(|version| version.txid == txid)
+}
+
+/// Whether nothing can happen to it any more, but that the chain undoes it.
+pub(crate) fn is_over(payout: &Payout) -> bool {
+    payout.settled
+        || matches!(
+            payout.state(),
+            PayoutState::Rejected | PayoutState::Expired | PayoutState::Cancelled
+        )
+}

@@ -1,0 +1,172 @@
+//! The transactions of a payout: pure functions of the state.
+
+use dctrl_proto::v1::{
+    Payout, PayoutKind, PayoutMeta, PayoutRecipient, PayoutRules, PayoutVersion, Refusal,
+};
+use dctrl_wallet::{Coin, Plan, PlanError, Recipient, Terms, fee_sats, parse_address, plan_over};
+
+use super::{VERSIONS_MAX, coins, current, fees, rules::rules};
+use crate::refuse::{ensure, exhausted, invalid, precond};
+use crate::scope::View;
+use crate::{address, keys, tables};
+
+/// What nodes demand for passing on a replacement, for 1000 virtual bytes of
+/// it (BIP-125, Bitcoin Core's incremental relay fee).
+const INCREMENT_RATE: u64 = 1000;
+/// A replacement may be larger than what it replaces by so much, virtual bytes.
+const GROWTH_BYTES: u64 = 400;
+
+/// The first transaction of a payout. `draw` is drawn from its action's id.
+pub(crate) fn first(
+    view: &View<'_>,
+    recipients: &[PayoutRecipient],
+    draw: [u8; 2],
+) -> Result<PayoutVersion, Refusal> {
+    let (fee_rate, note) = fees::rate(view);
+    let meta: PayoutMeta = tables::read(view.state, keys::PAYOUT_META).unwrap_or_default();
+    let rules = rules(view.genesis);
+    let terms = Terms {
+        recipients: outputs(view, recipients)?,
+        fee_rate,
+        fee_sats_min: 0,
+        fee_sats_max: rules.fee_sats_max,
+        fee_bps_max: rules.fee_bps_max,
+        change_index: meta.next_change_index,
+        lock_time: lock_time(tables::tip(view.state).height, draw),
+    };
+    let mut version = make(view, &[], &terms)?;
+    version.number = 1;
+    version.set_kind(PayoutKind::Payment);
+    version.fee_note = note;
+    Ok(version)
+}
+
+/// The same payment with a higher fee: all inputs of the version before, and
+/// more where they do not suffice.
+pub(crate) fn again(
+    view: &View<'_>,
+    payout: &Payout,
+    fee_rate: u64,
+) -> Result<PayoutVersion, Refusal> {
+    let recipients = outputs(view, &payout.recipients)?;
+    next(view, payout, recipients, fee_rate, PayoutKind::Bump)
+}
+
+/// Everything that the version before spends, back to the wallet.
+pub(crate) fn cancellation(view: &View<'_>, payout: &Payout) -> Result<PayoutVersion, Refusal> {
+    next(view, payout, Vec::new(), 0, PayoutKind::Cancel)
+}
+
+fn next(
+    view: &View<'_>,
+    payout: &Payout,
+    recipients: Vec<Recipient>,
+    wanted: u64,
+    kind: PayoutKind,
+) -> Result<PayoutVersion, Refusal> {
+    ensure(payout.versions.len() < VERSIONS_MAX, || {
+        let message = format!("A payout has at most {VERSIONS_MAX} transactions.");
+        exhausted("payout.versions", message)
+    })?;
+    let before = current(payout);
+    let rules = rules(view.genesis);
+    let (fee_rate, fee_note) = raised(view, &rules, before, wanted)?;
+    let size = u64::from(before.virtual_size) + GROWTH_BYTES;
+    let terms = Terms {
+        recipients,
+        fee_rate,
+        fee_sats_min: before.fee_sats + fee_sats(size, INCREMENT_RATE),
+        fee_sats_max: rules.fee_sats_max,
+        fee_bps_max: rules.fee_bps_max,
+        change_index: before.change_index,
+        lock_time: tables::tip(view.state).height,
+    };
+    let must: Vec<Coin> = before.inputs.iter().map(coins::coin).collect();
+    let mut version = make(view, &must, &terms)?;
+    version.number = before.number + 1;
+    version.set_kind(kind);
+    version.fee_note = fee_note;
+    Ok(version)
+}
+
+/// The rate of a replacement: what was asked for, or at least a quarter more
+/// than before.
+fn raised(
+    view: &View<'_>,
+    rules: &PayoutRules,
+    before: &PayoutVersion,
+    wanted: u64,
+) -> Result<(u64, String), Refusal> {
+    let quarter_more = before.fee_rate.saturating_add(before.fee_rate.div_ceil(4));
+    let (agreed, note) = fees::rate(view);
+    let (rate, note) = match wanted {
+        0 if agreed > quarter_more => (agreed, note),
+        0 => (quarter_more, "a quarter more than before".to_owned()),
+        wanted => (wanted, "as asked for".to_owned()),
+    };
+    let (least, most) = (before.fee_rate, rules.fee_rate_max);
+    ensure(rate > least && rate <= most, || {
+        let message = format!("The rate must be above {least} and at most {most}, not {rate}.");
+        precond("payout.fee_rate", message)
+    })?;
+    Ok((rate, note))
+}
+
+fn make(view: &View<'_>, must: &[Coin], terms: &Terms) -> Result<PayoutVersion, Refusal> {
+    let wallet = address::wallet(view.genesis);
+    let coins = coins::spendable(view.state);
+    let plan = plan_over(&wallet, must, &coins, terms).map_err(|error| {
+        let message = error.to_string();
+        match error {
+            PlanError::NoChange => precond("payout.change", message),
+            PlanError::Address { .. } => invalid("payout.address", "recipients", message),
+            PlanError::Dust { .. } => invalid("payout.dust", "recipients", message),
+            PlanError::Funds { .. } => precond("payout.funds", message),
+            PlanError::Fee { .. } => precond("payout.fee", message),
+            PlanError::Size => precond("payout.size", message),
+        }
+    })?;
+    Ok(version(&plan, terms))
+}
+
+fn version(plan: &Plan, terms: &Terms) -> PayoutVersion {
+    let (change_sats, change_vout) = plan.change.unwrap_or_default();
+    PayoutVersion {
+        txid: coins::display(&plan.txid),
+        psbt: plan.psbt.serialize(),
+        inputs: plan.inputs.iter().map(coins::input).collect(),
+        fee_sats: plan.fee_sats,
+        fee_rate: terms.fee_rate,
+        virtual_size: u32::try_from(plan.virtual_size).expect("a transaction has few inputs"),
+        change_sats,
+        change_index: terms.change_index,
+        change_vout,
+        ..PayoutVersion::default()
+    }
+}
+
+fn outputs(view: &View<'_>, recipients: &[PayoutRecipient]) -> Result<Vec<Recipient>, Refusal> {
+    let network = address::network(view.genesis)?;
+    recipients
+        .iter()
+        .map(|one| {
+            let script = parse_address(&one.address, network)
+                .map_err(|error| invalid("payout.address", "recipients", error.to_string()))?;
+            Ok(Recipient {
+                script,
+                sats: one.amount_sats,
+            })
+        })
+        .collect()
+}
+
+/// The agreed tip, so that a miner gains nothing by going back; one in ten
+/// goes back up to 99 blocks, as Bitcoin Core's do, so that late ones look
+/// like others.
+fn lock_time(tip: u32, draw: [u8; 2]) -> u32 {
+    if draw[0].is_multiple_of(10) {
+        tip.saturating_sub(u32::from(draw[1] % 100))
+    } else {
+        tip
+    }
+}

@@ -1,0 +1,6 @@
+//! Payouts: what may be paid, who decides, who signs, and what the chain does.
+
+mod chain;
+mod life;
+mod returned;
+mod rules;

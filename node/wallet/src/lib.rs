@@ -1,0 +1,52 @@
+//! Build, check and finish the transactions of the federation's wallet.
+//!
+//! The wallet is `wsh(sortedmulti(m, …))` over the copayers' extended public
+//! keys (BIP-380, BIP-383, BIP-48, BIP-67). From the same coins and terms
+//! [`plan`] makes the same PSBT (BIP-174) on every machine, byte for byte;
+//! [`check_returned`] takes the signatures out of what a signer gave back and
+//! refuses everything else; [`finish`] makes the transaction of them. Nodes
+//! use this to order payouts, copayers to check them without trusting a node.
+//!
+//! Amounts are in satoshi, fee rates in satoshi for 1000 virtual bytes; all
+//! arithmetic is on integers and checked.
+//!
+//! Deliberately absent: private keys, randomness, floats, clocks, the network.
+
+mod descriptor;
+mod finish;
+mod plan;
+mod psbt;
+mod returned;
+mod select;
+mod size;
+
+pub use descriptor::{Chain, KEYS_MAX, Key, Wallet, WalletError};
+pub use finish::{PartialSignature, finish};
+pub use plan::{INPUTS_MAX, Plan, PlanError, Recipient, Terms, parse_address, plan, plan_over};
+pub use returned::{Deviation, PSBT_BYTES_MAX, check_returned};
+pub use size::{DUST_SATS, fee_sats};
+
+use bitcoin::OutPoint;
+
+/// An unspent output of the wallet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coin {
+    /// Where it is.
+    pub outpoint: OutPoint,
+    /// What it is worth.
+    pub sats: u64,
+    /// Of payments or of change.
+    pub chain: Chain,
+    /// Index of its address.
+    pub index: u32,
+}
+
+impl Coin {
+    /// Its place in BIP-69: the transaction id in the order of display, then
+    /// the number of the output.
+    fn place(&self) -> ([u8; 32], u32) {
+        let mut txid: [u8; 32] = *self.outpoint.txid.as_ref();
+        txid.reverse();
+        (txid, self.outpoint.vout)
+    }
+}
