@@ -121,7 +121,7 @@ fn fuzz(cases: u32) {
 
 #[test]
 fn no_mutated_psbt_brings_a_signature_that_was_not_made() {
-    fuzz(20_000);
+    fuzz(100_000);
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub mod consensus;
 pub mod demo;
 mod federation;
 pub mod idle;
+pub mod payout;
 mod ports;
 mod process;
 mod programs;

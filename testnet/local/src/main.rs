@@ -5,7 +5,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use dctrl_testnet::{Programs, bench, chaos, consensus, demo, idle};
+use dctrl_testnet::{Programs, bench, chaos, consensus, demo, idle, payout};
 
 /// Drive a federation of processes on this machine.
 #[derive(Debug, Parser)]
@@ -22,6 +22,8 @@ struct Arguments {
 enum Command {
     /// A payment becomes one vend, shown step by step
     Demo(demo::Arguments),
+    /// Money leaves the wallet, signed by two copayers
+    DemoPayout(payout::Arguments),
     /// What a federation costs while nobody wants anything of it
     BenchIdle(idle::Arguments),
     /// From a payment to the machine's pin, over many vends
@@ -50,6 +52,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     match arguments.command {
         Command::Demo(demo) => dctrl_testnet::demo::run(demo, programs).await,
+        Command::DemoPayout(demo) => dctrl_testnet::payout::run(demo, programs).await,
         Command::BenchVend(bench) => dctrl_testnet::bench::run(bench, programs).await,
         Command::BenchIdle(bench) => dctrl_testnet::idle::run(bench, programs).await,
         Command::Chaos(campaign) => dctrl_testnet::chaos::run(campaign, programs).await,

@@ -17,14 +17,27 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Chain {
     /// The chain simulated by `dctrl-node sim-chain`: nothing to install.
+    #[value(alias = "sim")]
     Simulated,
     /// A real bitcoind on regtest.
     Bitcoind,
 }
 
+/// What is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// A payment becomes one vend.
+    Vend,
+    /// Money leaves the wallet, signed by two copayers, one of them with Electrum.
+    Payout,
+}
+
 /// Arguments of `cargo xtask demo`.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
+    /// What is shown.
+    #[arg(value_enum, default_value = "vend")]
+    what: What,
     /// Stop after the first vend instead of waiting for Ctrl-C.
     #[arg(long)]
     once: bool,
@@ -65,11 +78,25 @@ impl Demo {
             Chain::Bitcoind => Some(setup::bitcoind::install(place)?),
             Chain::Simulated => None,
         };
+        let electrum = match self.what {
+            What::Payout => self.electrum(place),
+            What::Vend => None,
+        };
         build::workspace(place, Profile::Development)?;
         let mut command = driver(place, Profile::Development);
-        command.arg("demo");
-        command.args(["--nodes", &self.nodes.to_string()]);
-        command.args(["--kill", &self.kill.to_string()]);
+        match self.what {
+            What::Vend => {
+                command.arg("demo");
+                command.args(["--nodes", &self.nodes.to_string()]);
+                command.args(["--kill", &self.kill.to_string()]);
+            }
+            What::Payout => {
+                command.arg("demo-payout");
+            }
+        }
+        if let Some(electrum) = electrum {
+            command.arg("--electrum").arg(electrum);
+        }
         if let Some(bitcoind) = bitcoind {
             command.args(["--chain", "bitcoind"]);
             command.arg("--bitcoind").arg(bitcoind.bin);
@@ -84,6 +111,19 @@ impl Demo {
             command.arg("--dir").arg(dir);
         }
         become_program(&mut command)
+    }
+}
+
+impl Demo {
+    /// Electrum, where it can be had: without it the demonstration says so.
+    fn electrum(&self, place: &Place) -> Option<PathBuf> {
+        match setup::electrum::install(place) {
+            Ok(python) => Some(python),
+            Err(error) => {
+                eprintln!("Electrum cannot be installed, our own signer signs twice: {error:#}");
+                None
+            }
+        }
     }
 }
 

@@ -38,7 +38,7 @@ enum Command {
         #[command(subcommand)]
         extra: Option<Extra>,
     },
-    /// Start a federation, pay a quote and show how the machine dispenses.
+    /// Start a federation and show how a machine dispenses, or how money leaves the wallet.
     Demo(demo::Demo),
     /// Set up, build, run every test and check, as CI does.
     Test,
@@ -86,6 +86,8 @@ enum Command {
 enum Extra {
     /// Fetch a bitcoind for regtest into the cache folder.
     Bitcoind,
+    /// Fetch Electrum, an independent signer of payouts, into the cache folder.
+    Electrum,
 }
 
 #[derive(Debug, Subcommand)]
@@ -139,6 +141,9 @@ fn run(place: &Place, command: Command) -> anyhow::Result<()> {
         Command::Setup {
             extra: Some(Extra::Bitcoind),
         } => setup::bitcoind::install(place).map(drop),
+        Command::Setup {
+            extra: Some(Extra::Electrum),
+        } => setup::electrum::install(place).map(drop),
         Command::Demo(demo) => demo.run(place),
         Command::Test => suite::run(place),
         Command::Bench {

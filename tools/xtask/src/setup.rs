@@ -4,6 +4,7 @@
 //! in milliseconds, so every other command begins with this.
 
 pub(crate) mod bitcoind;
+pub(crate) mod electrum;
 
 use std::{collections::BTreeSet, path::Path, process::Command};
 

@@ -57,6 +57,12 @@ impl Simulated {
         })
     }
 
+    /// The generated client, for what the chain does not cover.
+    #[must_use]
+    pub fn grpc(&self) -> SimulatedChainClient<Channel> {
+        self.purse.grpc.clone()
+    }
+
     /// What customers and miners have.
     #[must_use]
     pub fn purse(&self) -> &Purse {

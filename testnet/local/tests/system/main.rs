@@ -10,6 +10,7 @@ mod malformed;
 mod membership;
 mod node_lost;
 mod payments;
+mod payout;
 mod refused;
 mod replay;
 mod settings;

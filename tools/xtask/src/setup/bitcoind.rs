@@ -250,7 +250,8 @@ fn keyring() -> Result<PathBuf> {
     bail!("the Debian archive keyring is missing: install the package debian-archive-keyring")
 }
 
-fn unpack(downloads: &Path, files: &Path) -> Result<()> {
+/// Unpacks every package in `downloads`; installs nothing.
+pub(super) fn unpack(downloads: &Path, files: &Path) -> Result<()> {
     for entry in fs::read_dir(downloads)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "deb") {

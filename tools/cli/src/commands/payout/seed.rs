@@ -34,7 +34,7 @@ const PASSPHRASE_BYTES_MIN: usize = 10;
 
 /// Whose seed signs.
 #[derive(Args, Clone, Debug)]
-pub struct SeedArgs {
+pub(super) struct SeedArgs {
     /// The copayer's seed file
     #[arg(long, value_name = "FILE")]
     seed: PathBuf,
