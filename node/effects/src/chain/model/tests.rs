@@ -112,3 +112,55 @@ fn what_is_out_of_range_is_refused_by_name() {
         Err(SimError::Depth { depth: 1, max: 0 })
     );
 }
+
+/// A transaction that spends the first outputs of these.
+fn spending(id: u8, parents: &[&Transaction], amount_sats: u64) -> Transaction {
+    Transaction {
+        txid: Hash([id; 32]),
+        coinbase: false,
+        inputs: parents.iter().map(|parent| (parent.txid, 0)).collect(),
+        outputs: vec![Output {
+            vout: 0,
+            script: vec![id],
+            amount_sats,
+        }],
+    }
+}
+
+#[test]
+fn an_output_is_spent_once_and_a_known_transaction_is_said_to_be_known() {
+    let mut chain = SimChain::default();
+    let coin = chain.pay(vec![1], 1_000).unwrap();
+    chain.mine(1).unwrap();
+    let first = chain.submit(spending(7, &[&coin], 900)).unwrap();
+    let again = chain.submit(first.clone());
+    assert_eq!(again, Err(SimError::Known(first.txid)));
+    chain.mine(1).unwrap();
+    assert_eq!(
+        chain.submit(first.clone()),
+        Err(SimError::Known(first.txid))
+    );
+    let second = chain.submit(spending(8, &[&coin], 900));
+    assert_eq!(second, Err(SimError::Spent(coin.txid, 0)));
+    let nothing = spending(9, &[&spending(99, &[], 5)], 1);
+    assert!(matches!(chain.submit(nothing), Err(SimError::Spent(..))));
+}
+
+#[test]
+fn a_higher_fee_replaces_what_waits_and_a_lower_one_does_not() {
+    let mut chain = SimChain::default();
+    let coin = chain.pay(vec![1], 1_000).unwrap();
+    chain.mine(1).unwrap();
+    let low = chain.submit(spending(7, &[&coin], 900)).unwrap();
+    let lower = chain.submit(spending(8, &[&coin], 950));
+    assert_eq!(lower, Err(SimError::Fee(low.txid)));
+    let high = chain.submit(spending(9, &[&coin], 800)).unwrap();
+    assert_eq!(chain.mempool(), std::slice::from_ref(&high));
+    assert_eq!(
+        chain.submit(spending(10, &[&coin], 2_000)),
+        Err(SimError::Amount(2_000))
+    );
+    chain.mine(1).unwrap();
+    chain.reorganise(1, false).unwrap();
+    assert_eq!(chain.mempool(), [high]);
+}

@@ -389,3 +389,6 @@ impl Review {
 pub(super) fn since(payout: &Payout) -> String {
     time(payout.proposed_at_ms)
 }
+
+#[cfg(test)]
+mod tests;
