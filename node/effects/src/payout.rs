@@ -257,7 +257,7 @@ impl Broadcaster {
             return Ok(());
         }
         self.payouts.look(&self.adaptor)?;
-        for order in self.payouts.to_send((self.common.clock)()) {
+        for order in self.payouts.take_due((self.common.clock)()) {
             self.send(&order)?;
         }
         self.payouts.look(&self.adaptor)?;

@@ -114,7 +114,7 @@ impl Payouts {
     }
 
     /// What is to be broadcast now by this node.
-    pub(super) fn to_send(&mut self, now_ms: u64) -> Vec<Order> {
+    pub(super) fn take_due(&mut self, now_ms: u64) -> Vec<Order> {
         let Some(seat) = (self.seat)() else {
             return Vec::new();
         };
@@ -296,7 +296,7 @@ mod tests {
     fn sends(seat: u32, now_ms: u64) -> Option<usize> {
         let mut payouts = Payouts::new(Arc::new(move || Some(seat)), 10_000);
         payouts.told(ready(&[2, 0, 3, 1]));
-        payouts.to_send(now_ms).first().map(|order| order.rank)
+        payouts.take_due(now_ms).first().map(|order| order.rank)
     }
 
     #[test]
@@ -313,9 +313,9 @@ mod tests {
     fn what_is_seen_is_not_sent_and_what_was_sent_is_sent_again_only_later() {
         let mut payouts = Payouts::new(Arc::new(|| Some(2)), 10_000);
         payouts.told(ready(&[2]));
-        assert_eq!(payouts.to_send(1_000).len(), 1);
-        assert!(payouts.to_send(2_000).is_empty());
-        assert_eq!(payouts.to_send(31_000).len(), 1);
+        assert_eq!(payouts.take_due(1_000).len(), 1);
+        assert!(payouts.take_due(2_000).is_empty());
+        assert_eq!(payouts.take_due(31_000).len(), 1);
         if let Some(watched) = payouts.open.get_mut("p1") {
             let mut seen = PayoutSpend {
                 txid: vec![7; 32],
@@ -324,7 +324,7 @@ mod tests {
             seen.set_view(PaymentView::InMempool);
             watched.seen = Some(seen);
         }
-        assert!(payouts.to_send(90_000).is_empty());
+        assert!(payouts.take_due(90_000).is_empty());
         assert_eq!(payouts.unsaid().len(), 1);
     }
 }

@@ -254,6 +254,16 @@ fn shares_inputs(payout: &Payout) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether one of these is an early address of the wallet itself.
+fn pays_us(wallet: &Wallet, recipients: &[dctrl_proto::v1::PayoutRecipient]) -> bool {
+    let own = (0..OWN_ADDRESSES).flat_map(|index| {
+        let address = |chain| wallet.address(chain, index).to_string();
+        [address(Chain::Payments), address(Chain::Change)]
+    });
+    let own: BTreeSet<String> = own.collect();
+    recipients.iter().any(|one| own.contains(&one.address))
+}
+
 fn unusual(
     rules: &PayoutRules,
     wallet: &Wallet,
@@ -310,15 +320,8 @@ fn unusual(
             printable(&payout.creator)
         ),
     );
-    let own_addresses = (0..OWN_ADDRESSES).flat_map(|index| {
-        let address = |chain| wallet.address(chain, index).to_string();
-        [address(Chain::Payments), address(Chain::Change)]
-    });
-    let own_addresses: BTreeSet<String> = own_addresses.collect();
-    let mut paid = recipients(payout, version).iter();
-    let to_us = paid.any(|one| own_addresses.contains(&one.address));
     say(
-        to_us,
+        pays_us(wallet, recipients(payout, version)),
         "a recipient is one of the wallet's own first addresses".to_owned(),
     );
     let mut addresses: Vec<&str> = payout
