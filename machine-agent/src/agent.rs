@@ -25,6 +25,7 @@ use crate::journal::{Journal, JournalError};
 use crate::link;
 use crate::machine::{Effect, Facts, Input, Machine, OrderInHand, Report};
 use crate::sensor::{self, SensorError};
+use crate::stopping::Phase;
 
 /// Events that wait for the loop.
 const EVENTS_MAX: usize = 256;
@@ -97,6 +98,7 @@ pub struct Agent {
     stop: Arc<AtomicBool>,
     threads: Threads,
     tested: Option<Instant>,
+    phase: Arc<Phase>,
 }
 
 struct Threads {
@@ -126,10 +128,11 @@ impl Agent {
         dctrl_crash::point("agent.after_journal_open");
 
         let context = zmq::Context::new();
+        let rosters = Rosters::open(&federation, &config.journal.join(ROSTERS_FILE))?;
         let follower = Follower::start(FollowerConfig {
             context: context.clone(),
             federation: federation.clone(),
-            rosters: Rosters::open(&federation, &config.journal.join(ROSTERS_FILE))?,
+            rosters: rosters.clone(),
             nodes: nodes.clone(),
             curve_secret: identity.curve_secret(),
             topics: vec![format!("machine.{}.", config.machine)],
@@ -139,6 +142,7 @@ impl Agent {
             },
         })?;
         let door = Door::connect(context, &federation, &nodes, identity.curve_secret());
+        let door = door.among(rosters);
         let mut nonce_seed = [0; 32];
         getrandom::fill(&mut nonce_seed).map_err(AgentError::Randomness)?;
         let facts = Facts {
@@ -176,7 +180,15 @@ impl Agent {
                 others,
             },
             tested: None,
+            phase: Arc::default(),
         })
+    }
+
+    /// Tells `phase` how far a stop has come.
+    #[must_use]
+    pub fn tell(mut self, phase: Arc<Phase>) -> Self {
+        self.phase = phase;
+        self
     }
 
     /// Obeys the federation until `stop` is set.
@@ -184,24 +196,29 @@ impl Agent {
     /// # Errors
     /// A journal that cannot be written, or a lost thread. The lines are low.
     pub fn run(mut self) -> Result<(), AgentError> {
+        self.phase.enter("actuator");
         let outcome = self.serve();
         self.stop.store(true, Ordering::Relaxed);
         self.threads.wake_follow.wake();
         let safe = self.actuator.make_safe();
+        self.phase.enter("sensors");
         let outcome = outcome.and_then(|()| self.keep_reports());
         // Senders that wait for room end when nobody listens any more.
         drop(self.events);
         drop(self.actions);
+        self.phase.enter("follower");
         let followed = self
             .threads
             .follow
             .take()
             .map(std::thread::JoinHandle::join);
+        self.phase.enter("door and sensors");
         for thread in self.threads.others {
             if thread.join().is_err() {
                 tracing::error!("a thread of the agent has panicked");
             }
         }
+        self.phase.end();
         outcome?;
         safe?;
         match followed {

@@ -9,6 +9,7 @@
 //! - [`journal`]: what survives a power cut; written and synced before the deed.
 //! - [`actuator`]: the hands, a closed set: GPIO line, local program, fake.
 //! - [`sensor`]: door, drop and tilt, debounced and numbered.
+//! - [`stopping`]: the phases of an orderly end.
 //! - [`agent`]: the loop that performs effects, with the two threads that talk
 //!   to the federation.
 //!
@@ -28,3 +29,4 @@ pub mod journal;
 pub mod link;
 pub mod machine;
 pub mod sensor;
+pub mod stopping;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dctrl_follow::{Door, DoorError, FollowError, Follower, Position};
 
@@ -18,6 +18,9 @@ use crate::machine::Sending;
 
 /// How long a node may take to take an action.
 const SUBMIT_TIMEOUT: Duration = Duration::from_secs(4);
+/// A stop lets a receipt and an acceptance go out for so long. They are said
+/// again after the next start anyway.
+const FAREWELL: Duration = Duration::from_secs(3);
 /// How often it is looked whether everything has come that there was.
 const CATCH_UP_LOOK: Duration = Duration::from_millis(50);
 /// The same, once it has come: it only serves to note the place.
@@ -52,22 +55,29 @@ pub(crate) fn follow(
     })
 }
 
-/// Hands actions to a door until `stop` is set or nobody can send any more.
+/// Hands actions to a door until nobody can send any more. Behind a stop only
+/// what the last vend had to say goes out, and not for long.
 pub(crate) fn submit(
     door: Door,
     actions: Receiver<Sending>,
     stop: Arc<AtomicBool>,
 ) -> JoinHandle<()> {
     thread::spawn(move || {
+        let mut farewell = None;
         for sending in actions {
-            if stop.load(Ordering::Relaxed) {
-                return;
-            }
             let name = sending.name;
+            let mut timeout = SUBMIT_TIMEOUT;
+            if stop.load(Ordering::Relaxed) {
+                let until = *farewell.get_or_insert_with(|| Instant::now() + FAREWELL);
+                timeout = until.saturating_duration_since(Instant::now());
+                if timeout.is_zero() || !["machine.receipt", "machine.accept"].contains(&name) {
+                    continue;
+                }
+            }
             if sending.another {
                 door.prefer_next();
             }
-            match door.submit(&sending.action, SUBMIT_TIMEOUT) {
+            match door.submit(&sending.action, timeout) {
                 Ok(submitted) => {
                     let refusal = submitted.receipt.and_then(|receipt| receipt.refusal);
                     if let Some(refusal) = refusal {

@@ -8,7 +8,11 @@ use anyhow::Context;
 use clap::Parser;
 use dctrl_agent::agent::Agent;
 use dctrl_agent::config::{Config, SCHEMA};
+use dctrl_agent::stopping::{Phase, STOP_MAX, UNSTOPPED};
 use nix::sys::signal::{SigSet, Signal};
+
+/// Exit code of a process that was told twice, as a shell shows SIGINT.
+const TOLD_TWICE: i32 = 130;
 
 /// Actuate one machine: obey certified orders, report what happened.
 #[derive(Parser)]
@@ -39,8 +43,9 @@ fn main() -> anyhow::Result<()> {
     if arguments.check {
         return check(&config);
     }
-    let stop = stop_on_signal()?;
-    let agent = Agent::start(&config, stop)?;
+    let (stop, phase) = (Arc::new(AtomicBool::new(false)), Arc::new(Phase::default()));
+    stop_on_signal(Arc::clone(&stop), Arc::clone(&phase))?;
+    let agent = Agent::start(&config, stop)?.tell(phase);
     tracing::info!(machine = config.machine, "the agent runs");
     agent.run()?;
     tracing::info!("the agent has stopped");
@@ -75,22 +80,34 @@ fn check(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A flag that SIGTERM and SIGINT set. The signals are blocked in every thread
-/// and taken by one that waits for them, so nothing runs in a signal handler.
-fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
+/// SIGTERM and SIGINT set `stop`. The signals are blocked in every thread and
+/// taken by one that waits for them, so nothing runs in a signal handler. A
+/// second signal ends the process at once: every step is in the journal before
+/// it is done.
+fn stop_on_signal(stop: Arc<AtomicBool>, phase: Arc<Phase>) -> anyhow::Result<()> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGTERM);
     signals.add(Signal::SIGINT);
     signals
         .thread_block()
         .context("the signals cannot be blocked")?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
     std::thread::spawn(move || {
         if let Ok(signal) = signals.wait() {
             tracing::info!(%signal, "stopping");
         }
-        flag.store(true, Ordering::Relaxed);
+        stop.store(true, Ordering::Relaxed);
+        std::thread::spawn(move || name_who_stays(&phase));
+        if let Ok(signal) = signals.wait() {
+            tracing::warn!(%signal, "told twice: ends at once");
+            std::process::exit(TOLD_TWICE);
+        }
     });
-    Ok(stop)
+    Ok(())
+}
+
+fn name_who_stays(phase: &Phase) {
+    if let Some(actor) = phase.outlasts(STOP_MAX) {
+        tracing::error!(actor, "does not stop; what it did is in the journal");
+        std::process::exit(UNSTOPPED.into());
+    }
 }

@@ -8,17 +8,20 @@
 mod combine;
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
 use dctrl_ledger::{Admitted, admit_all};
-use dctrl_proto::v1::{Refusal, RefusalCode, SignedAction, Submitted};
+use dctrl_proto::v1::{ActionBody, Receipt, Refusal, RefusalCode, SignedAction, Submitted};
 use dctrl_store::Store;
 use prost::Message;
 
-use crate::{pipeline::PipelineHandle, signatures::ActionSignatures};
+use crate::{pipeline::PipelineHandle, signatures::ActionSignatures, waiting::Waiting};
 use combine::Combiner;
 
 /// What became of an action that was handed in.
@@ -31,6 +34,8 @@ pub struct Admission {
     pipeline: PipelineHandle,
     signatures: ActionSignatures,
     combiner: Arc<Combiner<SignedAction, Outcome>>,
+    waiting: Arc<Waiting>,
+    closed: Arc<AtomicBool>,
 }
 
 impl Admission {
@@ -47,6 +52,8 @@ impl Admission {
             pipeline,
             signatures,
             combiner: Arc::default(),
+            waiting: Arc::default(),
+            closed: Arc::default(),
         }
     }
 
@@ -77,9 +84,40 @@ impl Admission {
             .collect()
     }
 
+    /// Takes no more actions. Who hands in one that has ended is still told how.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether all that was taken here has ended.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether the action was taken here and is not ordered yet.
+    pub(crate) fn holds(&self, id: &[u8; 32]) -> bool {
+        self.waiting.has(id)
+    }
+
+    /// A block at this consensus time is durable, with these receipts.
+    pub(crate) fn ordered(&self, receipts: &[Receipt], now_ms: u64) {
+        let ids = receipts.iter().map(|receipt| receipt.action_id.as_slice());
+        self.waiting.ordered(ids, now_ms);
+    }
+
     fn hand_on(&self, action: &SignedAction, admitted: Admitted) -> Outcome {
         if admitted.already.is_none() {
+            if self.closed.load(Ordering::SeqCst) {
+                return Err(Refusal::rule(
+                    RefusalCode::Unavailable,
+                    "node.stopping",
+                    "this node is stopping and takes no more actions; ask another one",
+                ));
+            }
             self.pipeline.submit(Bytes::from(action.encode_to_vec()))?;
+            // Where it was ordered before this line, the expiry removes it.
+            let body = ActionBody::decode(action.body.as_slice()).unwrap_or_default();
+            self.waiting.add(admitted.id, body.expires_at_ms);
         }
         Ok(Submitted {
             action_id: admitted.id.to_vec(),

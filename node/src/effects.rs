@@ -30,6 +30,7 @@ use crate::{
     config::{ChainBackend, Config},
     membership::Membership,
     run::{RunError, blocking},
+    stopping::{self, Roll},
 };
 
 /// An effect that can run alone.
@@ -82,6 +83,12 @@ impl Effects {
         Box::new(move |next_ms| handle.set_next_deadline(next_ms))
     }
 
+    /// Asks for a block behind a consensus time that somebody waits for.
+    pub(crate) fn deadline_wish(&self) -> Arc<dyn Fn(u64) + Send + Sync> {
+        let handle = self.deadlines.clone();
+        Arc::new(move |at_ms| handle.want(at_ms))
+    }
+
     /// What needs a person: machines' alerts and the effects' own troubles.
     pub(crate) fn alerts(&self) -> Arc<dyn Fn() -> Vec<String> + Send + Sync> {
         let alerts = self.alerts.clone();
@@ -95,13 +102,14 @@ impl Effects {
         })
     }
 
-    /// Stops all of them; waits for each.
-    pub(crate) fn stop(self) {
+    /// Asks all of them to stop, and each to acknowledge.
+    pub(crate) async fn stop(self, roll: &mut Roll) {
         for effect in &self.running {
             effect.stop();
         }
         for effect in self.running {
-            effect.join();
+            let name = effect.name();
+            roll.ask(name, stopping::ACTOR, move || effect.join()).await;
         }
     }
 }
@@ -144,6 +152,8 @@ pub(crate) fn start(
         seat: Arc::new(move || query::seat_of(&store.snapshot(), &key)),
     };
     let settings = Settings::new(config, membership, identity, context, "effects", place)?;
+    // It may know more than was told when the effects ran last.
+    settings.common.rosters.learn(&roster);
     let (machine, alerts) = settings.machine()?;
     let (deadline_effect, deadlines) = deadlines::start(settings.common.clone())?;
     let mut running = vec![
@@ -172,11 +182,15 @@ pub async fn run_effect(
 ) -> Result<(), RunError> {
     let running = blocking(move || start_one(kind, &config)).await?;
     stop.await;
-    blocking(move || {
-        running.join();
-        Ok(())
-    })
-    .await
+    running.stop();
+    let mut roll = Roll::default();
+    let name = running.name();
+    roll.ask(name, stopping::ACTOR, move || running.join())
+        .await;
+    match roll.late() {
+        late if late.is_empty() => Ok(()),
+        late => Err(RunError::Unstopped(late)),
+    }
 }
 
 fn start_one(kind: EffectKind, config: &Config) -> Result<Running, RunError> {

@@ -19,6 +19,7 @@ mod disk;
 mod door;
 mod effects;
 mod engine;
+mod fill;
 mod frame;
 mod inbox;
 mod live;
@@ -30,11 +31,15 @@ mod renewal;
 mod run;
 mod signals;
 mod signatures;
+mod stopping;
+mod waiting;
 
 pub use disk::DiskError;
 pub use effects::{EffectKind, run_effect};
 pub use engine::EngineError;
-pub use run::{RunError, check, run, vouch};
+pub use fill::Fill;
+pub use run::{RunError, check, run, run_filled, vouch};
+pub use stopping::UNSTOPPED;
 
 /// Ends at SIGTERM or Ctrl-C; a second one ends the process at once.
 pub async fn shutdown() {

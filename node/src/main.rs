@@ -5,7 +5,9 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dctrl_consensus::{OrderRule, Ordering, Profile};
-use dctrl_node::{config, opaque::OpaqueConfig, run, run_effect, shutdown};
+use dctrl_node::{
+    Fill, RunError, UNSTOPPED, config, opaque::OpaqueConfig, run, run_effect, run_filled, shutdown,
+};
 use tracing_subscriber::EnvFilter;
 
 /// One node of a DCTRL federation.
@@ -26,6 +28,12 @@ enum Command {
         /// The configuration file.
         #[arg(long, env = "DCTRL_NODE_CONFIG")]
         config: PathBuf,
+        /// Hand in so many actions first, for `cargo xtask bench restart`.
+        #[arg(long, hide = true, requires = "fill_key")]
+        fill: Option<u64>,
+        /// The key that signs them.
+        #[arg(long, hide = true)]
+        fill_key: Option<PathBuf>,
     },
     /// Check the configuration, key and genesis, and say what is wrong.
     Check {
@@ -163,6 +171,16 @@ fn main() -> ExitCode {
     }
 }
 
+/// An actor that does not stop would keep the process for ever: it is left
+/// behind, with an exit code of its own.
+fn ended(result: Result<(), RunError>) -> Result<(), RunError> {
+    if let Err(error @ RunError::Unstopped(_)) = &result {
+        tracing::error!("{error}");
+        std::process::exit(UNSTOPPED.into());
+    }
+    result
+}
+
 fn log_to_stderr(json: bool) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt()
@@ -178,7 +196,18 @@ fn log_to_stderr(json: bool) {
 #[tokio::main]
 async fn perform(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Run { config } => run(config::load(&config)?, shutdown()).await?,
+        Command::Run {
+            config,
+            fill,
+            fill_key,
+        } => {
+            let config = config::load(&config)?;
+            let result = match fill.zip(fill_key) {
+                Some((actions, key)) => run_filled(config, Fill { actions, key }, shutdown()).await,
+                None => run(config, shutdown()).await,
+            };
+            ended(result)?;
+        }
         Command::Check { config } => {
             dctrl_node::check(&config::load(&config)?)?;
             println!("{} is in order", config.display());
@@ -194,7 +223,7 @@ async fn perform(command: Command) -> anyhow::Result<()> {
         }
         Command::Settings => print!("{}", dctrl_settings::document(config::SCHEMA)),
         Command::Effect { effect, config } => {
-            run_effect(effect.into(), config::load(&config)?, shutdown()).await?;
+            ended(run_effect(effect.into(), config::load(&config)?, shutdown()).await)?;
         }
         Command::VerifyLog { dir } => {
             let verified = dctrl_effects::event_logger::verify(&dir)

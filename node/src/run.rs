@@ -27,12 +27,14 @@ use crate::{
     door::Door,
     effects::{self, Effects, EffectsError},
     engine::{Engine, EngineError, Idle, Keeping, Network},
+    fill::{Fill, fill},
     live::LiveViews,
     machines::Machines,
     membership::{Membership, MembershipError},
     pipeline::{self, LedgerApplication, PipelineHandle, Publisher, Worth},
     renewal::Renewal,
     signatures::ActionSignatures,
+    stopping::{self, Roll},
 };
 
 /// How soon the bus says a new final height, so that a subscriber that lost the
@@ -69,6 +71,15 @@ pub enum RunError {
     /// A notifier.
     #[error(transparent)]
     Effects(#[from] EffectsError),
+    /// These were asked to stop and did not in their time. All that was
+    /// acknowledged is on disk.
+    #[error(
+        "did not stop in time: {}; all that was acknowledged is on disk", .0.join(", ")
+    )]
+    Unstopped(Vec<String>),
+    /// A measurement that cannot be prepared.
+    #[error("cannot fill the node: {0}")]
+    Fill(String),
     /// A thread panicked, which is a bug.
     #[error("a thread ended without a reason, see the log: {0}")]
     Panicked(String),
@@ -86,6 +97,33 @@ pub async fn run(
     let rooms = blocking(move || Node::open(config)?.start()).await?;
     let started = rooms.serve().await?;
     tracing::info!("ready");
+    started.wait(stop).await
+}
+
+/// As [`run`], and hands in what a measurement wants to find in the node.
+///
+/// # Errors
+/// As [`run`], and where the actions are refused.
+pub async fn run_filled(
+    config: Config,
+    order: Fill,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), RunError> {
+    let rooms = blocking(move || Node::open(config)?.start()).await?;
+    let started = rooms.serve().await?;
+    tracing::info!("ready");
+    let (store, admission) = (
+        started.rooms.gateway.store.clone(),
+        started.rooms.admission.clone(),
+    );
+    let progress = started.rooms.gateway.progress.clone();
+    match blocking(move || fill(&order, &store, &admission, progress)).await {
+        Ok(height) => println!("filled, final at height {height}"),
+        Err(error) => {
+            started.stop().await?;
+            return Err(error);
+        }
+    }
     started.wait(stop).await
 }
 
@@ -142,6 +180,7 @@ struct Node {
 /// A node at work, except that it does not answer people yet.
 struct Rooms {
     gateway: Gateway,
+    admission: Admission,
     api: ApiConfig,
     effects: Effects,
     bus: Arc<Bus>,
@@ -194,7 +233,8 @@ impl Node {
         )?;
         let number = roster.lock().unwrap_or_else(PoisonError::into_inner).number;
         let network = self.network(&zap, number)?;
-        let bus = Arc::new(self.start_bus(&zap, admission.clone())?);
+        let door = Door::new(self.store.clone(), admission.clone(), progress.clone());
+        let bus = Arc::new(self.start_bus(&zap, door)?);
         let effects = effects::start(
             &self.config,
             &self.membership,
@@ -225,6 +265,7 @@ impl Node {
         let engine = engine.start(network, ledger, meters, self.keeping()?)?;
 
         Ok(Rooms {
+            admission: admission.clone(),
             gateway: self.gateway(admission, progress, summary, roster, &effects, handle),
             api: self.api_config(),
             effects,
@@ -276,14 +317,13 @@ impl Node {
             .map_or_else(|| hex::encode(&key[..4]), |node| node.name)
     }
 
-    fn start_bus(&self, zap: &Zap, admission: Admission) -> Result<Bus, RunError> {
+    fn start_bus(&self, zap: &Zap, door: Door) -> Result<Bus, RunError> {
         let config = BusConfig {
             zap: zap.clone(),
             listen: self.config.bus.listen.clone(),
             door_listen: self.config.bus.door.clone(),
             curve_secret: self.identity.curve_secret(),
         };
-        let door = Door::new(self.store.clone(), admission);
         let answer = Box::new(move |_caller, request| door.answer(request));
         Ok(Bus::start(config, answer)?)
     }
@@ -321,7 +361,12 @@ impl Node {
                 genesis: self.membership.genesis.clone(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
             }),
+            waiting: {
+                let admission = admission.clone();
+                Arc::new(move |id| admission.holds(id))
+            },
             submit: Arc::new(move |action| admission.submit(action)),
+            expire: effects.deadline_wish(),
             progress,
             live: Arc::new(move || views.read()),
             window: Arc::new(move |events_max| pipeline.window(events_max)),
@@ -370,15 +415,6 @@ impl Rooms {
             api,
         })
     }
-
-    /// Stops the effects, then the pipeline, which finishes what is queued,
-    /// and the network last.
-    fn stop(self) -> Result<(), RunError> {
-        self.effects.stop();
-        let ended = self.engine.stop();
-        drop(self.bus);
-        Ok(ended?)
-    }
 }
 
 impl Started {
@@ -391,12 +427,38 @@ impl Started {
                 tracing::error!("the pipeline has ended; stopping");
             }
         }
+        self.stop().await
+    }
+
+    /// The phases of [`stopping`].
+    async fn stop(self) -> Result<(), RunError> {
+        let mut roll = Roll::default();
+        let Rooms {
+            gateway,
+            admission,
+            effects,
+            bus,
+            engine,
+            ..
+        } = self.rooms;
+        admission.close();
+        if !stopping::finish(&admission, gateway.progress.clone()).await {
+            tracing::warn!("not all that was taken is final; its senders may ask any node");
+        }
         // The receiver is gone only when the API has ended.
         let _ = self.stop_api.send(());
-        let api = self.api.join().await;
+        let api = roll.hear("api", stopping::API, self.api.join()).await;
         self.hints.abort();
         self.renewal.abort();
-        blocking(move || self.rooms.stop()).await?;
-        Ok(api?)
+        effects.stop(&mut roll).await;
+        let stop = move || engine.stop();
+        let engine = roll.ask("pipeline", stopping::ACTOR, stop).await;
+        roll.ask("bus", stopping::ACTOR, move || drop(bus)).await;
+        engine.transpose()?;
+        api.transpose()?;
+        match roll.late() {
+            late if late.is_empty() => Ok(()),
+            late => Err(RunError::Unstopped(late)),
+        }
     }
 }

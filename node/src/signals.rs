@@ -10,6 +10,7 @@ pub(crate) async fn shutdown() {
     first_signal().await;
     tokio::spawn(async {
         first_signal().await;
+        tracing::warn!("told twice: ends at once; all that was acknowledged is on disk");
         std::process::exit(TOLD_TWICE);
     });
 }

@@ -3,8 +3,8 @@
 //! The `.proto` files under `proto/` are the contract; this crate holds the
 //! generated types ([`v1`]) and the few rules about bytes that every party
 //! shares: what is signed ([`action`]), how topics match ([`topic`]), which
-//! digests a machine's answers and an approval name ([`order`], [`proposal`])
-//! and how messages look in JSON.
+//! digests a machine's answers, an approval and a block name ([`order`],
+//! [`proposal`], [`receipt`]) and how messages look in JSON.
 //!
 //! Deliberately absent: any decision. Nothing here verifies a signature or
 //! knows a state.
@@ -14,6 +14,7 @@ pub mod genesis;
 mod json;
 pub mod order;
 pub mod proposal;
+pub mod receipt;
 #[cfg(feature = "rpc")]
 pub mod status;
 pub mod topic;

@@ -9,6 +9,7 @@ use dctrl_proto::{
     action::{action_id, body, signing_bytes},
     genesis::cluster_id,
     proposal::proposal_digest,
+    receipt::{receipt_digest, receipts_digest},
     v1::{
         ActionBody, Beacon, BlockApplied, BusBody, BusFrame, DoorRequest, FiatPrice, Genesis,
         Machine, MachineReceipt, MerkleProof, Node, NodeAdd, NodeApproval, NodeApprove, NodeChange,
@@ -100,6 +101,7 @@ fn a_bus_frame_keeps_its_bytes() {
     let block = Event::Block(BlockApplied {
         actions: 3,
         refused: 1,
+        receipts: receipts_digest([&receipt_digest(b"one"), &receipt_digest(b"two")]),
     });
     check("bus_body_block", &frame_body(block).encode_to_vec());
     let frame = BusFrame {

@@ -36,7 +36,7 @@ pub(crate) fn block(snapshot: &Snapshot<'_>, height: u64) -> Result<BlockReply, 
         payload_root: header.payload_root.0.to_vec(),
         state_digest: header.state_digest.0.to_vec(),
         outputs_root: header.outputs_root.0.to_vec(),
-        action_ids: action_ids(&payload),
+        action_ids: action_ids(&payload).iter().map(|id| id.to_vec()).collect(),
         signers: signers(&certificate)?,
         certificate,
     })
@@ -44,12 +44,12 @@ pub(crate) fn block(snapshot: &Snapshot<'_>, height: u64) -> Result<BlockReply, 
 
 /// Ids of the transactions that are actions; what a faulty node slipped in
 /// beside them has none.
-fn action_ids(payload: &BlockPayload) -> Vec<Vec<u8>> {
+pub(crate) fn action_ids(payload: &BlockPayload) -> Vec<[u8; 32]> {
     payload
         .transactions
         .iter()
         .filter_map(|bytes| SignedAction::decode(bytes.as_slice()).ok())
-        .map(|action| action_id(&action).to_vec())
+        .map(|action| action_id(&action))
         .collect()
 }
 

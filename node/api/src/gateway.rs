@@ -11,6 +11,13 @@ use tokio::sync::watch;
 /// blocking thread: it may read the store, but must not wait for consensus.
 pub type Submit = Arc<dyn Fn(SignedAction) -> Result<Submitted, Refusal> + Send + Sync>;
 
+/// Whether the action with this id was taken by this node and is not ordered.
+pub type Waiting = Arc<dyn Fn(&[u8; 32]) -> bool + Send + Sync>;
+
+/// Asks for a block behind this consensus time, which has passed by this node's
+/// clock, so that what expired is seen to have expired.
+pub type Expire = Arc<dyn Fn(u64) + Send + Sync>;
+
 /// Tells what the pipeline is doing at this moment.
 pub type Live = Arc<dyn Fn() -> LiveStatus + Send + Sync>;
 
@@ -27,6 +34,10 @@ pub struct Gateway {
     pub facts: Arc<NodeFacts>,
     /// The way in for actions.
     pub submit: Submit,
+    /// What this node has taken and not ordered.
+    pub waiting: Waiting,
+    /// Lets consensus time move on.
+    pub expire: Expire,
     /// Raised after a block's batch is durable, and after its certificate is.
     /// When the sender is dropped, waiting calls answer UNAVAILABLE.
     pub progress: watch::Receiver<Progress>,

@@ -9,6 +9,7 @@
 //! Deliberately absent: the pipeline itself (the node hands in closures),
 //! REST, and any decision about who may do what, which is the ledger's.
 
+mod acknowledge;
 mod block;
 mod dag;
 mod follow;
@@ -23,5 +24,9 @@ mod service;
 mod stage;
 mod status;
 
-pub use gateway::{Gateway, Live, LiveStatus, NodeFacts, Progress, ShowWindow, Submit};
+pub use acknowledge::{ActionId, Question, acknowledge};
+pub use gateway::{
+    Expire, Gateway, Live, LiveStatus, NodeFacts, Progress, ShowWindow, Submit, Waiting,
+};
+pub use read::ReadError;
 pub use serve::{Api, ApiConfig, ServeError, TlsFiles, serve};

@@ -26,6 +26,9 @@ pub(crate) const WAIT_MS_DEFAULT: u32 = 10_000;
 /// Longest wait a caller may ask for, milliseconds.
 pub(crate) const WAIT_MS_MAX: u32 = 120_000;
 
+/// A block that was asked for may not come: it is asked for again after this.
+pub(crate) const EXPIRE_AGAIN: Duration = Duration::from_secs(2);
+
 /// Rows of a page where the caller names no number.
 pub(crate) const PAGE_ROWS_DEFAULT: u32 = 100;
 /// Rows of a page at most.

@@ -12,7 +12,7 @@ use crate::{Gateway, refusal};
 
 /// Why a read gave no answer.
 #[derive(Debug, Error)]
-pub(crate) enum ReadError {
+pub enum ReadError {
     /// The caller asked for what is not there or not allowed.
     #[error("{0}")]
     Refused(#[from] Refusal),

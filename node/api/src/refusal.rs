@@ -13,7 +13,12 @@ pub(crate) fn status(refusal: &Refusal) -> Status {
 
 /// A request that is wrong at `field`.
 pub(crate) fn invalid(rule: &str, field: &str, message: impl Into<String>) -> Status {
-    status(&Refusal::field(RefusalCode::Invalid, rule, field, message))
+    status(&wrong_field(rule, field, message))
+}
+
+/// As [`invalid`], for all transports.
+pub(crate) fn wrong_field(rule: &str, field: &str, message: impl Into<String>) -> Refusal {
+    Refusal::field(RefusalCode::Invalid, rule, field, message)
 }
 
 /// A thing that does not exist at the height that was read.

@@ -4,14 +4,14 @@ use std::{pin::Pin, sync::Arc};
 
 use dctrl_ledger::query;
 use dctrl_proto::{
-    action::ACTION_BYTES_MAX,
+    action::{ACTION_BYTES_MAX, action_id},
     v1::{
-        Balances, BlockReply, BusFrame, DagReply, FollowRequest, GenesisReply, GetActionRequest,
-        GetBalancesRequest, GetBlockRequest, GetDagRequest, GetGenesisRequest, GetPayoutRequest,
-        GetRosterChain, GetStatusRequest, GetVendRequest, ListNodesRequest, ListRequest,
-        MachineList, MemberList, NodeList, PaymentList, PayoutList, PayoutReply, ProductList,
-        RosterChain, RosterList, Stage, Status as NodeStatus, SubmitReply, SubmitRequest, VendList,
-        VendReply, dctrl_server::Dctrl,
+        ActionBody, Balances, BlockReply, BusFrame, DagReply, FollowRequest, GenesisReply,
+        GetActionRequest, GetBalancesRequest, GetBlockRequest, GetDagRequest, GetGenesisRequest,
+        GetPayoutRequest, GetRosterChain, GetStatusRequest, GetVendRequest, ListNodesRequest,
+        ListRequest, MachineList, MemberList, NodeList, PaymentList, PayoutList, PayoutReply,
+        ProductList, RosterChain, RosterList, SignedAction, Stage, Status as NodeStatus,
+        SubmitReply, SubmitRequest, VendList, VendReply, dctrl_server::Dctrl,
     },
 };
 use dctrl_store::Snapshot;
@@ -21,13 +21,16 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    Gateway, block, dag, follow, limits, lists,
+    Gateway,
+    acknowledge::Question,
+    block, dag, follow, limits, lists,
     page::Page,
     read::{ReadError, read},
-    refusal,
-    stage::{self, ActionId, Reached},
-    status,
+    refusal, stage, status,
 };
+
+/// The rule that refuses an action behind its expiry.
+const EXPIRED: &str = "action.expired";
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -81,7 +84,7 @@ impl Service {
 impl Dctrl for Service {
     async fn submit(&self, request: Request<SubmitRequest>) -> Answer<SubmitReply> {
         let request = request.into_inner();
-        let wanted = wanted(request.wait_for)?;
+        let wanted = stage::wanted(request.wait_for)?;
         let patience = stage::patience(request.timeout_ms)?;
         let action = request.action.ok_or_else(|| {
             refusal::invalid(
@@ -94,42 +97,55 @@ impl Dctrl for Service {
             let message = format!("An action has at most {ACTION_BYTES_MAX} bytes.");
             return Err(refusal::invalid("action.size", "action", message));
         }
+        let question = question(&action, request.prove);
         let _waiter = self.waiter()?;
         let submit = Arc::clone(&self.gateway.submit);
         let submitted = tokio::task::spawn_blocking(move || submit(action))
             .await
-            .map_err(|_| Status::internal("the submission was cut off"))?
-            .map_err(|refused| refusal::status(&refused))?;
-        let id = action_id(&submitted.action_id)
-            .ok_or_else(|| Status::internal("the node returned no action id"))?;
-        let reached = stage::wait(&self.gateway, &self.stopped, id, wanted, patience).await?;
-        if reached.stage < wanted {
-            return Err(stage::too_late(wanted, &reached, patience));
+            .map_err(|_| Status::internal("the submission was cut off"))?;
+        // What came too late has an end too, which the ledger's time tells.
+        let (wanted, refused) = match submitted {
+            Ok(_) => (wanted, None),
+            Err(refused) if refused.rule == EXPIRED => (Stage::Final, Some(refused)),
+            Err(refused) => return Err(refusal::status(&refused)),
+        };
+        let reached = stage::wait(&self.gateway, &self.stopped, &question, wanted, patience);
+        match (reached.await?, refused) {
+            (Some(reached), _) if reached.stage() >= wanted => Ok(Response::new(reached)),
+            (_, Some(refused)) => Err(refusal::status(&refused)),
+            (reached, None) => {
+                // It was taken a moment ago, whatever has become of it since.
+                let reached = reached.unwrap_or_else(|| received(&question));
+                if reached.stage() >= wanted {
+                    Ok(Response::new(reached))
+                } else {
+                    Err(stage::too_late(wanted, &reached, patience))
+                }
+            }
         }
-        Ok(Response::new(reached.into_reply(&id)))
     }
 
     async fn get_action(&self, request: Request<GetActionRequest>) -> Answer<SubmitReply> {
         let request = request.into_inner();
-        let id = action_id(&request.action_id).ok_or_else(|| {
-            refusal::invalid("action.id", "action_id", "An action's id has 32 bytes.")
-        })?;
-        let wanted = wanted(request.wait_for)?;
+        let question = Question::try_from(&request).map_err(|refused| refusal::status(&refused))?;
+        let wanted = stage::wanted(request.wait_for)?;
         let patience = stage::patience(request.timeout_ms)?;
         let _waiter = self.waiter()?;
         // An action that is not ordered here may still be on its way from another node.
-        let reached = stage::wait(&self.gateway, &self.stopped, id, wanted, patience).await?;
-        match reached {
-            Reached { receipt: None, .. } => {
-                let message = "No such action was ordered here.";
+        let reached = stage::wait(&self.gateway, &self.stopped, &question, wanted, patience);
+        match reached.await? {
+            None => {
+                let message = "This node does not know such an action.";
                 Err(refusal::status(&refusal::not_found(
                     "action.id",
                     "action_id",
                     message,
                 )))
             }
-            reached if reached.stage < wanted => Err(stage::too_late(wanted, &reached, patience)),
-            reached => Ok(Response::new(reached.into_reply(&id))),
+            Some(reached) if reached.stage() < wanted => {
+                Err(stage::too_late(wanted, &reached, patience))
+            }
+            Some(reached) => Ok(Response::new(reached)),
         }
     }
 
@@ -248,19 +264,21 @@ impl Dctrl for Service {
     }
 }
 
-fn action_id(bytes: &[u8]) -> Option<ActionId> {
-    bytes.try_into().ok()
+/// What the action says of itself.
+fn question(action: &SignedAction, prove: bool) -> Question {
+    let body = ActionBody::decode(action.body.as_slice()).unwrap_or_default();
+    Question {
+        id: action_id(action),
+        expires_at_ms: body.expires_at_ms,
+        name: body.name,
+        prove,
+    }
 }
 
-/// The stage that is waited for; none asks for nothing but that the node has it.
-fn wanted(stage: i32) -> Result<Stage, Status> {
-    match Stage::try_from(stage) {
-        Ok(Stage::Unspecified) => Ok(Stage::Received),
-        Ok(known) => Ok(known),
-        Err(_) => Err(refusal::invalid(
-            "request.stage",
-            "wait_for",
-            "There is no such stage.",
-        )),
+fn received(question: &Question) -> SubmitReply {
+    SubmitReply {
+        action_id: question.id.to_vec(),
+        stage: Stage::Received.into(),
+        ..SubmitReply::default()
     }
 }

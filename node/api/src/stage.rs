@@ -1,34 +1,34 @@
-//! How far an action has come, and waiting for it to come further.
-//!
-//! ORDERED means that its receipt is in this node's synced state. FINAL means
-//! that this node also holds a certificate for that height or a later one,
-//! whose header vouches for all before it.
+//! Waiting for an action to come further.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
-use dctrl_ledger::query;
-use dctrl_proto::v1::{Receipt, Refusal, RefusalCode, Stage, SubmitReply};
+use dctrl_proto::v1::{Refusal, RefusalCode, Stage, SubmitReply};
 use tokio::{sync::watch, time::Instant};
 use tonic::Status;
 
-use crate::{Gateway, limits, read::read, refusal};
+use crate::{
+    Gateway,
+    acknowledge::{Question, acknowledge},
+    limits,
+    read::read,
+    refusal,
+};
 
-/// An action's id.
-pub(crate) type ActionId = [u8; 32];
-
-/// What a wait came to.
-pub(crate) struct Reached {
-    pub(crate) stage: Stage,
-    pub(crate) receipt: Option<Receipt>,
-}
-
-impl Reached {
-    pub(crate) fn into_reply(self, id: &ActionId) -> SubmitReply {
-        SubmitReply {
-            action_id: id.to_vec(),
-            stage: self.stage.into(),
-            receipt: self.receipt,
-        }
+/// The stage that is waited for. None asks for nothing but what is known; an
+/// end cannot be chosen, so whoever waits for one waits for any.
+pub(crate) fn wanted(stage: i32) -> Result<Stage, Status> {
+    match Stage::try_from(stage) {
+        Ok(Stage::Unspecified) => Ok(Stage::Received),
+        Ok(Stage::Expired | Stage::Refused) => Ok(Stage::Final),
+        Ok(known) => Ok(known),
+        Err(_) => Err(refusal::invalid(
+            "request.stage",
+            "wait_for",
+            "There is no such stage.",
+        )),
     }
 }
 
@@ -48,50 +48,73 @@ pub(crate) fn patience(timeout_ms: u32) -> Result<Duration, Status> {
     Ok(Duration::from_millis(ms.into()))
 }
 
-/// Where the action stands now.
-pub(crate) async fn look(gateway: &Gateway, id: ActionId) -> Result<Reached, Status> {
+/// Where the action stands now; `None` where this node does not know it.
+async fn look(gateway: &Gateway, question: &Question) -> Result<Option<SubmitReply>, Status> {
+    let (question, waiting) = (question.clone(), Arc::clone(&gateway.waiting));
+    // Before the snapshot: what has left the waiting list is in the state.
+    let waits = waiting(&question.id);
     read(gateway, move |snapshot| {
-        let receipt = query::receipt(snapshot, &id);
-        let final_height = snapshot.final_height()?;
-        let stage = match &receipt {
-            None => Stage::Received,
-            Some(receipt) if final_height >= receipt.height => Stage::Final,
-            Some(_) => Stage::Ordered,
-        };
-        Ok(Reached { stage, receipt })
+        acknowledge(snapshot, &question, waits)
     })
     .await
 }
 
-/// Waits until the action has reached `wanted`, the time is over or the node
-/// stops; the first and the second return what was reached.
+/// Waits until the action has reached `wanted` or an end, the time is over or
+/// the node stops; the first and the second return what was reached.
 pub(crate) async fn wait(
     gateway: &Gateway,
     stopped: &watch::Receiver<bool>,
-    id: ActionId,
+    question: &Question,
     wanted: Stage,
     patience: Duration,
-) -> Result<Reached, Status> {
+) -> Result<Option<SubmitReply>, Status> {
     let deadline = Instant::now() + patience;
     let mut progress = gateway.progress.clone();
     let mut stopped = stopped.clone();
     loop {
         // Marked as seen before the look, so that no progress is missed between the two.
         progress.borrow_and_update();
-        let reached = look(gateway, id).await?;
-        if reached.stage >= wanted {
+        let reached = look(gateway, question).await?;
+        let stage = reached.as_ref().map(SubmitReply::stage);
+        // There is nothing to wait for where only what is known is asked for.
+        if wanted == Stage::Received || stage.is_some_and(|stage| stage >= wanted) {
             return Ok(reached);
         }
+        let pause = expire(gateway, question, stage);
         tokio::select! {
             changed = progress.changed() => changed.map_err(|_| stopping())?,
             _ = stopped.wait_for(|stopped| *stopped) => return Err(stopping()),
+            () = tokio::time::sleep(pause) => {}
             () = tokio::time::sleep_until(deadline) => return Ok(reached),
         }
     }
 }
 
+/// A federation at rest orders nothing, so its time stands still: where the
+/// expiry has passed by this node's clock, it asks for a block. Returns when to
+/// look again.
+fn expire(gateway: &Gateway, question: &Question, stage: Option<Stage>) -> Duration {
+    let never = Duration::from_millis(limits::WAIT_MS_MAX.into());
+    if question.expires_at_ms == 0 || stage.is_some_and(|stage| stage >= Stage::Ordered) {
+        return never;
+    }
+    let left_ms = question.expires_at_ms.saturating_sub(now_ms());
+    if left_ms > 0 {
+        return Duration::from_millis(left_ms).min(never);
+    }
+    (gateway.expire)(question.expires_at_ms);
+    limits::EXPIRE_AGAIN
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// The answer where time was over before the asked stage.
-pub(crate) fn too_late(wanted: Stage, reached: &Reached, patience: Duration) -> Status {
+pub(crate) fn too_late(wanted: Stage, reached: &SubmitReply, patience: Duration) -> Status {
     let at = reached
         .receipt
         .as_ref()
@@ -100,7 +123,7 @@ pub(crate) fn too_late(wanted: Stage, reached: &Reached, patience: Duration) -> 
         });
     Status::deadline_exceeded(format!(
         "the action is {}{at}, not {} after {} ms; ask again by its id",
-        reached.stage.as_str_name().trim_start_matches("STAGE_"),
+        reached.stage().as_str_name().trim_start_matches("STAGE_"),
         wanted.as_str_name().trim_start_matches("STAGE_"),
         patience.as_millis(),
     ))

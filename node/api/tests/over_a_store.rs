@@ -5,6 +5,7 @@
     reason = "this is test code, outside a test module"
 )]
 
+mod acknowledged;
 mod support;
 
 use std::time::Duration;
@@ -31,6 +32,7 @@ fn submit(
         action: Some(action),
         wait_for: wait_for.into(),
         timeout_ms,
+        prove: false,
     }
 }
 
@@ -153,6 +155,7 @@ async fn final_is_not_said_before_the_certificate_is_here() {
         action_id: id.clone(),
         wait_for: wait_for.into(),
         timeout_ms,
+        ..GetActionRequest::default()
     };
     let now = client
         .get_action(look(Stage::Ordered, 0))

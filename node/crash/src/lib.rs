@@ -8,6 +8,7 @@
 //! | `NAME` | the process aborts when it first comes to that place, as if the power had gone |
 //! | `NAME@K` | it aborts at the K-th visit, from 1 |
 //! | `NAME!eio`, `NAME@K!enospc` | the write there fails so, where it can fail at all (a point that is passed with [`fallible`]) |
+//! | `NAME!hang` | the thread that comes there never goes on, as where a device does not answer |
 //!
 //! A torn point ([`torn`]) writes half of what is to be written before it dies.
 //! With `DCTRL_CRASH_VISITS=FILE` the process adds the name of each point to
@@ -41,8 +42,13 @@ static PLAN: OnceLock<Plan> = OnceLock::new();
 /// Dies here if that was asked for.
 #[inline]
 pub fn point(name: &str) {
-    if MODE.load(Ordering::Relaxed) != OFF && visit(name) == Fate::Dies {
-        die(name);
+    if MODE.load(Ordering::Relaxed) == OFF {
+        return;
+    }
+    match visit(name) {
+        Fate::Dies => die(name),
+        Fate::Hangs => hang(name),
+        Fate::Lives | Fate::Fails(_) => {}
     }
 }
 
@@ -68,6 +74,7 @@ pub fn fallible(name: &str) -> io::Result<()> {
         Fate::Lives => Ok(()),
         Fate::Fails(code) => Err(io::Error::from_raw_os_error(code)),
         Fate::Dies => die(name),
+        Fate::Hangs => hang(name),
     }
 }
 
@@ -96,6 +103,13 @@ fn visit(name: &str) -> Fate {
     }
     MODE.store(ON, Ordering::Relaxed);
     plan.visit(name)
+}
+
+fn hang(name: &str) -> ! {
+    eprintln!("the thread stays at the crash point {name}, as it was asked to");
+    loop {
+        std::thread::park();
+    }
 }
 
 fn die(name: &str) -> ! {

@@ -20,6 +20,8 @@ pub(super) enum Fate {
     Dies,
     /// With this error of the operating system.
     Fails(i32),
+    /// It never returns.
+    Hangs,
 }
 
 /// The place and the visit that somebody asked for.
@@ -87,8 +89,17 @@ impl Plan {
 /// name that nobody has, so that nothing happens and the test notices.
 fn read(said: &str) -> Wish {
     let (place, error) = said.split_once('!').unwrap_or((said, ""));
+    if error == "hang" {
+        return wish(place, Fate::Hangs);
+    }
     let known = ERRORS.iter().find(|(name, _)| *name == error);
-    let fate = known.map_or(Fate::Dies, |(_, code)| Fate::Fails(*code));
+    wish(
+        place,
+        known.map_or(Fate::Dies, |(_, code)| Fate::Fails(*code)),
+    )
+}
+
+fn wish(place: &str, fate: Fate) -> Wish {
     let (name, visit) = match place.split_once('@') {
         Some((name, visit)) => (name, visit.parse().unwrap_or(u64::MAX)),
         None => (place, 1),
@@ -127,6 +138,7 @@ mod tests {
         assert_eq!(fails.visit("a.b"), Fate::Lives);
         assert_eq!(fails.visit("a.b"), Fate::Fails(28));
         assert_eq!(plan("a.b!eio").visit("a.b"), Fate::Fails(5));
+        assert_eq!(plan("a.b@1!hang").visit("a.b"), Fate::Hangs);
     }
 
     #[test]

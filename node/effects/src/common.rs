@@ -35,11 +35,11 @@ pub type Seat = Arc<dyn Fn() -> Option<u32> + Send + Sync>;
 pub struct Common {
     /// The process's ZeroMQ context.
     pub context: zmq::Context,
-    /// The federation as its genesis says.
+    /// The federation, with its nodes where they were at the start.
     pub federation: Federation,
     /// The rosters whose certificates count.
     pub rosters: Rosters,
-    /// Positions in the genesis of the nodes to follow and to submit to: usually the
+    /// Positions in `federation` of the nodes to follow and to submit to: usually the
     /// own one alone.
     pub nodes: Vec<usize>,
     /// Signs the actions; the node's own key for observations.
@@ -72,6 +72,7 @@ impl Common {
             &self.nodes,
             self.identity.curve_secret(),
         )
+        .among(self.rosters.clone())
     }
 
     /// The present roster position of the identity that signs, where it is a

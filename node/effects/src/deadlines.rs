@@ -43,8 +43,16 @@ struct Shared {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Deadline {
     next_ms: Option<u64>,
+    /// Somebody wants to see this time pass.
+    wanted_ms: Option<u64>,
     /// Grows with each change.
     version: u64,
+}
+
+impl Deadline {
+    fn first_ms(&self) -> Option<u64> {
+        self.next_ms.into_iter().chain(self.wanted_ms).min()
+    }
 }
 
 impl DeadlineHandle {
@@ -52,8 +60,22 @@ impl DeadlineHandle {
     /// epoch; `None` when there is none.
     pub fn set_next_deadline(&self, next_ms: Option<u64>) {
         let mut state = self.lock();
-        if state.next_ms != next_ms {
+        if state.next_ms != next_ms || state.wanted_ms.is_some() {
             state.next_ms = next_ms;
+            // A block has passed; whoever still waits asks again.
+            state.wanted_ms = None;
+            state.version += 1;
+            self.shared.changed.notify_all();
+        }
+    }
+
+    /// Asks for a block behind this consensus time, for somebody who waits to
+    /// see it pass. One such wish stands at a time, so that askers cannot make
+    /// the federation busier than a block after the other.
+    pub fn want(&self, at_ms: u64) {
+        let mut state = self.lock();
+        if state.wanted_ms.is_none() {
+            state.wanted_ms = Some(at_ms);
             state.version += 1;
             self.shared.changed.notify_all();
         }
@@ -96,7 +118,7 @@ struct Ticker {
 impl Ticker {
     /// When the next tick is due.
     fn due_ms(&self) -> Option<u64> {
-        let first_ms = self.deadline.next_ms?.saturating_add(self.stagger_ms);
+        let first_ms = self.deadline.first_ms()?.saturating_add(self.stagger_ms);
         Some(match self.ticked_at_ms {
             Some(at_ms) => first_ms.max(at_ms.saturating_add(AGAIN_AFTER_MS)),
             None => first_ms,
@@ -253,6 +275,19 @@ mod tests {
             (2_000, None),
         ];
         assert_eq!(ticks(500, &at), [0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_wish_to_see_a_time_pass_is_ticked_for_once_and_ends_with_the_next_block() {
+        let handle = DeadlineHandle::default();
+        handle.set_next_deadline(Some(9_000));
+        handle.want(1_000);
+        handle.want(500);
+        assert_eq!(handle.get().first_ms(), Some(1_000), "one at a time");
+        handle.set_next_deadline(Some(9_000));
+        assert_eq!(handle.get().first_ms(), Some(9_000));
+        handle.want(500);
+        assert_eq!(handle.get().first_ms(), Some(500));
     }
 
     #[test]

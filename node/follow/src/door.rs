@@ -9,14 +9,16 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dctrl_proto::v1::{
-    DoorReply, DoorRequest, GetReceipt, Receipt, Refusal, RefusalCode, Replay, ReplayReply,
-    SignedAction, Submitted, door_reply, door_request,
+    DoorReply, DoorRequest, GetActionRequest, GetReceipt, Receipt, Refusal, RefusalCode, Replay,
+    ReplayReply, SignedAction, SubmitReply, Submitted, door_reply, door_request,
 };
 use prost::Message;
 use zmq::{Context, DONTWAIT, POLLIN, POLLOUT, Socket, SocketType};
 
 use crate::federation::{Federation, NodeEndpoint};
+use crate::places;
 use crate::position::Position;
+use crate::rosters::Rosters;
 use crate::socket::connect;
 
 /// A node that is not connected after this is passed over.
@@ -48,6 +50,12 @@ struct Links {
     context: Context,
     curve_secret: [u8; 32],
     links: Vec<Link>,
+    /// Where they come from that have come later.
+    rosters: Option<Rosters>,
+    /// Number of the roster that `links` follow.
+    number: u64,
+    nodes_before: usize,
+    chosen: Vec<NodeEndpoint>,
     preferred: usize,
     next_id: u64,
 }
@@ -67,22 +75,39 @@ impl Door {
         nodes: &[usize],
         curve_secret: [u8; 32],
     ) -> Self {
-        let links = nodes
+        let chosen: Vec<NodeEndpoint> = nodes
             .iter()
             .filter_map(|node| federation.nodes.get(*node))
-            .map(|endpoint| Link {
-                endpoint: endpoint.clone(),
-                socket: None,
-            })
+            .cloned()
             .collect();
+        let links = chosen.iter().cloned().map(Link::new).collect();
         Self {
             links: Mutex::new(Links {
                 context,
                 curve_secret,
                 links,
+                rosters: None,
+                number: 0,
+                nodes_before: federation.nodes.len(),
+                chosen,
                 preferred: 0,
                 next_id: 1,
             }),
+        }
+    }
+
+    /// Talks to the present nodes from now on, as far as whoever follows them
+    /// with `rosters` learns of them. Where all nodes were named those that come
+    /// later are among them.
+    #[must_use]
+    pub fn among(self, rosters: Rosters) -> Self {
+        let mut links = self
+            .links
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        links.rosters = Some(rosters);
+        Self {
+            links: Mutex::new(links),
         }
     }
 
@@ -116,6 +141,25 @@ impl Door {
             door_reply::Reply::Refusal(refusal) if refusal.code() == RefusalCode::Notfound => {
                 Ok(None)
             }
+            other => Err(refusal_or(other, timeout)),
+        }
+    }
+
+    /// How far an action has come, or nothing where the node does not know it.
+    /// The door waits a second at most for the stage that is asked for; whoever
+    /// has more patience asks again.
+    ///
+    /// # Errors
+    /// Another refusal, or no answer within `timeout`.
+    pub fn action(
+        &self,
+        question: &GetActionRequest,
+        timeout: Duration,
+    ) -> Result<Option<SubmitReply>, DoorError> {
+        let request = door_request::Request::GetAction(question.clone());
+        match self.call(request, timeout)? {
+            door_reply::Reply::Action(reply) => Ok(Some(reply)),
+            door_reply::Reply::Refusal(refusal) if refusal.rule == "action.id" => Ok(None),
             other => Err(refusal_or(other, timeout)),
         }
     }
@@ -168,12 +212,39 @@ fn refusal_or(reply: door_reply::Reply, timeout: Duration) -> DoorError {
     }
 }
 
+impl Link {
+    fn new(endpoint: NodeEndpoint) -> Self {
+        Self {
+            endpoint,
+            socket: None,
+        }
+    }
+}
+
 impl Links {
+    /// Takes note of who has come and who has gone.
+    fn move_on(&mut self) {
+        let places = self.rosters.as_ref().and_then(Rosters::places);
+        let Some(places) = places.filter(|places| places.number > self.number) else {
+            return;
+        };
+        self.number = places.number;
+        let mut old = std::mem::take(&mut self.links);
+        for endpoint in places::chosen(&places.nodes, self.nodes_before, &self.chosen) {
+            let known = old.iter().position(|link| link.endpoint == endpoint);
+            self.links.push(match known {
+                Some(at) => old.swap_remove(at),
+                None => Link::new(endpoint),
+            });
+        }
+    }
+
     fn call(
         &mut self,
         request: door_request::Request,
         timeout: Duration,
     ) -> Result<door_reply::Reply, DoorError> {
+        self.move_on();
         if self.links.is_empty() {
             return Err(DoorError::NoNode);
         }

@@ -83,11 +83,7 @@ impl Federation {
     /// # Errors
     /// A key of the wrong length.
     pub fn at_present(self, roster: &NodeRoster) -> Result<Self, FederationError> {
-        let nodes = roster
-            .nodes
-            .iter()
-            .filter_map(|seated| seated.node.as_ref());
-        let nodes = nodes.map(endpoint).collect::<Result<Vec<_>, _>>()?;
+        let nodes = endpoints(roster)?;
         Ok(Self { nodes, ..self })
     }
 
@@ -104,6 +100,15 @@ impl Federation {
             ..self.clone()
         }
     }
+}
+
+/// Where the nodes of the ledger's roster listen, in its order.
+pub(crate) fn endpoints(roster: &NodeRoster) -> Result<Vec<NodeEndpoint>, FederationError> {
+    let nodes = roster
+        .nodes
+        .iter()
+        .filter_map(|seated| seated.node.as_ref());
+    nodes.map(endpoint).collect()
 }
 
 fn endpoint(node: &Node) -> Result<NodeEndpoint, FederationError> {

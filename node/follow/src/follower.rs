@@ -6,13 +6,14 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use dctrl_proto::topic;
-use dctrl_proto::v1::TipHint;
+use dctrl_proto::v1::{RosterChanged, TipHint, bus_body::Event};
 use prost::Message;
 use zmq::{Context, DONTWAIT, POLLIN, Socket, SocketType};
 
 use crate::bell::{Bell, Waker};
 use crate::counters::Counters;
-use crate::federation::Federation;
+use crate::federation::{Federation, NodeEndpoint};
+use crate::places;
 use crate::position::{Position, Verified};
 use crate::replay::Replays;
 use crate::rosters::Rosters;
@@ -38,11 +39,12 @@ const TOPICS_MAX: usize = 1024;
 pub struct FollowerConfig {
     /// Shared by the sockets of one process.
     pub context: Context,
-    /// Where the nodes are.
+    /// Where the nodes are, as long as the rosters know no better.
     pub federation: Federation,
-    /// Whose certificates count.
+    /// Whose certificates count, and where the present nodes are.
     pub rosters: Rosters,
-    /// Positions in `federation.nodes` of those to connect to.
+    /// Positions in `federation.nodes` of those to connect to. Who names all of
+    /// them follows all that come later, too.
     pub nodes: Vec<usize>,
     /// This client's CurveZMQ secret key.
     pub curve_secret: [u8; 32],
@@ -73,15 +75,25 @@ pub enum FollowError {
 }
 
 struct Link {
+    endpoint: NodeEndpoint,
     bus: Socket,
     door: Socket,
 }
 
 /// A subscriber that hands out certified frames.
 pub struct Follower {
+    dial: Dial,
+    /// How many nodes there were when `chosen` was chosen of them.
+    nodes_before: usize,
+    chosen: Vec<NodeEndpoint>,
+    /// Number of the roster whose nodes `links` lead to.
+    moved_to: u64,
     links: Vec<Link>,
     bell: Bell,
+    /// What was asked for, and what tells of changes of membership.
     topics: Vec<String>,
+    /// That is for the follower alone.
+    rosters_hidden: bool,
     verifier: Verifier,
     sequencer: Sequencer,
     replays: Replays,
@@ -102,40 +114,40 @@ impl Follower {
             return Err(FollowError::NoNode);
         }
         check_topics(&config.topics)?;
-        let mut links = Vec::with_capacity(config.nodes.len());
-        for node in &config.nodes {
-            let endpoint = config
-                .federation
-                .nodes
-                .get(*node)
-                .ok_or(FollowError::Node(*node))?;
-            let open = |kind, address| {
-                connect(
-                    &config.context,
-                    kind,
-                    address,
-                    &endpoint.curve_public,
-                    &config.curve_secret,
-                )
-            };
-            let bus = open(SocketType::SUB, &endpoint.bus)?;
-            for topic in &config.topics {
-                bus.set_subscribe(&topic::wire_subscription(topic))?;
-            }
-            if config.topics.is_empty() {
-                bus.set_subscribe(b"")?;
-            }
-            bus.set_subscribe(&topic::wire(topic::TIP_HINT))?;
-            let door = open(SocketType::DEALER, &endpoint.door)?;
-            links.push(Link { bus, door });
-        }
+        let (topics, rosters_hidden) = with_rosters(config.topics);
+        let dial = Dial {
+            context: config.context,
+            curve_secret: config.curve_secret,
+        };
+        let all = &config.federation.nodes;
+        let chosen = config.nodes.iter().map(|node| {
+            let found = all.get(*node).cloned();
+            found.ok_or(FollowError::Node(*node))
+        });
+        let chosen: Vec<NodeEndpoint> = chosen.collect::<Result<_, _>>()?;
+        let (moved_to, present) = match config.rosters.places() {
+            Some(places) => (
+                places.number,
+                places::chosen(&places.nodes, all.len(), &chosen),
+            ),
+            None => (0, chosen.clone()),
+        };
+        let links = present
+            .into_iter()
+            .map(|endpoint| dial.open(endpoint, &topics))
+            .collect::<Result<Vec<_>, _>>()?;
         let fault_bound = config.federation.roster.fault_bound();
         Ok(Self {
+            dial,
+            nodes_before: all.len(),
+            chosen,
+            moved_to,
             replays: Replays::new(links.len(), fault_bound, config.after, Instant::now()),
             rosters_asked: vec![0; links.len()],
             links,
             bell: Bell::new()?,
-            topics: config.topics,
+            topics,
+            rosters_hidden,
             verifier: Verifier::new(config.rosters),
             sequencer: Sequencer::new(config.after),
             ready: VecDeque::new(),
@@ -158,6 +170,9 @@ impl Follower {
         let deadline = Instant::now() + timeout;
         loop {
             if let Some(mut frame) = self.ready.pop_front() {
+                if self.is_roster(&frame) {
+                    continue;
+                }
                 // A step may have been taken while it waited.
                 frame.superseded = frame.roster < self.verifier.rosters().newest();
                 self.counters.delivered += 1;
@@ -165,6 +180,7 @@ impl Follower {
                 self.note_settled();
                 return Ok(Some(frame));
             }
+            self.move_on()?;
             self.note_settled();
             let now = Instant::now();
             self.ask(now);
@@ -179,6 +195,52 @@ impl Follower {
                 return Ok(None);
             }
         }
+    }
+
+    /// Takes note where a frame tells of a change of membership; true where it
+    /// is not for whoever follows.
+    fn is_roster(&mut self, frame: &Verified) -> bool {
+        let Some(Event::Roster(RosterChanged { roster })) = &frame.body.event else {
+            return false;
+        };
+        if frame.body.topic != places::TOPIC {
+            return false;
+        }
+        if let Some(roster) = roster {
+            self.verifier.rosters().learn(roster);
+        }
+        self.rosters_hidden
+    }
+
+    /// Dials who has come and leaves who has gone, since this follower or another
+    /// one with the same rosters has learned of it.
+    fn move_on(&mut self) -> Result<(), FollowError> {
+        let places = self.verifier.rosters().places();
+        let Some(places) = places.filter(|places| places.number > self.moved_to) else {
+            return Ok(());
+        };
+        self.moved_to = places.number;
+        let present = places::chosen(&places.nodes, self.nodes_before, &self.chosen);
+        let mut old = std::mem::take(&mut self.links);
+        for endpoint in present {
+            let link = match old.iter().position(|link| link.endpoint == endpoint) {
+                Some(at) => old.swap_remove(at),
+                None => self.dial.open(endpoint, &self.topics)?,
+            };
+            self.links.push(link);
+        }
+        tracing::info!(
+            nodes = self.links.len(),
+            roster = places.number,
+            "the nodes have changed"
+        );
+        self.note_settled();
+        // What is on its way from those who have gone is asked for again; what
+        // is settled is not.
+        let fault_bound = places.nodes.len().saturating_sub(1) / 3;
+        self.replays = Replays::new(self.links.len(), fault_bound, self.settled, Instant::now());
+        self.rosters_asked = vec![0; self.links.len()];
+        Ok(())
     }
 
     fn note_settled(&mut self) {
@@ -294,6 +356,49 @@ impl Follower {
         }
         Ok(placed)
     }
+}
+
+/// What sockets are opened with.
+struct Dial {
+    context: Context,
+    curve_secret: [u8; 32],
+}
+
+impl Dial {
+    fn open(&self, endpoint: NodeEndpoint, topics: &[String]) -> Result<Link, FollowError> {
+        let connect = |kind, address: &str| {
+            connect(
+                &self.context,
+                kind,
+                address,
+                &endpoint.curve_public,
+                &self.curve_secret,
+            )
+        };
+        let bus = connect(SocketType::SUB, &endpoint.bus)?;
+        for topic in topics {
+            bus.set_subscribe(&topic::wire_subscription(topic))?;
+        }
+        if topics.is_empty() {
+            bus.set_subscribe(b"")?;
+        }
+        bus.set_subscribe(&topic::wire(topic::TIP_HINT))?;
+        let door = connect(SocketType::DEALER, &endpoint.door)?;
+        Ok(Link {
+            endpoint,
+            bus,
+            door,
+        })
+    }
+}
+
+/// The topics with that of the rosters, and whether it had to be added.
+fn with_rosters(mut topics: Vec<String>) -> (Vec<String>, bool) {
+    let asked_for = topics.is_empty() || topic::matches_any(&topics, places::TOPIC);
+    if !asked_for {
+        topics.push(places::TOPIC.to_owned());
+    }
+    (topics, !asked_for)
 }
 
 fn check_topics(topics: &[String]) -> Result<(), FollowError> {

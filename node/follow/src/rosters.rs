@@ -1,6 +1,7 @@
 //! The chain of rosters that a process trusts, and the file that keeps it.
 //!
-//! Clones share one chain. Where it has a file, a step is on disk before it is
+//! Clones share one chain, and what is known of where the present nodes listen
+//! ([`Places`]). Where it has a file, a step is on disk before it is
 //! believed: whoever has once obeyed a roster never falls back to the one
 //! before, whatever nodes show it after a restart.
 //!
@@ -17,7 +18,11 @@ use dctrl_consensus::{
     RosterChainError, RosterStep,
 };
 
+use dctrl_proto::v1::NodeRoster;
+use prost::Message;
+
 use crate::federation::Federation;
+use crate::places::Places;
 
 /// Longest file that is read, bytes: the longest chain that consensus encodes.
 const FILE_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -78,6 +83,8 @@ pub struct Rosters(Arc<Mutex<Inner>>);
 struct Inner {
     chain: RosterChain,
     file: Option<PathBuf>,
+    /// Where the present nodes are, once the federation has told.
+    places: Option<Places>,
 }
 
 impl Rosters {
@@ -117,7 +124,39 @@ impl Rosters {
     }
 
     fn with(chain: RosterChain, file: Option<PathBuf>) -> Self {
-        Self(Arc::new(Mutex::new(Inner { chain, file })))
+        let places = file
+            .as_ref()
+            .and_then(|file| Places::read(&places_file(file)));
+        Self(Arc::new(Mutex::new(Inner {
+            chain,
+            file,
+            places,
+        })))
+    }
+
+    /// Where the present nodes are; `None` before the federation has told of a
+    /// change.
+    #[must_use]
+    pub fn places(&self) -> Option<Places> {
+        self.lock().places.clone()
+    }
+
+    /// Takes note of where the nodes of a roster are that is believed; true
+    /// where it is a later one. Where it cannot be kept it is known until the
+    /// end of the process.
+    pub fn learn(&self, roster: &NodeRoster) -> bool {
+        let mut inner = self.lock();
+        let known = inner.places.as_ref().map_or(0, |places| places.number);
+        let Some(places) = Places::of(roster).filter(|places| places.number > known) else {
+            return false;
+        };
+        if let Some(file) = &inner.file
+            && let Err(error) = write(&places_file(file), &roster.encode_to_vec())
+        {
+            tracing::error!(%error, "the present nodes' places cannot be kept");
+        }
+        inner.places = Some(places);
+        true
     }
 
     /// The federation.
@@ -182,6 +221,11 @@ impl Rosters {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Beside the chain's file.
+fn places_file(file: &Path) -> PathBuf {
+    file.with_extension("places")
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, RostersError> {

@@ -1,5 +1,6 @@
 //! Claims about following a federation, over real sockets on loopback.
 
+mod places;
 mod rosters;
 
 use std::time::{Duration, Instant};

@@ -1,22 +1,23 @@
 //! One block, carried out.
 
 use dctrl_proto::v1::bus_body::Event;
-use dctrl_proto::v1::{BlockApplied, Receipt, Refusal, SignedAction};
+use dctrl_proto::v1::{BlockApplied, Receipt, Refusal, RefusalCode, SignedAction};
 use prost::Message;
 
 use crate::caller::{Caller, Principal};
 use crate::envelope::{self, Envelope, Unverified};
-use crate::refuse::{ensure, exists};
+use crate::refuse::ensure;
 use crate::scope::Scope;
 use crate::{
     Admitted, Applied, BlockInput, Claim, OneByOne, Signatures, StateRead, audit, digest, keys,
-    payouts, registry, roster, tables, vends,
+    payouts, receipts, registry, roster, tables, vends,
 };
 
 /// How one transaction of a block ended.
 enum Ended {
-    /// Nobody of the federation made it: it leaves no trace but a count.
-    Foreign,
+    /// Nobody of the federation made it, or it came too late: it leaves no
+    /// trace but a count.
+    Void,
     /// It ended in this block or an earlier one already.
     Before,
     /// It ended now.
@@ -24,7 +25,7 @@ enum Ended {
 }
 
 /// Whether `action` would be carried out on `state`. `now_ms` is the node's
-/// own clock and serves for the expiry only.
+/// own clock and serves for the expiry only, where consensus time is not later.
 ///
 /// # Errors
 /// The refusal that the action would end with.
@@ -64,7 +65,11 @@ fn admit_opened(scope: &Scope<'_>, now_ms: u64, envelope: &Envelope) -> Result<A
         });
     }
     let request = keys::request(&envelope.key, &envelope.body.request_id);
-    fresh(scope.get(&request).is_none(), envelope, now_ms)?;
+    fresh(
+        scope.get(&request).is_none(),
+        envelope,
+        now_ms.max(scope.time_ms()),
+    )?;
     let kind = registry::find(&envelope.body.name)?;
     kind.guard(&scope.view(), &caller, &envelope.body.payload)?;
     Ok(Admitted { id, already: None })
@@ -73,8 +78,13 @@ fn admit_opened(scope: &Scope<'_>, now_ms: u64, envelope: &Envelope) -> Result<A
 /// Refuses what came too late, and a request id that another action has used.
 fn fresh(unused: bool, envelope: &Envelope, now_ms: u64) -> Result<(), Refusal> {
     ensure(unused, || {
-        let message = "Another action of yours has this request id.";
-        exists("action.request_id", message)
+        let message = "Another action of yours, with another body, has this request id.";
+        Refusal::field(
+            RefusalCode::Exists,
+            "action.request_id",
+            "request_id",
+            message,
+        )
     })?;
     envelope::in_time(envelope, now_ms)
 }
@@ -105,13 +115,14 @@ pub fn apply_with(
     roster::realign(&mut scope);
     vends::fire_due(&mut scope);
     payouts::fire_due(&mut scope);
+    receipts::forget(&mut scope, block.transactions.len());
     let decode = |bytes: &&[u8]| SignedAction::decode(*bytes).ok();
     let actions: Vec<SignedAction> = block.transactions.iter().filter_map(decode).collect();
     let mut receipts = Vec::with_capacity(actions.len());
     let mut refused = block.transactions.len() - actions.len();
     for envelope in open(scope.cluster(), &actions, signatures) {
-        match envelope.map_or(Ended::Foreign, |envelope| transaction(&mut scope, envelope)) {
-            Ended::Foreign => refused += 1,
+        match envelope.map_or(Ended::Void, |envelope| transaction(&mut scope, envelope)) {
+            Ended::Void => refused += 1,
             Ended::Before => {}
             Ended::Now(receipt) => {
                 refused += usize::from(receipt.refusal.is_some());
@@ -123,6 +134,7 @@ pub fn apply_with(
     let applied = BlockApplied {
         actions: u32::try_from(block.transactions.len()).unwrap_or(u32::MAX),
         refused: u32::try_from(refused).unwrap_or(u32::MAX),
+        receipts: receipts::digest(&receipts),
     };
     scope.emit("block", Event::Block(applied));
     audit::block(&scope);
@@ -168,10 +180,14 @@ fn open(
 
 fn transaction(scope: &mut Scope<'_>, envelope: Envelope) -> Ended {
     let Ok(caller) = Caller::identify(scope, envelope.id, &envelope.key) else {
-        return Ended::Foreign;
+        return Ended::Void;
     };
     if tables::receipt(scope, &envelope.id).is_some() {
         return Ended::Before;
+    }
+    if envelope.body.expires_at_ms <= scope.time_ms() {
+        // Its answer is that it expired, which needs no row: time tells.
+        return Ended::Void;
     }
     let request = keys::request(&envelope.key, &envelope.body.request_id);
     let unused = scope.get(&request).is_none();
@@ -185,16 +201,14 @@ fn transaction(scope: &mut Scope<'_>, envelope: Envelope) -> Ended {
     };
     let receipt = Receipt {
         action_id: envelope.id.to_vec(),
-        name: envelope.body.name,
+        name: envelope.body.name.clone(),
         height: scope.height(),
         time_ms: scope.time_ms(),
         refusal,
         subject,
     };
-    scope.put(keys::receipt(&envelope.id), &receipt);
-    if unused {
-        scope.put_bytes(request, &envelope.id);
-    }
+    let expires_at_ms = envelope.body.expires_at_ms;
+    receipts::keep(scope, &receipt, expires_at_ms, unused.then_some(request));
     Ended::Now(receipt)
 }
 

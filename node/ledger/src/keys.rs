@@ -35,6 +35,7 @@ pub(crate) const NODES_RENEWING: &[u8] = b"node-renewing/";
 pub(crate) const PRINCIPALS: &[u8] = b"principal/";
 pub(crate) const REPORTED: &[u8] = b"reported/";
 pub(crate) const SEEN: &[u8] = b"seen/";
+pub(crate) const FORGOTTEN: &[u8] = b"forgotten/";
 
 fn text(table: &[u8], row: &str) -> Vec<u8> {
     [table, row.as_bytes()].concat()
@@ -199,6 +200,20 @@ pub(crate) fn request(key: &[u8], request_id: &[u8]) -> Vec<u8> {
     [b"request/", key, request_id].concat()
 }
 
+/// The receipt of an action that is forgotten when consensus time reaches
+/// `at_ms`, and the request id with it.
+pub(crate) fn forgotten(at_ms: u64, action_id: &[u8]) -> Vec<u8> {
+    [FORGOTTEN, &at_ms.to_be_bytes(), action_id].concat()
+}
+
+/// The time in a key of [`forgotten`], and the action's id.
+pub(crate) fn parse_forgotten(key: &[u8]) -> (u64, &[u8]) {
+    let (at_ms, action_id) = key[FORGOTTEN.len()..]
+        .split_first_chunk()
+        .expect("the key of what is forgotten begins with its time");
+    (u64::from_be_bytes(*at_ms), action_id)
+}
+
 fn order_number(table: &[u8], machine_id: &str, incarnation: u32, sequence: u64) -> Vec<u8> {
     [
         table,
@@ -338,6 +353,8 @@ mod tests {
         assert!(vend_newest(10) < vend_newest(9));
         assert!(roster(255) < roster(256));
         assert_eq!(parse_deadline(&deadline(7, "vab")), (7, "vab"));
+        assert!(forgotten(255, b"b") < forgotten(256, b"a"));
+        assert_eq!(parse_forgotten(&forgotten(7, b"ab")), (7, b"ab".as_slice()));
         assert_eq!(parse_node_leaving(&node_leaving(300)), 300);
         assert_eq!(parse_reported(&reported(300, &Outpoint::default())), 300);
     }

@@ -31,6 +31,7 @@ mod public_key;
 pub mod query;
 mod quotes;
 mod rates;
+pub mod receipts;
 mod refuse;
 pub mod registry;
 mod roster;

@@ -30,6 +30,16 @@ pub(crate) trait Action: Payload {
     fn execute(self, plan: Self::Plan, scope: &mut Scope<'_>, caller: &Caller) -> String;
 }
 
+/// How long the answer to an action is kept, and with it the request id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Whoever asks years later gets the same answer: money, machines, members.
+    ForEver,
+    /// Signs of life and views that the next one replaces: for a while behind
+    /// the expiry.
+    Passing,
+}
+
 /// One row of the registry.
 pub struct ActionKind {
     /// Such as `vend.quote`.
@@ -40,6 +50,8 @@ pub struct ActionKind {
     pub roles: &'static [Role],
     /// One sentence for people.
     pub doc: &'static str,
+    /// How long its answer is kept; see [`crate::receipts`].
+    pub answer: Answer,
     guard: fn(&View<'_>, &Caller, &[u8]) -> Result<(), Refusal>,
     run: fn(&mut Scope<'_>, &Caller, &[u8]) -> Result<String, Refusal>,
 }
@@ -56,10 +68,10 @@ const BUYER: &[Role] = &[Role::Member, Role::Machine, Role::Node];
 /// All actions, by name.
 #[rustfmt::skip]
 pub static ACTIONS: &[ActionKind] = &[
-    row::<ChainObserve>("ChainObserve", NODE, "A node's present best block."),
-    row::<FeeObserve>("FeeObserve", NODE, "A node's present view of the right fee rate."),
+    passing::<ChainObserve>("ChainObserve", NODE, "A node's present best block."),
+    passing::<FeeObserve>("FeeObserve", NODE, "A node's present view of the right fee rate."),
     row::<MachineAccept>("MachineAccept", MACHINE, "The agent has journalled an order and will carry it out."),
-    row::<MachineHeartbeat>("MachineHeartbeat", MACHINE, "The agent is alive, ready or not, and asks for the consensus time."),
+    passing::<MachineHeartbeat>("MachineHeartbeat", MACHINE, "The agent is alive, ready or not, and asks for the consensus time."),
     row::<MachineReceipt>("MachineReceipt", MACHINE, "How an order ended."),
     row::<MachineReport>("MachineReport", MACHINE, "A numbered sensor event of a machine."),
     row::<MachineReset>("MachineReset", OPERATOR, "A machine that lost its journal starts a new incarnation."),
@@ -79,11 +91,11 @@ pub static ACTIONS: &[ActionKind] = &[
     row::<PayoutPropose>("PayoutPropose", TREASURY, "Propose to pay from the federation's wallet."),
     row::<PayoutReject>("PayoutReject", COPAYER, "A copayer does not want a payout."),
     row::<PayoutSign>("PayoutSign", TREASURY, "Hand in copayers' signatures for a payout."),
-    row::<PriceObserve>("PriceObserve", NODE, "A node's present view of the price of a bitcoin."),
+    passing::<PriceObserve>("PriceObserve", NODE, "A node's present view of the price of a bitcoin."),
     row::<ProductSet>("ProductSet", STAFF, "Add a product or change its name or price."),
     row::<SlotRestock>("SlotRestock", STAFF, "Goods put into a slot, or found missing."),
     row::<SlotSet>("SlotSet", STAFF, "Say which product a machine's slot sells."),
-    row::<TimeTick>("TimeTick", NODE, "A reason to order a block, so that a passed deadline is noticed."),
+    passing::<TimeTick>("TimeTick", NODE, "A reason to order a block, so that a passed deadline is noticed."),
     row::<VendQuote>("VendQuote", BUYER, "Ask for a price and an address for one unit."),
     row::<VendResolve>("VendResolve", OPERATOR, "Decide an uncertain vend."),
 ];
@@ -98,9 +110,28 @@ const fn row<A: Action>(
         payload,
         roles,
         doc,
+        answer: Answer::ForEver,
         guard: guard::<A>,
         run: run::<A>,
     }
+}
+
+/// [`row`] of an action of which the next one takes the place.
+const fn passing<A: Action>(
+    payload: &'static str,
+    roles: &'static [Role],
+    doc: &'static str,
+) -> ActionKind {
+    ActionKind {
+        answer: Answer::Passing,
+        ..row::<A>(payload, roles, doc)
+    }
+}
+
+/// The row with this name, if there is one.
+#[must_use]
+pub(crate) fn find_known(name: &str) -> Option<&'static ActionKind> {
+    ACTIONS.iter().find(|kind| kind.name == name)
 }
 
 /// The row with this name; a wrong name is answered with the nearest right one.
@@ -108,7 +139,7 @@ const fn row<A: Action>(
 /// # Errors
 /// NOTFOUND.
 pub fn find(name: &str) -> Result<&'static ActionKind, Refusal> {
-    if let Some(kind) = ACTIONS.iter().find(|kind| kind.name == name) {
+    if let Some(kind) = find_known(name) {
         return Ok(kind);
     }
     let nearest = ACTIONS

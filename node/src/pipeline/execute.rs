@@ -30,6 +30,7 @@ pub(crate) struct LedgerApplication {
 
 /// What effects and machines are told about a block.
 pub(crate) struct Notice {
+    time_ms: u64,
     next_deadline_ms: Option<u64>,
     pub(crate) receipts: Vec<Receipt>,
 }
@@ -62,6 +63,7 @@ impl Application for LedgerApplication {
     fn durable(&mut self, height: u64, notice: Notice) {
         self.progress
             .send_modify(|progress| progress.applied_height = height);
+        self.admission.ordered(&notice.receipts, notice.time_ms);
         (self.next_deadline)(notice.next_deadline_ms);
         self.machines
             .after_block(&notice.receipts, &self.store.snapshot());
@@ -108,6 +110,7 @@ pub(crate) fn applied(
         state_digest: Digest(applied.state_digest),
         next_roster: applied.next_roster.as_ref().and_then(roster_of),
         notice: Notice {
+            time_ms: block.time.as_millis(),
             next_deadline_ms: applied.next_deadline_ms,
             receipts: applied.receipts,
         },

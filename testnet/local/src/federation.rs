@@ -50,7 +50,7 @@ const API_PORT: u16 = 3;
 /// What to make.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How many nodes, 4 to 10.
+    /// How many nodes, 1 to 10; fewer than 4 survive no failure.
     pub nodes: u16,
     /// Where bitcoin comes from.
     pub chain: ChainKind,
@@ -93,8 +93,8 @@ impl Federation {
     /// Where `dir` is in use or the command refuses.
     pub async fn init(options: Options, programs: Programs, dir: &Path) -> Result<Self> {
         ensure!(
-            (4..=NODE_NAMES.len()).contains(&usize::from(options.nodes)),
-            "a federation here has 4 to {} nodes",
+            (1..=NODE_NAMES.len()).contains(&usize::from(options.nodes)),
+            "a federation here has 1 to {} nodes",
             NODE_NAMES.len()
         );
         let ports = free_ports()?;
@@ -178,22 +178,42 @@ impl Federation {
     /// # Errors
     /// Where the program is missing.
     pub fn start_node(&mut self, node: usize) -> Result<()> {
-        self.start_node_with(node, &[])
+        let command = self.node_command(node);
+        self.start_node_by(node, &command)
     }
 
-    /// Starts, or starts again, one node with settings of its own.
+    /// Starts one node with something of its own in its environment, such as a
+    /// crash point.
     ///
     /// # Errors
     /// Where the program is missing.
     pub fn start_node_with(&mut self, node: usize, environment: &[(&str, &str)]) -> Result<()> {
-        let process = Process::start(
-            format!("node {}", NODE_NAMES[node]),
-            Command::new(self.programs.node())
-                .args(["run", "--config"])
-                .arg(self.node_dir(node).join("node.toml"))
-                .envs(environment.iter().copied()),
-            &self.node_log(node),
-        )?;
+        let mut command = self.node_command(node);
+        command.envs(environment.iter().copied());
+        self.start_node_by(node, &command)
+    }
+
+    /// Starts one node, which hands in so many actions itself.
+    ///
+    /// # Errors
+    /// Where the program is missing.
+    pub fn start_node_filled(&mut self, node: usize, actions: u64) -> Result<()> {
+        let mut command = self.node_command(node);
+        command.args(["--fill", &actions.to_string(), "--fill-key"]);
+        command.arg(self.dir.join("keys").join("operator.key"));
+        self.start_node_by(node, &command)
+    }
+
+    fn node_command(&self, node: usize) -> Command {
+        let mut command = Command::new(self.programs.node());
+        command.args(["run", "--config"]);
+        command.arg(self.node_dir(node).join("node.toml"));
+        command
+    }
+
+    fn start_node_by(&mut self, node: usize, command: &Command) -> Result<()> {
+        let name = format!("node {}", NODE_NAMES[node]);
+        let process = Process::start(name, command, &self.node_log(node))?;
         self.nodes[node] = Some(process);
         Ok(())
     }
@@ -320,7 +340,7 @@ impl Federation {
         self.nodes.len()
     }
 
-    /// Never: a federation has at least four nodes.
+    /// Never: a federation has at least one node.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()

@@ -27,6 +27,7 @@ mod ports;
 mod process;
 mod programs;
 mod random;
+pub mod restart;
 mod story;
 mod trace;
 mod wait;

@@ -5,7 +5,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use dctrl_testnet::{Programs, bench, chaos, consensus, demo, idle, payout};
+use dctrl_testnet::{Programs, bench, chaos, consensus, demo, idle, payout, restart};
 
 /// Drive a federation of processes on this machine.
 #[derive(Debug, Parser)]
@@ -28,6 +28,8 @@ enum Command {
     BenchIdle(idle::Arguments),
     /// From a payment to the machine's pin, over many vends
     BenchVend(bench::Arguments),
+    /// How long a node is away after a kill, and how that grows with its history
+    BenchRestart(restart::Arguments),
     /// Throughput and latency of consensus, without a ledger
     BenchConsensus(consensus::Arguments),
     /// Everything fails, in seeded ways, and nothing that was final may be lost
@@ -54,6 +56,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Demo(demo) => dctrl_testnet::demo::run(demo, programs).await,
         Command::DemoPayout(demo) => dctrl_testnet::payout::run(demo, programs).await,
         Command::BenchVend(bench) => dctrl_testnet::bench::run(bench, programs).await,
+        Command::BenchRestart(bench) => dctrl_testnet::restart::run(bench, programs).await,
         Command::BenchIdle(bench) => dctrl_testnet::idle::run(bench, programs).await,
         Command::Chaos(campaign) => dctrl_testnet::chaos::run(campaign, programs).await,
         Command::BenchConsensus(bench) => dctrl_testnet::consensus::run(bench, programs).await,

@@ -8,10 +8,11 @@ use dctrl_proto::v1::ListRequest;
 
 use crate::{
     commands::{
-        balance::BalanceArgs, block::BlockArgs, chain::ChainCommand, dag::DagCommand,
-        events::EventsArgs, key::KeyCommand, machines::MachinesCommand, members::MembersCommand,
-        nodes::NodesCommand, payments::PaymentsCommand, payout::PayoutCommand,
-        products::ProductsCommand, slots::SlotsCommand, vend::VendCommand, vends::VendsCommand,
+        action::ActionArgs, balance::BalanceArgs, block::BlockArgs, chain::ChainCommand,
+        dag::DagCommand, events::EventsArgs, key::KeyCommand, machines::MachinesCommand,
+        members::MembersCommand, nodes::NodesCommand, payments::PaymentsCommand,
+        payout::PayoutCommand, products::ProductsCommand, slots::SlotsCommand, vend::VendCommand,
+        vends::VendsCommand,
     },
     failure::EXIT_CODES,
     testnet::TestnetCommand,
@@ -84,6 +85,8 @@ pub enum Command {
     Balance(BalanceArgs),
     /// One block and who signed it
     Block(BlockArgs),
+    /// What became of an action that was handed in, checked
+    Action(ActionArgs),
     /// What consensus decides about a graph of events, and pictures of it
     #[command(subcommand)]
     Dag(DagCommand),

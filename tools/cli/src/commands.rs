@@ -1,5 +1,6 @@
 //! The commands, a file for each.
 
+pub mod action;
 pub mod actions;
 pub mod balance;
 pub mod block;

@@ -17,6 +17,7 @@ pub mod follow;
 pub mod invoice;
 pub mod nodes;
 pub mod output;
+mod prove;
 pub mod quote;
 mod rosters;
 pub mod submit;
@@ -37,8 +38,8 @@ use output::Output;
 /// Why it did not do what it was asked.
 pub async fn run(cli: Cli) -> Result<(), Failure> {
     use commands::{
-        actions, balance, block, chain, dag, events, key, machines, members, nodes, payments,
-        payout, products, slots, status, vend, vends,
+        action, actions, balance, block, chain, dag, events, key, machines, members, nodes,
+        payments, payout, products, slots, status, vend, vends,
     };
     let global = cli.global;
     let asked = match cli.command {
@@ -68,6 +69,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Events(args) => events::run(context, args).await,
         Command::Balance(args) => balance::run(context, args).await,
         Command::Block(args) => block::run(context, args).await,
+        Command::Action(args) => action::run(context, args).await,
         Command::Actions
         | Command::Key(_)
         | Command::Testnet(_)

@@ -12,18 +12,20 @@ use clap::{Args, ValueEnum};
 use dctrl_proto::{
     action::{Payload, REQUEST_ID_BYTES, action_id},
     genesis::cluster_id,
-    v1::{Receipt, Stage, SubmitReply, SubmitRequest},
+    v1::{Refusal, RefusalCode, Stage, SubmitReply, SubmitRequest},
 };
 use serde::Serialize;
 
-use crate::{context::Context, failure::Failure, output::Answered, text};
+use crate::{
+    context::Context, failure::Failure, output::Answered, prove, text, verify::Signatures,
+};
 
 /// An action is void this long after its request id was made.
 const VALID_MS: u64 = 10 * 60 * 1000;
 /// Bytes of the time in a request id.
 const TIME_BYTES: usize = 6;
 /// Added to the wait on the node, for the way there and back.
-const TRANSIT: Duration = Duration::from_secs(2);
+pub(crate) const TRANSIT: Duration = Duration::from_secs(2);
 
 /// How an action is submitted.
 #[derive(Args, Clone, Debug)]
@@ -91,7 +93,7 @@ impl RequestId {
     }
 
     /// When an action with this id becomes void, milliseconds since 1970.
-    fn expires_at_ms(self) -> u64 {
+    pub(crate) fn expires_at_ms(self) -> u64 {
         self.made_at_ms() + VALID_MS
     }
 
@@ -102,7 +104,11 @@ impl RequestId {
     }
 }
 
-fn parse_request_id(text: &str) -> Result<RequestId, String> {
+/// Reads a request id.
+///
+/// # Errors
+/// Where the text is no such id.
+pub(crate) fn parse_request_id(text: &str) -> Result<RequestId, String> {
     let mut bytes = [0; REQUEST_ID_BYTES];
     hex::decode_to_slice(text, &mut bytes)
         .map_err(|error| format!("a request id is 32 hexadecimal digits: {error}"))?;
@@ -117,14 +123,18 @@ pub struct Outcome {
     pub reply: SubmitReply,
     /// In hexadecimal, for `--request-id`.
     pub request_id: String,
+    /// Who signed its end; absent before the end, and where it is not proven.
+    #[serde(rename = "final", skip_serializing_if = "Option::is_none")]
+    pub signatures: Option<Signatures>,
 }
 
 /// Signs and submits `payload`, and waits as asked. A node that is not
-/// available is passed over: another one gets the same signed bytes.
+/// available is passed over: another one gets the same signed bytes. What a node
+/// says of the end is checked.
 ///
 /// # Errors
-/// The refusal, at once or by the ordered state; or that the stage was not
-/// reached in time.
+/// The refusal, at once or by the ordered state; that the action expired before
+/// it was ordered; or that the stage was not reached in time.
 pub async fn submit<P: Payload>(
     context: &Context,
     args: &SubmitArgs,
@@ -142,6 +152,7 @@ pub async fn submit<P: Payload>(
         action: Some(action),
         wait_for: Stage::from(args.wait).into(),
         timeout_ms: args.timeout * 1000,
+        prove: true,
     };
     let patience = Duration::from_secs(args.timeout.into()) + TRANSIT;
     let answered = context
@@ -155,18 +166,26 @@ pub async fn submit<P: Payload>(
                 eprintln!("the outcome is open; ask again with --request-id {request_id}");
             }
         })?;
-    let reply = answered.reply;
+    let mut reply = answered.reply;
     if reply.action_id != id {
         return Err(Failure::Unverified {
             rule: "submit.action_id",
             message: format!("{} answered for another action", answered.answered_by),
         });
     }
+    let signatures = prove::check(context, &mut reply, request.expires_at_ms()).await?;
+    if reply.stage() == Stage::Expired {
+        return Err(Failure::Refused(expired()));
+    }
     if let Some(refusal) = reply.receipt.as_ref().and_then(|one| one.refusal.clone()) {
         return Err(Failure::Refused(refusal));
     }
     Ok(Answered {
-        reply: Outcome { reply, request_id },
+        reply: Outcome {
+            reply,
+            request_id,
+            signatures,
+        },
         answered_by: answered.answered_by,
     })
 }
@@ -186,29 +205,52 @@ pub async fn submit_and_show<P: Payload>(
         .answer(&outcome, |outcome| describe(P::NAME, outcome))
 }
 
+fn expired() -> Refusal {
+    Refusal::rule(
+        RefusalCode::Precond,
+        "action.expired",
+        "the action expired before it was ordered; it will never take effect",
+    )
+}
+
 /// The outcome in words.
 #[must_use]
 pub fn describe(name: &str, outcome: &Outcome) -> String {
-    let fate = match &outcome.reply.receipt {
-        Some(Receipt {
-            height, time_ms, ..
-        }) => {
-            let stage = match outcome.reply.stage() {
-                Stage::Final => "final",
-                _ => "ordered, not yet final",
-            };
-            format!(
-                "applied at height {height} ({stage}) on {}",
-                text::time(*time_ms)
-            )
-        }
-        None => "received; nothing is promised yet".to_owned(),
-    };
     format!(
-        "{name} {fate}\naction {}  request {}\n",
+        "{name} {}\naction {}  request {}\n",
+        describe_end(&outcome.reply, outcome.signatures),
         hex::encode(&outcome.reply.action_id),
         outcome.request_id
     )
+}
+
+/// How far an action has come, in words.
+#[must_use]
+pub(crate) fn describe_end(reply: &SubmitReply, signatures: Option<Signatures>) -> String {
+    let proven = match (reply.stage(), signatures) {
+        (Stage::Final | Stage::Refused | Stage::Expired, Some(signatures)) => {
+            signatures.to_string()
+        }
+        (Stage::Final | Stage::Refused | Stage::Expired, None) => "final, unproven".to_owned(),
+        _ => "ordered, not yet final".to_owned(),
+    };
+    match (&reply.receipt, reply.stage()) {
+        (Some(receipt), _) => {
+            let at = format!(
+                "at height {} on {}",
+                receipt.height,
+                text::time(receipt.time_ms)
+            );
+            match &receipt.refusal {
+                None => format!("applied {at}, {proven}"),
+                Some(refusal) => format!("refused {at}, {proven}: {refusal}"),
+            }
+        }
+        (None, Stage::Expired) => {
+            format!("expired before it was ordered and can never take effect, {proven}")
+        }
+        (None, _) => "received; nothing is promised yet".to_owned(),
+    }
 }
 
 /// The system's clock, milliseconds since the Unix epoch.

@@ -116,6 +116,14 @@ enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// How long a node is away after `kill -9`, by the length of its history;
+    /// arguments are its own (try `--help`).
+    #[command(disable_help_flag = true)]
+    Restart {
+        /// Arguments for the benchmark.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// The criterion benches of consensus and ledger.
     Core {
         /// Arguments for criterion, such as a name to filter by.
@@ -155,6 +163,9 @@ fn run(place: &Place, command: Command) -> anyhow::Result<()> {
         Command::Bench {
             what: Bench::Idle { arguments },
         } => demo::bench(place, "bench-idle", &arguments),
+        Command::Bench {
+            what: Bench::Restart { arguments },
+        } => demo::bench(place, "bench-restart", &arguments),
         Command::Bench {
             what: Bench::Core { arguments },
         } => build::core_benches(place, &arguments),

@@ -7,7 +7,10 @@
 )]
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -22,10 +25,11 @@ use dctrl_consensus::{
 };
 use dctrl_ledger::{BlockInput, admit, apply};
 use dctrl_proto::{
+    action::action_id,
     genesis::cluster_id,
     v1::{
-        BlockPayload, DepthRule, Genesis, Member, MemberStatus, Node, Policy, Product, ProductSet,
-        SignedAction, Submitted, dctrl_client::DctrlClient, product::Price,
+        ActionBody, BlockPayload, DepthRule, Genesis, Member, MemberStatus, Node, Policy, Product,
+        ProductSet, SignedAction, Submitted, dctrl_client::DctrlClient, product::Price,
     },
 };
 use dctrl_store::{Options, Store};
@@ -44,6 +48,7 @@ pub(crate) struct TestNode {
     store: Store,
     progress: watch::Sender<Progress>,
     pool: Arc<Mutex<Vec<SignedAction>>>,
+    wishes: Arc<AtomicUsize>,
     signers: Vec<Ed25519Signer>,
     roster: Roster,
     _folder: tempfile::TempDir,
@@ -125,7 +130,12 @@ impl TestNode {
             genesis,
             version: "0.0.0-test".to_owned(),
         };
-        let gateway = gateway(store.clone(), facts, receiver, Arc::clone(&pool));
+        let wishes = Arc::new(AtomicUsize::new(0));
+        let mut gateway = gateway(store.clone(), facts, receiver, Arc::clone(&pool));
+        let wished = Arc::clone(&wishes);
+        gateway.expire = Arc::new(move |_| {
+            wished.fetch_add(1, Ordering::SeqCst);
+        });
         let config = ApiConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
             tls: None,
@@ -146,6 +156,7 @@ impl TestNode {
             store,
             progress,
             pool,
+            wishes,
             signers,
             roster: Roster::new(0, members).unwrap(),
             _folder: folder,
@@ -160,8 +171,29 @@ impl TestNode {
         DctrlClient::connect(self.url.clone()).await.unwrap()
     }
 
+    /// Whether somebody wanted consensus time to move on.
+    pub(crate) fn asked_for_a_block(&self) -> bool {
+        self.wishes.load(Ordering::SeqCst) > 0
+    }
+
     /// A product that the operator adds.
     pub(crate) fn product(&self, id: &str) -> SignedAction {
+        self.product_until(id, now_ms() + 60_000)
+    }
+
+    /// [`Self::product`] with an expiry.
+    pub(crate) fn product_until(&self, id: &str, expires_at_ms: u64) -> SignedAction {
+        self.product_as(id, fresh_request_id(), expires_at_ms)
+    }
+
+    /// Another product under the request id of `action`.
+    pub(crate) fn with_request_of(&self, action: &SignedAction, id: &str) -> SignedAction {
+        let body = ActionBody::decode(action.body.as_slice()).unwrap();
+        let request_id = body.request_id.try_into().unwrap();
+        self.product_as(id, request_id, body.expires_at_ms)
+    }
+
+    fn product_as(&self, id: &str, request_id: [u8; 16], expires_at_ms: u64) -> SignedAction {
         let product = Product {
             id: id.to_owned(),
             name: id.to_owned(),
@@ -172,12 +204,8 @@ impl TestNode {
             product: Some(product),
             expected_version: 0,
         };
-        self.operator.sign_action(
-            &self.cluster,
-            fresh_request_id(),
-            now_ms() + 60_000,
-            &payload,
-        )
+        self.operator
+            .sign_action(&self.cluster, request_id, expires_at_ms, &payload)
     }
 
     /// Waits until the API has handed over `count` actions.
@@ -254,6 +282,7 @@ fn gateway(
     pool: Arc<Mutex<Vec<SignedAction>>>,
 ) -> Gateway {
     let admission = store.clone();
+    let waiting = Arc::clone(&pool);
     Gateway {
         store,
         facts: Arc::new(facts),
@@ -267,6 +296,11 @@ fn gateway(
                 receipt: admitted.already,
             })
         }),
+        waiting: Arc::new(move |id| {
+            let pool = waiting.lock().unwrap();
+            pool.iter().any(|action| action_id(action) == *id)
+        }),
+        expire: Arc::new(|_| {}),
         progress,
         live: Arc::new(|| LiveStatus {
             round: 77,

@@ -149,6 +149,7 @@ fn another_action_under_the_same_request_id_is_refused() {
     assert_eq!(refused(&federation, &other), "action.request_id");
     let refusal = federation.block(&[other]).remove(0).refusal.unwrap();
     assert_eq!(refusal.code().as_str_name(), "EXISTS");
+    assert_eq!(refusal.field, "request_id");
 }
 
 #[test]
@@ -175,8 +176,7 @@ fn an_action_is_good_until_its_expiry_and_for_a_day_at_most() {
     assert!(admit(&federation.state, now_ms, &good).is_ok());
     // Consensus time decides in the block, not the clock of the admitting node.
     federation.now_ms += 2;
-    let receipt = federation.block(&[good]).remove(0);
-    assert_eq!(receipt.refusal.unwrap().rule, "action.expired");
+    assert!(federation.block(&[good]).is_empty(), "it leaves no trace");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure in a test is a panic")]
 
 mod address;
+mod answers;
 mod catalogue;
 mod common;
 mod deadlines;

@@ -197,6 +197,7 @@ impl Load {
             action: Some(action.clone()),
             wait_for: Stage::Final.into(),
             timeout_ms: FINAL_WAIT_MS,
+            ..SubmitRequest::default()
         };
         let reply = self.clients[node].grpc().submit(request).await?;
         final_receipt(reply.into_inner())
@@ -211,6 +212,7 @@ impl Load {
             action_id: id.to_vec(),
             wait_for: Stage::Final.into(),
             timeout_ms: wait_ms,
+            ..GetActionRequest::default()
         };
         let reply = self.clients[node].grpc().get_action(request).await?;
         final_receipt(reply.into_inner())
@@ -218,7 +220,8 @@ impl Load {
 }
 
 fn final_receipt(reply: SubmitReply) -> Result<Receipt> {
-    anyhow::ensure!(reply.stage() == Stage::Final, "not final yet");
+    let is_final = matches!(reply.stage(), Stage::Final | Stage::Refused);
+    anyhow::ensure!(is_final, "not final yet");
     reply.receipt.context("final without a receipt")
 }
 

@@ -3,11 +3,13 @@
 //! Every test starts a federation of its own, so all are ignored in a plain
 //! `cargo test`; `cargo xtask test` runs them, one at a time.
 
+mod acknowledged;
 mod agent_killed;
 mod chaos;
 mod main_job;
 mod malformed;
 mod membership;
+mod moved;
 mod node_lost;
 mod payments;
 mod payout;
@@ -15,3 +17,4 @@ mod refused;
 mod replay;
 mod settings;
 mod stage;
+mod stopping;

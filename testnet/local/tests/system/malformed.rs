@@ -208,6 +208,7 @@ fn unknown(operator: &Identity, cluster: &[u8; 32], expires_at_ms: u64) -> Signe
 
 async fn submit(federation: &Federation, action: SignedAction) -> Result<(), tonic::Status> {
     let request = SubmitRequest {
+        prove: false,
         action: Some(action),
         wait_for: Wait::Ordered.into(),
         timeout_ms: 5_000,

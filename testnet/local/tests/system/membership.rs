@@ -17,7 +17,7 @@ async fn nodes(stage: &Stage, node: usize, arguments: &[&str]) -> Result<String>
 }
 
 /// Proposes by the first node, and approves by these others.
-async fn change(stage: &Stage, arguments: &[&str], others: &[usize]) -> Result<()> {
+pub(crate) async fn change(stage: &Stage, arguments: &[&str], others: &[usize]) -> Result<()> {
     let said = nodes(stage, 0, arguments).await?;
     let line = said.lines().last().context("the proposal says nothing")?;
     let answer: serde_json::Value = serde_json::from_str(line)?;
@@ -30,7 +30,7 @@ async fn change(stage: &Stage, arguments: &[&str], others: &[usize]) -> Result<(
 
 /// Waits until the first node names so many nodes in the roster of this number,
 /// or in a later one.
-async fn has_roster(stage: &Stage, number: u64, count: usize) -> Result<()> {
+pub(crate) async fn has_roster(stage: &Stage, number: u64, count: usize) -> Result<()> {
     until(STEP_LIMIT, format!("roster {number}"), async || {
         let arguments = ["nodes", "list", "--json"];
         let said = stage.cli().run(&arguments).await?.ok()?;

@@ -129,7 +129,7 @@ impl Federation {
         let cluster = cluster_id(&self.genesis);
         let block = Event::Block(BlockApplied {
             actions: 1,
-            refused: 0,
+            ..BlockApplied::default()
         });
         let bodies: Vec<Vec<u8>> = events
             .into_iter()
@@ -283,6 +283,7 @@ impl dctrl_server::Dctrl for Script {
                 subject: "vend-1".to_owned(),
                 ..Receipt::default()
             }),
+            ..SubmitReply::default()
         }))
     }
 

@@ -14,7 +14,7 @@ fn body(height: u64, sub_index: u32) -> BusBody {
         time_ms: 1_000 * height,
         event: Some(Event::Block(BlockApplied {
             actions: 1,
-            refused: 0,
+            ..BlockApplied::default()
         })),
         ..BusBody::default()
     }
