@@ -66,6 +66,9 @@ pub struct Arguments {
     /// Play this schedule instead of one that is drawn
     #[arg(long, value_name = "FILE")]
     pub schedule: Option<PathBuf>,
+    /// Print the schedule and end: nothing is started
+    #[arg(long)]
+    pub plan: bool,
     /// Whether nodes live on disks that lose power, which takes FUSE
     #[arg(long, value_enum, default_value = "auto")]
     pub disks: Wanted,
@@ -107,6 +110,10 @@ pub async fn run(arguments: Arguments, programs: Programs) -> Result<ExitCode> {
             Schedule::draw(seed, nodes, arguments.minutes, arguments.theme, &means)
         }
     };
+    if arguments.plan {
+        story.result(&plan);
+        return Ok(ExitCode::SUCCESS);
+    }
     let manifest = Manifest::draw(plan.seed);
     story.step(format!(
         "Seed {}: {} nodes, {} minutes of {:?}, disks {}",

@@ -13,6 +13,7 @@ use anyhow::Result;
 use dctrl_proto::v1::Receipt;
 use prost::Message;
 use serde::Serialize;
+use tokio::task::JoinSet;
 
 use super::{
     load::Load,
@@ -23,6 +24,9 @@ use crate::{federation::Federation, wait::until};
 /// How long the nodes may take to come to one height when nobody hands in
 /// anything any more, and open actions to be answered.
 const SETTLE_LIMIT: Duration = Duration::from_secs(240);
+
+/// How long each thing is waited for in any case.
+const SETTLE_LEAST: Duration = Duration::from_secs(2);
 
 /// Findings that are told as text.
 const FINDINGS_MAX: usize = 60;
@@ -102,16 +106,23 @@ async fn answer_open(load: &Load, nodes: usize, findings: &mut Findings) {
 
 /// Every final answer must be found on every node, and the counted ones must
 /// have had one effect each.
-async fn promises(federation: &Federation, load: &Load, findings: &mut Findings) {
+async fn promises(federation: &Federation, load: &Arc<Load>, findings: &mut Findings) {
     let promised = load.promises().finals().clone();
     findings.final_actions = promised.len();
+    let mut asked = JoinSet::new();
     for node in 0..federation.len() {
-        let mut found = BTreeMap::new();
-        for id in promised.keys() {
-            if let Some(receipt) = found_on(load, node, *id).await {
-                found.insert(*id, receipt.encode_to_vec());
+        let (load, ids) = (load.clone(), promised.keys().copied().collect::<Vec<_>>());
+        asked.spawn(async move {
+            let mut found = BTreeMap::new();
+            for id in ids {
+                if let Some(receipt) = found_on(&load, node, id).await {
+                    found.insert(id, receipt.encode_to_vec());
+                }
             }
-        }
+            (node, found)
+        });
+    }
+    for (node, found) in asked.join_all().await {
         let compared = compare(&promised, &found);
         findings.lost_final += compared.lost.len() + compared.changed.len();
         for (ids, how) in [(compared.lost, "lost"), (compared.changed, "changed")] {
@@ -158,7 +169,13 @@ async fn found_on(load: &Load, node: usize, id: Id) -> Option<Receipt> {
     None
 }
 
-/// Waits with the patience of the end.
-async fn settle<T>(what: &str, look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
-    until(SETTLE_LIMIT, what, look).await
+/// Waits with the patience of the end, which `since` has used up in part; at
+/// least for a moment.
+async fn settle<T>(
+    since: Instant,
+    what: &str,
+    look: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let left = SETTLE_LIMIT.saturating_sub(since.elapsed());
+    until(left.max(SETTLE_LEAST), what, look).await
 }

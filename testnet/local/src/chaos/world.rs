@@ -209,6 +209,23 @@ impl World {
         self.tend()
     }
 
+    /// Takes down who was started to die at some place, so that all are up
+    /// without that after the next heal.
+    pub(super) fn disarm(&mut self) {
+        for node in 0..self.seats.len() {
+            self.seats[node].place = None;
+            if self.seats[node].armed {
+                let hit = self.strike(&[node], 0);
+                self.count("kill", hit);
+            }
+        }
+        self.agent.place = None;
+        if self.agent.armed {
+            let hit = self.strike_agent(0);
+            self.count("kill_agent", hit);
+        }
+    }
+
     /// Ids of the nodes that run now.
     pub(super) fn node_ids(&mut self) -> Vec<Option<u32>> {
         (0..self.seats.len())

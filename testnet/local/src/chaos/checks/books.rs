@@ -1,7 +1,7 @@
 //! Money and goods: every paid sale has an end, one pulse at most, and the
 //! books say what the chain says.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use dctrl_proto::v1::{Vend, VendState};
@@ -48,10 +48,11 @@ pub(super) async fn check(federation: &Federation, load: &Load, findings: &mut F
 
 /// Waits until every paid sale has ended, and asks how.
 async fn vends(federation: &Federation, sales: &[Sale], findings: &mut Findings) -> Result<()> {
-    let pulses = pulses(federation)?;
+    let since = Instant::now();
+    let mut ended = Vec::new();
     for sale in sales {
         let client = federation.client()?;
-        let vend = settle("a paid vend to end", async || {
+        let vend = settle(since, "a paid vend to end", async || {
             let vend = client.vend(&sale.vend).await?;
             Ok(has_ended(&vend).then_some(vend))
         })
@@ -65,12 +66,17 @@ async fn vends(federation: &Federation, sales: &[Sale], findings: &mut Findings)
                 continue;
             }
         };
+        ended.push(vend);
+    }
+    // Read when all have ended: a pulse comes before its receipt.
+    let pulses = pulses(federation)?;
+    for vend in ended {
         *findings
             .vends_by_end
             .entry(vend.state().as_str_name().to_lowercase())
             .or_default() += 1;
         if let Err(error) = judged(&vend, &pulses) {
-            findings.violation(format!("vend {}: {error:#}", sale.vend));
+            findings.violation(format!("vend {}: {error:#}", vend.id));
         }
     }
     Ok(())
@@ -117,7 +123,8 @@ fn judged(vend: &Vend, pulses: &BTreeMap<u64, usize>) -> Result<()> {
 async fn books(federation: &Federation, node: usize, sales: &[Sale]) -> Result<()> {
     let client = federation.client_of(node);
     let paid: i64 = sales.iter().map(|sale| sale.sats as i64).sum();
-    settle("the books to hold what was paid", async || {
+    let since = Instant::now();
+    settle(since, "the books to hold what was paid", async || {
         let (accounts, sum) = client.balances().await?;
         ensure!(sum == 0, "the books sum to {sum}");
         let bitcoin = accounts.iter().find(|(name, _)| name == BITCOIN);

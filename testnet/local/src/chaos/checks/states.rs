@@ -1,6 +1,9 @@
 //! Equal states at equal heights, under certificates that hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use anyhow::{Context, Result, ensure};
 use dctrl_consensus::certificate::Certificate;
@@ -19,7 +22,8 @@ const COMPARED_MAX: u64 = 400;
 
 /// Waits until every node holds the same last block as final.
 pub(super) async fn settled(federation: &Federation) -> Result<()> {
-    settle("all nodes to hold the same last block", async || {
+    let since = Instant::now();
+    settle(since, "all nodes to hold the same last block", async || {
         let statuses = federation.statuses().await;
         ensure!(
             statuses.len() == federation.len(),

@@ -183,7 +183,7 @@ impl World {
     }
 
     /// kill -9 of those that run; how many did.
-    fn strike(&mut self, nodes: &[usize], down_ms: u64) -> u64 {
+    pub(super) fn strike(&mut self, nodes: &[usize], down_ms: u64) -> u64 {
         let mut hit = nodes.to_vec();
         hit.retain(|node| self.federation.node(*node).is_some_and(Process::is_alive));
         self.federation.kill_nodes(&hit);
@@ -196,7 +196,7 @@ impl World {
         hit.len() as u64
     }
 
-    fn strike_agent(&mut self, down_ms: u64) -> u64 {
+    pub(super) fn strike_agent(&mut self, down_ms: u64) -> u64 {
         if self.federation.agent().is_none() {
             return 0;
         }
