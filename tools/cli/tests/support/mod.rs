@@ -356,6 +356,15 @@ impl dctrl_server::Dctrl for Script {
     async fn list_payments(&self, _: Request<ListRequest>) -> Answer<PaymentList> {
         unscripted()
     }
+    async fn get_payout(
+        &self,
+        _: Request<dctrl_proto::v1::GetPayoutRequest>,
+    ) -> Answer<dctrl_proto::v1::PayoutReply> {
+        unscripted()
+    }
+    async fn list_payouts(&self, _: Request<ListRequest>) -> Answer<dctrl_proto::v1::PayoutList> {
+        unscripted()
+    }
     async fn get_balances(&self, _: Request<GetBalancesRequest>) -> Answer<Balances> {
         unscripted()
     }
