@@ -14,6 +14,7 @@
 //! journal refuses everything, because nobody knows what the disk holds.
 
 mod file;
+pub mod image;
 mod line;
 
 use std::fs::{self, File};

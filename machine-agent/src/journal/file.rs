@@ -32,7 +32,7 @@ pub(super) fn inspect(path: &Path) -> Result<Option<Result<Found, usize>>, Journ
     Ok(Some(read(&bytes)))
 }
 
-fn read(bytes: &[u8]) -> Result<Found, usize> {
+pub(super) fn read(bytes: &[u8]) -> Result<Found, usize> {
     // A file gets its name only when its summary is synced.
     let (text, mut chain) = decode(&CHAIN_START, bytes).ok_or(0_usize)?;
     let Summary {

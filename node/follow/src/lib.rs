@@ -28,7 +28,7 @@ mod places;
 mod position;
 mod replay;
 mod rosters;
-mod sequence;
+pub mod sequence;
 mod socket;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

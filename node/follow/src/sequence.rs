@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::position::{Position, Verified};
 
 /// Most frames held while their predecessors are missing.
-pub(crate) const HELD_FRAMES_MAX: usize = 4096;
+pub const HELD_FRAMES_MAX: usize = 4096;
 /// Most bytes of frames held.
 const HELD_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Most topics that are followed at once; certified topics grow only with the
@@ -18,20 +18,23 @@ const TOPICS_MAX: usize = 100_000;
 
 /// What became of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Placed {
+pub enum Placed {
     /// Handed out, with all that waited for it.
     Ready,
     /// Held; `first` where it is the first of its topic to be held.
     Held {
+        /// No frame of its topic was held before.
         first: bool,
     },
+    /// Handed out or held before.
     Duplicate,
+    /// Too much is held already: it must be asked for again.
     NoRoom,
 }
 
 /// The order of every topic.
 #[derive(Debug)]
-pub(crate) struct Sequencer {
+pub struct Sequencer {
     after: Position,
     last: BTreeMap<String, Position>,
     held: BTreeMap<String, BTreeMap<Position, Verified>>,
@@ -41,7 +44,8 @@ pub(crate) struct Sequencer {
 
 impl Sequencer {
     /// Frames up to and including `after` count as handed out.
-    pub(crate) fn new(after: Position) -> Self {
+    #[must_use]
+    pub fn new(after: Position) -> Self {
         Self {
             after,
             last: BTreeMap::new(),
@@ -52,22 +56,24 @@ impl Sequencer {
     }
 
     /// The last position of `topic` that was handed out.
-    pub(crate) fn last(&self, topic: &str) -> Position {
+    #[must_use]
+    pub fn last(&self, topic: &str) -> Position {
         self.last.get(topic).copied().unwrap_or(self.after)
     }
 
     /// The topics in which a predecessor is missing.
-    pub(crate) fn gaps(&self) -> impl Iterator<Item = &str> {
+    pub fn gaps(&self) -> impl Iterator<Item = &str> {
         self.held.keys().map(String::as_str)
     }
 
     /// Whether a predecessor is missing anywhere.
-    pub(crate) fn has_gaps(&self) -> bool {
+    #[must_use]
+    pub fn has_gaps(&self) -> bool {
         !self.held.is_empty()
     }
 
     /// Puts a frame in its place; what became ready is added to `ready`.
-    pub(crate) fn place(&mut self, frame: Verified, ready: &mut VecDeque<Verified>) -> Placed {
+    pub fn place(&mut self, frame: Verified, ready: &mut VecDeque<Verified>) -> Placed {
         let topic = frame.body.topic.clone();
         let last = self.last(&topic);
         if frame.position <= last {

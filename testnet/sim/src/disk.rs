@@ -54,6 +54,11 @@ impl Disk {
         self.synced = self.synced.max(through);
     }
 
+    /// Loses all that was not synced.
+    pub(crate) fn forget_unsynced(&mut self) {
+        self.bytes.truncate(self.synced);
+    }
+
     /// Loses what the fate takes, and cuts the log behind the last whole frame.
     pub(crate) fn crash(&mut self, fate: Fate, chance: &mut Prng, marks: &mut Marks) {
         let before = self.bytes.len();

@@ -14,15 +14,18 @@
 //! are taken as verified, and liars keep to their own keys.
 
 mod actors;
+mod agenda;
 mod app;
 mod campaign;
 mod checks;
 mod clock;
 mod disk;
 mod engine;
+pub mod full;
 mod lab;
 pub mod latency;
 mod marks;
+mod network;
 mod node;
 mod people;
 mod prng;

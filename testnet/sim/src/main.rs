@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use dctrl_consensus::{OrderRule, Profile};
+use dctrl_sim::full::{FullCampaign, Size};
 use dctrl_sim::seals::Seals;
 use dctrl_sim::twins::{self, Twins};
 use dctrl_sim::{Campaign, RUNS_FOR_COVERAGE, Report, Rules, latency};
@@ -16,6 +17,13 @@ const DRAWN_MAX: usize = 3;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
+    /// What is simulated: the core alone under a toy application and liars, or
+    /// the whole system.
+    #[arg(long, value_enum, default_value_t = WorldName::Core)]
+    world: WorldName,
+    /// In the whole system, a kill at every named crash point for each seed.
+    #[arg(long)]
+    sweep: bool,
     /// How many seeds to run for each number of nodes.
     #[arg(long, default_value_t = 100)]
     seeds: u64,
@@ -65,6 +73,12 @@ struct Arguments {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum WorldName {
+    Core,
+    Full,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ProfileName {
     Classic,
     Layered,
@@ -109,7 +123,9 @@ impl Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    if arguments.twins {
+    if arguments.world == WorldName::Full {
+        run_full(&arguments)
+    } else if arguments.twins {
         run_twins(&arguments)
     } else if arguments.seals {
         run_seals(&arguments)
@@ -183,6 +199,43 @@ fn draw(report: &Report, arguments: &Arguments) -> anyhow::Result<()> {
         std::fs::write(file.with_extension("svg"), &picture.svg)?;
         eprintln!("graph: {}", file.with_extension("svg").display());
     }
+    Ok(())
+}
+
+fn run_full(arguments: &Arguments) -> anyhow::Result<()> {
+    let campaign = FullCampaign {
+        first: arguments.first,
+        seeds: arguments.seeds,
+        nodes: arguments.numbers_of_nodes(),
+        size: Size::Usual,
+        rules: arguments.rules(),
+        threads: arguments.threads(),
+        sweep: arguments.sweep,
+    };
+    let began = Instant::now();
+    let total = campaign.run(|report| {
+        let (seed, nodes) = (report.seed, report.nodes);
+        for violation in &report.violations {
+            eprintln!("seed {seed} with {nodes} nodes: {violation}");
+        }
+        if !report.violations.is_empty() {
+            eprintln!("{}\nreplay: {}", report.story, report.replay_command());
+        } else if !arguments.json {
+            println!(
+                "seed {seed} with {nodes} nodes: {} vends, {} blocks, {} steps, {}",
+                report.vends, report.blocks, report.steps, report.digest
+            );
+        }
+    });
+    eprintln!(
+        "{:.1} s on {} threads",
+        began.elapsed().as_secs_f64(),
+        campaign.threads
+    );
+    println!("{}", total.json());
+    anyhow::ensure!(total.is_clean(), "violations were found");
+    let missing = total.missing();
+    anyhow::ensure!(missing.is_empty(), "never met: {}", missing.join(", "));
     Ok(())
 }
 

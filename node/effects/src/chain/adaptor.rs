@@ -30,6 +30,84 @@ pub enum ChainAdaptor {
     Simulated(Box<Simulated>),
 }
 
+/// Who can be asked about a chain. Every answer is the present one.
+///
+/// The backends of [`ChainAdaptor`] answer over the network; a
+/// [`SimChain`](super::model::SimChain) in the same process answers at once.
+pub trait ChainSource {
+    /// The newest block.
+    ///
+    /// # Errors
+    /// There is no answer, or whoever is asked says that it has not caught up.
+    fn tip(&self) -> Result<Tip, ChainError>;
+
+    /// The hash of the block at a height of the present chain.
+    ///
+    /// # Errors
+    /// There is no answer, or the chain is not that high.
+    fn hash_at(&self, height: u32) -> Result<Hash, ChainError>;
+
+    /// The block `hash`, which stands at `height`.
+    ///
+    /// # Errors
+    /// There is no answer, or no such block.
+    fn block(&self, height: u32, hash: Hash) -> Result<Block, ChainError>;
+
+    /// Whether a block has ever been heard of.
+    ///
+    /// # Errors
+    /// There is no answer.
+    fn knows_block(&self, hash: Hash) -> Result<bool, ChainError>;
+
+    /// The ids of all transactions that wait for a block.
+    ///
+    /// # Errors
+    /// There is no answer.
+    fn mempool(&self) -> Result<Vec<Hash>, ChainError>;
+
+    /// Whether a transaction waits for a block.
+    ///
+    /// # Errors
+    /// There is no answer.
+    fn in_mempool(&self, txid: Hash) -> Result<bool, ChainError>;
+
+    /// A transaction that waits for a block; `None` when it no longer does.
+    ///
+    /// # Errors
+    /// There is no answer.
+    fn mempool_transaction(&self, txid: Hash) -> Result<Option<Transaction>, ChainError>;
+}
+
+impl ChainSource for ChainAdaptor {
+    fn tip(&self) -> Result<Tip, ChainError> {
+        Self::tip(self)
+    }
+
+    fn hash_at(&self, height: u32) -> Result<Hash, ChainError> {
+        Self::hash_at(self, height)
+    }
+
+    fn block(&self, height: u32, hash: Hash) -> Result<Block, ChainError> {
+        Self::block(self, height, hash)
+    }
+
+    fn knows_block(&self, hash: Hash) -> Result<bool, ChainError> {
+        Self::knows_block(self, hash)
+    }
+
+    fn mempool(&self) -> Result<Vec<Hash>, ChainError> {
+        Self::mempool(self)
+    }
+
+    fn in_mempool(&self, txid: Hash) -> Result<bool, ChainError> {
+        Self::in_mempool(self, txid)
+    }
+
+    fn mempool_transaction(&self, txid: Hash) -> Result<Option<Transaction>, ChainError> {
+        Self::mempool_transaction(self, txid)
+    }
+}
+
 impl ChainAdaptor {
     /// Prepares the backend; asks nothing yet.
     ///

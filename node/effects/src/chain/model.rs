@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use ring::digest::{Context, SHA256};
 
-use super::{Block, Hash, Output, Tip, Transaction};
+use super::{Block, ChainError, Hash, Output, Tip, Transaction, adaptor::ChainSource};
 
 /// Most blocks that one call mines or drops.
 pub const BLOCKS_PER_CALL_MAX: u32 = 1_000;
@@ -356,6 +356,38 @@ impl SimChain {
             sequence: self.sequence,
             event,
         });
+    }
+}
+
+impl ChainSource for SimChain {
+    fn tip(&self) -> Result<Tip, ChainError> {
+        Ok(Self::tip(self))
+    }
+
+    fn hash_at(&self, height: u32) -> Result<Hash, ChainError> {
+        let block = self.block_at(height).map(|block| block.hash);
+        block.ok_or_else(|| ChainError::NotFound(format!("block {height}")))
+    }
+
+    fn block(&self, _: u32, hash: Hash) -> Result<Block, ChainError> {
+        let block = Self::block(self, &hash).cloned();
+        block.ok_or_else(|| ChainError::NotFound(format!("block {hash}")))
+    }
+
+    fn knows_block(&self, hash: Hash) -> Result<bool, ChainError> {
+        Ok(Self::block(self, &hash).is_some())
+    }
+
+    fn mempool(&self) -> Result<Vec<Hash>, ChainError> {
+        Ok(self.mempool.iter().map(|one| one.txid).collect())
+    }
+
+    fn in_mempool(&self, txid: Hash) -> Result<bool, ChainError> {
+        Ok(self.mempool.iter().any(|one| one.txid == txid))
+    }
+
+    fn mempool_transaction(&self, txid: Hash) -> Result<Option<Transaction>, ChainError> {
+        Ok(self.mempool.iter().find(|one| one.txid == txid).cloned())
     }
 }
 

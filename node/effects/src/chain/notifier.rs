@@ -16,7 +16,6 @@ mod cursor;
 mod staging;
 
 use std::{
-    collections::BTreeSet,
     path::PathBuf,
     sync::{
         Arc,
@@ -29,8 +28,7 @@ use bitcoin::Network;
 use dctrl_follow::{Door, Follower, Position, Verified};
 
 use super::{
-    Backend, ChainAdaptor, ChainError, Hash, Hint, Hints,
-    sync::{self, Begin},
+    Backend, ChainAdaptor, ChainError, Hash, Hint, Hints, sight::Sight,
 };
 use crate::{
     Common, Health, Running, StartError,
@@ -109,18 +107,12 @@ pub fn start(common: Common, config: ChainNotifierConfig) -> Result<Running, Sta
     })?;
     let notifier = Notifier {
         door: common.door(),
-        begin: Begin {
-            cursor: config.cursor.as_deref().and_then(cursor::read),
-            rescan_blocks: config.rescan_blocks,
-        },
-        staging: Staging::new(common, config.network),
+        staging: Staging::new(common, sight(&config)),
         adaptor,
         health,
         config,
         confirmed,
         caught_up: false,
-        mempool: BTreeSet::new(),
-        scan: true,
         failures: 0,
     };
     running.spawn(move || notifier.run(&received, &stop))?;
@@ -146,6 +138,11 @@ fn prepare(
     let prepared = std::thread::scope(|scope| scope.spawn(work).join());
     let panicked = || StartError::Thread(std::io::Error::other("the backend's thread panicked"));
     Ok(prepared.map_err(|_| panicked())??)
+}
+
+fn sight(config: &ChainNotifierConfig) -> Sight {
+    let cursor = config.cursor.as_deref().and_then(cursor::read);
+    Sight::new(config.network, cursor, config.rescan_blocks)
 }
 
 enum Event {
@@ -193,14 +190,9 @@ struct Notifier {
     door: Door,
     health: Health,
     staging: Staging,
-    begin: Begin,
     /// The backend's block 0 was seen to be the federation's.
     confirmed: bool,
     caught_up: bool,
-    /// Ids of the mempool's transactions that have been read.
-    mempool: BTreeSet<Hash>,
-    /// The mempool must be compared.
-    scan: bool,
     failures: u32,
 }
 
@@ -225,11 +217,13 @@ impl Notifier {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             let now = Instant::now();
-            self.scan |= now >= scan_at;
+            if now >= scan_at {
+                self.staging.sight.compare_mempool();
+            }
             if self.caught_up && now >= ask_at {
-                let scanning = self.scan;
+                let scanning = self.staging.sight.compares_mempool();
                 ask_at = now + self.ask(stop);
-                if scanning && !self.scan {
+                if scanning && !self.staging.sight.compares_mempool() {
                     scan_at = now + self.config.mempool_every;
                 }
             }
@@ -257,22 +251,8 @@ impl Notifier {
                 self.caught_up = true;
                 true
             }
-            Event::Hint(Hint::Transaction(transaction)) => {
-                self.staging.watch.see(&transaction);
-                self.mempool.insert(transaction.txid);
-                !self.staging.watch.unchecked().is_empty()
-            }
-            Event::Hint(Hint::Removed(txid)) => {
-                self.staging.watch.removed(txid);
-                !self.staging.watch.unchecked().is_empty()
-            }
-            Event::Hint(Hint::Block) => true,
+            Event::Hint(hint) => self.staging.sight.hint(hint),
             Event::Stop => false,
-            Event::Hint(Hint::Gap { topic }) => {
-                tracing::debug!(topic, "hints were lost: looking at everything again");
-                self.scan = true;
-                true
-            }
         }
     }
 
@@ -285,8 +265,6 @@ impl Notifier {
                 self.config.poll_every
             }
             Err(error) => {
-                self.staging.abstain = true;
-                self.scan = true;
                 self.health
                     .raise("backend", format!("abstaining from votes: {error}"));
                 let backoff = BACKOFF_MIN * (1 << self.failures.min(6));
@@ -298,26 +276,14 @@ impl Notifier {
 
     fn refresh(&mut self, stop: &Stop) -> Result<(), ChainError> {
         if !self.confirmed {
-            self.adaptor.check_genesis(self.config.genesis_hash)?;
+            self.staging
+                .sight
+                .confirm(&self.adaptor, self.config.genesis_hash)?;
             self.confirmed = true;
         }
-        let go_on = || !stop.is_set();
-        let watch = &mut self.staging.watch;
-        let tip = sync::walk(&self.adaptor, watch, self.begin, &go_on)?;
-        if std::mem::take(&mut self.scan) {
-            sync::scan_mempool(&self.adaptor, watch, &mut self.mempool, &go_on)?;
-        }
-        sync::check(&self.adaptor, watch)?;
-        if let Some(agreed) = self.staging.ahead_of(tip)
-            && !self.adaptor.knows_block(agreed.hash)?
-        {
-            return Err(ChainError::Lagging {
-                blocks: u64::from(tip.height),
-                headers: u64::from(agreed.height),
-            });
-        }
-        self.staging.abstain = false;
-        Ok(())
+        self.staging
+            .sight
+            .refresh(&self.adaptor, &|| !stop.is_set())
     }
 
     fn hand_in(&mut self) {

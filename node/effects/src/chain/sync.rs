@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ChainAdaptor, ChainError, Hash, Tip, watch::Watch};
+use super::{ChainError, Hash, Tip, adaptor::ChainSource, watch::Watch};
 
 /// A chain that changes during the walk is walked again, this often.
 const WALKS_MAX: usize = 10;
@@ -24,21 +24,21 @@ pub(super) struct Begin {
 /// Walks to the present tip. `go_on` is asked before each block; the walk
 /// ends early, and can be continued, when it says no.
 pub(super) fn walk(
-    adaptor: &ChainAdaptor,
+    source: &dyn ChainSource,
     watch: &mut Watch,
     begin: Begin,
     go_on: &dyn Fn() -> bool,
 ) -> Result<Tip, ChainError> {
-    let mut tip = adaptor.tip()?;
+    let mut tip = source.tip()?;
     for _ in 0..WALKS_MAX {
         if watch.tip() == Some(tip) {
             break;
         }
-        drop_stale(adaptor, watch, tip)?;
+        drop_stale(source, watch, tip)?;
         if watch.tip().is_none() {
-            start(adaptor, watch, tip, begin)?;
+            start(source, watch, tip, begin)?;
         }
-        match climb(adaptor, watch, tip, go_on) {
+        match climb(source, watch, tip, go_on) {
             // The chain was reorganised under our feet.
             Err(ChainError::NotFound(_)) => {}
             other => other?,
@@ -46,17 +46,17 @@ pub(super) fn walk(
         if !go_on() {
             break;
         }
-        tip = adaptor.tip()?;
+        tip = source.tip()?;
     }
-    verify(adaptor, watch)?;
+    verify(source, watch)?;
     Ok(watch.tip().unwrap_or(tip))
 }
 
 /// Disconnects the blocks that are no longer in the chain.
-fn drop_stale(adaptor: &ChainAdaptor, watch: &mut Watch, tip: Tip) -> Result<(), ChainError> {
+fn drop_stale(source: &dyn ChainSource, watch: &mut Watch, tip: Tip) -> Result<(), ChainError> {
     while let Some(last) = watch.tip() {
         if last.height <= tip.height {
-            match adaptor.hash_at(last.height) {
+            match source.hash_at(last.height) {
                 Ok(hash) if hash == last.hash => return Ok(()),
                 Ok(_) | Err(ChainError::NotFound(_)) => {}
                 Err(error) => return Err(error),
@@ -68,9 +68,9 @@ fn drop_stale(adaptor: &ChainAdaptor, watch: &mut Watch, tip: Tip) -> Result<(),
 }
 
 /// Looks whether the blocks that earlier runs believed in still stand.
-fn verify(adaptor: &ChainAdaptor, watch: &mut Watch) -> Result<(), ChainError> {
+fn verify(source: &dyn ChainSource, watch: &mut Watch) -> Result<(), ChainError> {
     for (height, hash) in watch.blocks_to_verify() {
-        let there = match adaptor.hash_at(height) {
+        let there = match source.hash_at(height) {
             Ok(found) => found == hash,
             Err(ChainError::NotFound(_)) => false,
             Err(error) => return Err(error),
@@ -85,7 +85,7 @@ fn verify(adaptor: &ChainAdaptor, watch: &mut Watch) -> Result<(), ChainError> {
 
 /// Finds where to begin.
 fn start(
-    adaptor: &ChainAdaptor,
+    source: &dyn ChainSource,
     watch: &mut Watch,
     tip: Tip,
     begin: Begin,
@@ -96,11 +96,11 @@ fn start(
         begin.rescan_blocks
     });
     if let Some(cursor) = begin.cursor.filter(|cursor| cursor.height <= tip.height)
-        && adaptor.hash_at(cursor.height)? == cursor.hash
+        && source.hash_at(cursor.height)? == cursor.hash
     {
         below = cursor.height;
     }
-    let hash = adaptor.hash_at(below)?;
+    let hash = source.hash_at(below)?;
     watch.begin_above(Tip {
         height: below,
         hash,
@@ -110,7 +110,7 @@ fn start(
 
 /// Connects block after block up to `tip`.
 fn climb(
-    adaptor: &ChainAdaptor,
+    source: &dyn ChainSource,
     watch: &mut Watch,
     tip: Tip,
     go_on: &dyn Fn() -> bool,
@@ -120,8 +120,8 @@ fn climb(
             return Ok(());
         }
         let height = last.height + 1;
-        let hash = adaptor.hash_at(height)?;
-        let block = adaptor.block(height, hash)?;
+        let hash = source.hash_at(height)?;
+        let block = source.block(height, hash)?;
         if block.previous != last.hash {
             return Ok(());
         }
@@ -131,9 +131,9 @@ fn climb(
 }
 
 /// Asks for each payment of which it is unknown whether it still waits.
-pub(super) fn check(adaptor: &ChainAdaptor, watch: &mut Watch) -> Result<(), ChainError> {
+pub(super) fn check(source: &dyn ChainSource, watch: &mut Watch) -> Result<(), ChainError> {
     for txid in watch.unchecked() {
-        let waits = adaptor.in_mempool(txid)?;
+        let waits = source.in_mempool(txid)?;
         watch.checked(txid, waits);
     }
     Ok(())
@@ -143,19 +143,19 @@ pub(super) fn check(adaptor: &ChainAdaptor, watch: &mut Watch) -> Result<(), Cha
 /// ids are in `before`, and looks where all unconfirmed payments are now: the
 /// list of ids answers for those that still wait, the others are asked for.
 pub(super) fn scan_mempool(
-    adaptor: &ChainAdaptor,
+    source: &dyn ChainSource,
     watch: &mut Watch,
     before: &mut BTreeSet<Hash>,
     go_on: &dyn Fn() -> bool,
 ) -> Result<(), ChainError> {
-    let now: BTreeSet<Hash> = adaptor.mempool()?.into_iter().collect();
+    let now: BTreeSet<Hash> = source.mempool()?.into_iter().collect();
     before.retain(|txid| now.contains(txid));
     let news: Vec<Hash> = now.difference(before).copied().collect();
     for txid in news.into_iter().take(MEMPOOL_READ_MAX) {
         if !go_on() {
             return Ok(());
         }
-        if let Some(transaction) = adaptor.mempool_transaction(txid)? {
+        if let Some(transaction) = source.mempool_transaction(txid)? {
             watch.see(&transaction);
         }
         before.insert(txid);

@@ -54,6 +54,27 @@ impl Cast {
         Self { parts, clocks }
     }
 
+    /// Gives up to `faulty` seats a part that is not sound, but none that lies
+    /// to the core.
+    pub(crate) fn followers(chance: &mut Prng, nodes: usize, faulty: usize) -> Self {
+        let mut parts = vec![Part::Sound; nodes];
+        for _ in 0..faulty {
+            let seat = pick(chance, nodes);
+            parts[seat] = match chance.below(100) {
+                0..40 => Part::Sound,
+                40..60 => Part::BadClock,
+                60..85 => Part::BadDisk,
+                _ => Part::Mortal,
+            };
+        }
+        let clocks = parts.iter().map(|part| match part {
+            Part::BadClock => bad_clock(chance),
+            _ => sound_clock(chance),
+        });
+        let clocks = clocks.collect();
+        Self { parts, clocks }
+    }
+
     /// With so many more seats, which are sound.
     pub(crate) fn and_sound(mut self, chance: &mut Prng, more: usize) -> Self {
         for _ in 0..more {
@@ -108,6 +129,11 @@ impl Cast {
     pub(crate) fn clocks_are_right(&self) -> bool {
         let wrong = [Part::BadClock, Part::Liar(Lie::TimestampSkewer)];
         !self.parts.iter().any(|part| wrong.contains(part))
+    }
+
+    /// Whether the seat knows what it signed: its disk is its own.
+    pub(crate) fn remembers(&self, seat: Seat) -> bool {
+        self.parts[seat] != Part::BadDisk
     }
 
     /// Whether the seat must come right in the end.

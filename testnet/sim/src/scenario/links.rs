@@ -131,6 +131,12 @@ impl Links {
         self
     }
 
+    /// No link is faster than this.
+    pub(crate) fn slow_down(&mut self, shortest: u64) {
+        let delays = self.delays.iter_mut().flatten();
+        delays.for_each(|(least, _)| *least = (*least).max(shortest));
+    }
+
     /// When what is sent now from one node to another can begin its way.
     pub(crate) fn unclogged(&self, now: u64, from: Seat, to: Seat) -> u64 {
         let holds = |clog: &&Clog| {

@@ -2,7 +2,7 @@
 //! removed.
 
 use super::World;
-use super::agenda::Happening;
+use super::happening::Happening;
 use crate::app::Change;
 use crate::engine::{Engine, Seat};
 use crate::marks::Mark;

@@ -6,13 +6,13 @@ use std::rc::Rc;
 
 use dctrl_consensus::{Block, Certificate, EpochStart, Message, RefusalReason};
 
-use super::agenda::Happening;
-use super::network::Parcel;
+use super::happening::Happening;
 use super::{Waiting, World};
 use crate::app::Action;
 use crate::checks::{Members, Ordered};
 use crate::engine::{Effect, Engine, Seat, Stimulus, recorded_event};
 use crate::marks::Mark;
+use crate::network::Parcel;
 use crate::scenario::{MILLISECOND, Part};
 
 /// After which a user who was refused comes again.

@@ -6,11 +6,11 @@
 //! to them, and then rest; *replay*, in which every node's disk must lead to
 //! the same once more.
 
-mod agenda;
 mod churn;
 mod collusion;
 mod drive;
 mod failures;
+mod happening;
 mod network;
 mod phases;
 mod serve;
@@ -23,10 +23,12 @@ use dctrl_consensus::explain::{draw_svg, draw_text_explained};
 use dctrl_consensus::{Digest, Roster};
 
 use crate::actors::Actor;
+use crate::agenda::Agenda;
 use crate::app::Change;
 use crate::checks::{Bounds, Finality, Forks, Members, Order};
 use crate::engine::{Seat, Setting};
 use crate::marks::{Mark, Marks};
+use crate::network::Network;
 use crate::node::Node;
 use crate::people::Rosters;
 use crate::prng::Prng;
@@ -34,9 +36,8 @@ use crate::report::{Picture, Report};
 use crate::rules::Rules;
 use crate::scenario::{Part, Scenario, Theme};
 use crate::trace::Trace;
-use agenda::{Agenda, Happening};
+use happening::Happening;
 use collusion::Split;
-use network::Network;
 
 /// Events of one node that are drawn where a run failed.
 const PICTURED_EVENTS_MAX: usize = 200;
@@ -55,7 +56,7 @@ pub(crate) struct World {
     setting: Setting,
     chance: Prng,
     now: u64,
-    agenda: Agenda,
+    agenda: Agenda<Happening>,
     network: Network,
     nodes: Vec<Node>,
     liars: BTreeMap<Seat, Box<dyn Actor>>,

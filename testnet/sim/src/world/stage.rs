@@ -1,7 +1,7 @@
 //! Giving liars their turns.
 
 use super::World;
-use super::agenda::Happening;
+use super::happening::Happening;
 use crate::actors::{Act, Actor, Lie, Stage};
 use crate::engine::Seat;
 

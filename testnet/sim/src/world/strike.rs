@@ -1,7 +1,7 @@
 //! The fault of a directed run: it waits for its layer, and strikes.
 
 use super::World;
-use super::agenda::Happening;
+use super::happening::Happening;
 use crate::engine::{Engine, Seat};
 use crate::marks::Mark;
 use crate::scenario::{Blow, FLOOD, Strike};

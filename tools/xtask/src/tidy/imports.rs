@@ -135,6 +135,9 @@ const TABLE: [Row; 20] = [
             "dctrl-access",
             "dctrl-consensus",
             "dctrl-ledger",
+            "dctrl-effects",
+            "dctrl-follow",
+            "dctrl-agent",
         ],
     ),
 ];

@@ -44,19 +44,19 @@ impl Desk for Ledger {
 fn staging(now_ms: &Arc<AtomicU64>) -> Staging {
     let clock = now_ms.clone();
     let common = crate::common::tests::common(Arc::new(move || clock.load(Ordering::SeqCst)));
-    let mut staging = Staging::new(common, Network::Regtest);
-    staging.abstain = false;
+    let mut staging = Staging::new(common, Sight::new(Network::Regtest, None, 1_008));
+    staging.sight.abstain = false;
     staging
 }
 
 fn connect(staging: &mut Staging, height: u32) {
-    if staging.watch.tip().is_none() {
-        staging.watch.begin_above(Tip {
+    if staging.sight.watch.tip().is_none() {
+        staging.sight.watch.begin_above(Tip {
             height: height - 1,
             hash: Hash::default(),
         });
     }
-    staging.watch.connect(&Block {
+    staging.sight.watch.connect(&Block {
         height,
         hash: Hash([u8::try_from(height).unwrap(); 32]),
         previous: Hash::default(),
@@ -109,7 +109,7 @@ fn a_tip_that_the_federation_agrees_on_is_not_said_after_a_restart() {
 fn an_abstaining_node_says_nothing() {
     let (now_ms, ledger) = (Arc::default(), Ledger::default());
     let mut staging = staging(&now_ms);
-    staging.abstain = true;
+    staging.sight.abstain = true;
     connect(&mut staging, 1);
     staging.stage();
     staging.work(&ledger);
@@ -154,9 +154,9 @@ fn the_addresses_of_vends_are_watched_and_those_of_other_networks_are_not() {
     };
     staging.frame(&vend(""));
     staging.frame(&vend("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"));
-    assert!(staging.watch.watches_nothing());
+    assert!(staging.sight.watch.watches_nothing());
     staging.frame(&vend("bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"));
-    assert!(!staging.watch.watches_nothing());
+    assert!(!staging.sight.watch.watches_nothing());
 }
 
 #[test]

@@ -1,0 +1,260 @@
+//! What one node sees of the chain, and what of it the federation has not yet
+//! heard: everything of the notifier that needs no socket, thread or clock.
+//!
+//! Frames of the bus and hints of a backend come in; [`Sight::refresh`] asks the
+//! backend for the truth; [`Sight::unsaid`] gives the observations that have
+//! changed since they were last said. Whoever carries them to the ledger says
+//! what became of them. The notifier does that with an outbox at a node's door,
+//! and the simulator does the same over a network that loses what it likes.
+//!
+//! While the backend fails, lags, or lacks a block that the federation has
+//! agreed on, nothing is said.
+
+use std::{collections::BTreeSet, str::FromStr};
+
+use bitcoin::{Address, Network, address::NetworkUnchecked};
+use dctrl_proto::v1::{BusBody, ChainObserve, PaymentObserve, Vend, bus_body::Event};
+
+use super::{
+    ChainError, Hash, Hint, Tip,
+    adaptor::ChainSource,
+    sync::{self, Begin},
+    watch::{Key, Watch},
+};
+
+/// How far the federation's tip may be above this node's while a block is
+/// still on its way to it.
+const BEHIND_BLOCKS_MAX: u32 = 2;
+
+/// What an observation is about: a newer one takes the place of an older one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// The newest block.
+    Tip,
+    /// The payment with this id and output.
+    Payment(Hash, u32),
+}
+
+/// One observation, to be signed and handed in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Saying {
+    /// `chain.observe`.
+    Tip(ChainObserve),
+    /// `payment.observe`.
+    Payment(PaymentObserve),
+}
+
+/// One node's view of the chain.
+pub struct Sight {
+    network: Network,
+    pub(super) watch: Watch,
+    /// The newest block that the federation has agreed on.
+    agreed: Option<Tip>,
+    /// The newest block that this node has said.
+    said_tip: Option<Tip>,
+    /// Nothing is said while the backend cannot be trusted.
+    pub(super) abstain: bool,
+    begin: Begin,
+    /// Ids of the mempool's transactions that have been read.
+    mempool: BTreeSet<Hash>,
+    /// The mempool must be compared.
+    scan: bool,
+}
+
+impl Sight {
+    /// Sees nothing yet. `cursor` is the last block that an earlier run had
+    /// dealt with; without it `rescan_blocks` are looked through.
+    #[must_use]
+    pub fn new(network: Network, cursor: Option<Tip>, rescan_blocks: u32) -> Self {
+        Self {
+            network,
+            watch: Watch::default(),
+            agreed: None,
+            said_tip: None,
+            abstain: true,
+            begin: Begin {
+                cursor,
+                rescan_blocks,
+            },
+            mempool: BTreeSet::new(),
+            scan: true,
+        }
+    }
+
+    /// The same on regtest.
+    #[must_use]
+    pub fn regtest(cursor: Option<Tip>, rescan_blocks: u32) -> Self {
+        Self::new(Network::Regtest, cursor, rescan_blocks)
+    }
+
+    /// Takes a frame; whether the backend should be asked for news. `own_seat`
+    /// is the seat by which the ledger names this node.
+    pub fn frame(&mut self, body: &BusBody, own_seat: Option<u32>) -> bool {
+        match &body.event {
+            Some(Event::Vend(changed)) => {
+                if let Some(vend) = &changed.vend {
+                    self.watch_vend(vend);
+                }
+            }
+            Some(Event::Payment(changed)) => {
+                if let Some(payment) = &changed.payment {
+                    self.watch.told(payment, own_seat);
+                }
+            }
+            Some(Event::Tip(tip)) => {
+                self.agreed = Hash::from_slice(&tip.hash).map(|hash| Tip {
+                    height: tip.height,
+                    hash,
+                });
+            }
+            _ => return false,
+        }
+        !self.watch.unchecked().is_empty()
+    }
+
+    fn watch_vend(&mut self, vend: &Vend) {
+        if vend.address.is_empty() {
+            return;
+        }
+        let address = Address::<NetworkUnchecked>::from_str(&vend.address)
+            .and_then(|address| address.require_network(self.network));
+        match address {
+            Ok(address) => {
+                let script = address.script_pubkey().into_bytes();
+                if !self.watch.watch(script, vend.address_index) {
+                    tracing::error!(vend = vend.id, "too many addresses: not watched");
+                }
+            }
+            Err(error) => {
+                tracing::error!(vend = vend.id, %error, "the ledger's address is not ours");
+            }
+        }
+    }
+
+    /// Takes a hint; whether the backend should be asked for news.
+    pub fn hint(&mut self, hint: Hint) -> bool {
+        match hint {
+            Hint::Transaction(transaction) => {
+                self.watch.see(&transaction);
+                self.mempool.insert(transaction.txid);
+                !self.watch.unchecked().is_empty()
+            }
+            Hint::Removed(txid) => {
+                self.watch.removed(txid);
+                !self.watch.unchecked().is_empty()
+            }
+            Hint::Block => true,
+            Hint::Gap { topic } => {
+                tracing::debug!(topic, "hints were lost: looking at everything again");
+                self.scan = true;
+                true
+            }
+        }
+    }
+
+    /// The next look compares the whole mempool.
+    pub fn compare_mempool(&mut self) {
+        self.scan = true;
+    }
+
+    /// Whether the next look compares the whole mempool.
+    #[must_use]
+    pub fn compares_mempool(&self) -> bool {
+        self.scan
+    }
+
+    /// Refuses a backend of another network; nothing is said until one of the
+    /// right network has answered.
+    ///
+    /// # Errors
+    /// [`ChainError::WrongChain`], or the backend gives no answer.
+    pub fn confirm(&mut self, source: &dyn ChainSource, expected: Hash) -> Result<(), ChainError> {
+        let confirmed = source.hash_at(0).and_then(|found| match found == expected {
+            true => Ok(()),
+            false => Err(ChainError::WrongChain { expected, found }),
+        });
+        self.abstain |= confirmed.is_err();
+        self.scan |= confirmed.is_err();
+        confirmed
+    }
+
+    /// Asks the backend where everything is now. `go_on` is asked before each
+    /// block and transaction; the look ends early when it says no.
+    ///
+    /// # Errors
+    /// The backend gives no answer, or lags: nothing is said until it has
+    /// answered in full.
+    pub fn refresh(
+        &mut self,
+        source: &dyn ChainSource,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<(), ChainError> {
+        let looked = self.look(source, go_on);
+        self.abstain = looked.is_err();
+        self.scan |= looked.is_err();
+        looked
+    }
+
+    fn look(
+        &mut self,
+        source: &dyn ChainSource,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<(), ChainError> {
+        let tip = sync::walk(source, &mut self.watch, self.begin, go_on)?;
+        if std::mem::take(&mut self.scan) {
+            sync::scan_mempool(source, &mut self.watch, &mut self.mempool, go_on)?;
+        }
+        sync::check(source, &mut self.watch)?;
+        let ahead = self
+            .agreed
+            .filter(|agreed| agreed.height > tip.height + BEHIND_BLOCKS_MAX);
+        if let Some(agreed) = ahead
+            && !source.knows_block(agreed.hash)?
+        {
+            return Err(ChainError::Lagging {
+                blocks: u64::from(tip.height),
+                headers: u64::from(agreed.height),
+            });
+        }
+        Ok(())
+    }
+
+    /// What has changed since it was last said; nothing while the backend
+    /// cannot be trusted.
+    #[must_use]
+    pub fn unsaid(&self) -> Vec<(Subject, Saying)> {
+        if self.abstain {
+            return Vec::new();
+        }
+        let payments = self.watch.unsaid().into_iter();
+        let mut unsaid: Vec<(Subject, Saying)> = payments
+            .map(|((txid, vout), view)| (Subject::Payment(txid, vout), Saying::Payment(view)))
+            .collect();
+        // What the federation agrees on already needs no vote of ours.
+        let said = self.said_tip.or(self.agreed);
+        if let Some(tip) = self.watch.tip().filter(|tip| Some(*tip) != said) {
+            let view = ChainObserve {
+                height: tip.height,
+                hash: tip.hash.0.to_vec(),
+            };
+            unsaid.push((Subject::Tip, Saying::Tip(view)));
+        }
+        unsaid
+    }
+
+    /// The present view of a subject is on its way.
+    pub fn said(&mut self, subject: &Subject) {
+        match subject {
+            Subject::Tip => self.said_tip = self.watch.tip(),
+            Subject::Payment(txid, vout) => self.watch.said((*txid, *vout) as Key),
+        }
+    }
+
+    /// The view never reached the ledger: it must be said again.
+    pub fn unsay(&mut self, subject: &Subject) {
+        match subject {
+            Subject::Tip => self.said_tip = None,
+            Subject::Payment(txid, vout) => self.watch.unsay((*txid, *vout)),
+        }
+    }
+}

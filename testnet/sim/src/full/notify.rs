@@ -1,0 +1,220 @@
+//! A node's notifiers at work: frames read, the backend asked, observations
+//! handed in at the own node until the ledger has them.
+
+use std::rc::Rc;
+
+use dctrl_effects::chain::Hint;
+use dctrl_effects::chain::sight::{Saying, Subject};
+use dctrl_ledger::query;
+use dctrl_proto::action::{Payload, action_id};
+use dctrl_proto::v1::{BusBody, PriceObserve, TimeTick};
+
+use super::founding::CURRENCY;
+use super::market::Backend;
+use super::notifier::{About, Said};
+use super::parties::ACTION_LIFE_MS;
+use super::world::{Happening, World};
+use crate::disk::Fate;
+use crate::engine::Seat;
+use crate::scenario::{MILLISECOND, SECOND};
+
+/// The backend is asked at least this often, and the whole mempool compared.
+const POLL_EVERY: u64 = 5 * SECOND;
+const MEMPOOL_EVERY: u64 = 20 * SECOND;
+/// A price is shown this often.
+const PRICE_EVERY: u64 = 60 * SECOND;
+/// When an action that was taken is asked for and handed in again.
+const AGAIN_AFTER: u64 = 4 * SECOND;
+/// Nodes notice a deadline one after the other, so that one tick is enough.
+const TICK_STAGGER_MS: u64 = 400;
+/// A node is struck at its follower for so long.
+const STRUCK_FOR: u64 = 300 * MILLISECOND;
+
+impl World {
+    /// The node's notifiers look again after a while.
+    pub(super) fn plan_notify(&mut self, seat: Seat, after: u64) {
+        let life = self.nodes[seat].life;
+        let at = self.now + after.max(MILLISECOND);
+        self.agenda.plan(at, Happening::Notify { seat, life });
+    }
+
+    pub(super) fn hinted(&mut self, seat: Seat, life: u64, hint: Hint) {
+        let node = &mut self.nodes[seat];
+        if node.life == life && node.is_up() && node.notifier.sight.hint(hint) {
+            node.notifier.ask_at = self.now;
+            self.turn(seat, life);
+        }
+    }
+
+    pub(super) fn notify(&mut self, seat: Seat, life: u64) {
+        self.turn(seat, life);
+        let node = &mut self.nodes[seat];
+        // One beat a life: what happens in between asks for turns of its own.
+        if node.life == life && node.is_up() && self.now >= node.notifier.beat_at {
+            node.notifier.beat_at = self.now + SECOND;
+            self.plan_notify(seat, SECOND);
+        }
+    }
+
+    fn turn(&mut self, seat: Seat, life: u64) {
+        if self.nodes[seat].life != life || !self.nodes[seat].is_up() {
+            return;
+        }
+        if !self.read_frames(seat) {
+            return;
+        }
+        self.ask_backend(seat);
+        self.say_what_is_new(seat);
+        self.hand_in_due(seat);
+    }
+
+    /// Reads the frames of the own node; false where the process died of it.
+    fn read_frames(&mut self, seat: Seat) -> bool {
+        let own = u32::try_from(seat).ok();
+        let (first, last) = {
+            let node = &self.nodes[seat];
+            (node.notifier.read + 1, node.store.final_height)
+        };
+        for height in first..=last {
+            let node = &self.nodes[seat];
+            let Some(kept) = node.store.blocks.get(&height) else {
+                break;
+            };
+            let bodies: Vec<Rc<BusBody>> = kept.outputs.bodies.clone();
+            if self.passes("follower.before_deed") {
+                self.strike_follower(seat);
+                return false;
+            }
+            let mut news = false;
+            for body in bodies {
+                news |= self.nodes[seat].notifier.sight.frame(&body, own);
+            }
+            if self.passes("follower.before_cursor") {
+                self.strike_follower(seat);
+                return false;
+            }
+            let notifier = &mut self.nodes[seat].notifier;
+            notifier.read = height;
+            if news {
+                notifier.ask_at = self.now;
+            }
+        }
+        true
+    }
+
+    fn strike_follower(&mut self, seat: Seat) {
+        self.crash(seat, Fate::Prefix, false);
+        self.agenda
+            .plan(self.now + STRUCK_FOR, Happening::Restart { seat });
+    }
+
+    fn ask_backend(&mut self, seat: Seat) {
+        let notifier = &mut self.nodes[seat].notifier;
+        if self.now < notifier.ask_at {
+            return;
+        }
+        notifier.ask_at = self.now + POLL_EVERY;
+        if self.now >= notifier.scan_at {
+            notifier.scan_at = self.now + MEMPOOL_EVERY;
+            notifier.sight.compare_mempool();
+        }
+        let (down_until, lags_until, height) = self.market.backends[seat];
+        let backend = Backend {
+            chain: &self.market.chain,
+            down: self.now < down_until,
+            height_max: (self.now < lags_until).then_some(height),
+        };
+        // Where it fails the node abstains, and asks again with the next poll.
+        let _ = notifier.sight.refresh(&backend, &|| true);
+    }
+
+    fn say_what_is_new(&mut self, seat: Seat) {
+        for (subject, saying) in self.nodes[seat].notifier.sight.unsaid() {
+            let about = About::Chain(subject.clone());
+            match self.twisted(seat, saying) {
+                Saying::Tip(view) => self.put(seat, about, &view),
+                Saying::Payment(view) => self.put(seat, about, &view),
+            }
+            self.nodes[seat].notifier.sight.said(&subject);
+        }
+        if self.now >= self.nodes[seat].notifier.price_at {
+            self.nodes[seat].notifier.price_at = self.now + PRICE_EVERY;
+            let view = PriceObserve {
+                currency: CURRENCY.to_owned(),
+                minor_per_bitcoin: self.shown_price(seat),
+                sources: 3,
+            };
+            self.put(seat, About::Price, &view);
+        }
+        let node = &self.nodes[seat];
+        let due = query::next_deadline_ms(&node.store.state);
+        let stagger = TICK_STAGGER_MS * (1 + seat as u64);
+        let passed = due.is_some_and(|due| node.now_ms(self.now) >= due + stagger);
+        if passed && !node.notifier.outbox.contains_key(&About::Deadline) {
+            self.seen.hit("ticks");
+            self.put(seat, About::Deadline, &TimeTick {});
+        }
+    }
+
+    fn put<P: Payload>(&mut self, seat: Seat, about: About, payload: &P) {
+        let number = self.next_request();
+        let now_ms = self.nodes[seat].now_ms(self.now);
+        let founding = &self.founding;
+        let action = founding.nodes[seat].sign(&founding.cluster, number, now_ms, payload);
+        let said = Said {
+            id: action_id(&action),
+            action,
+            expires_at_ms: now_ms + ACTION_LIFE_MS,
+            due: self.now,
+        };
+        self.nodes[seat].notifier.outbox.insert(about, said);
+    }
+
+    fn hand_in_due(&mut self, seat: Seat) {
+        let now = self.now;
+        let node = &self.nodes[seat];
+        let due: Vec<About> = node
+            .notifier
+            .outbox
+            .iter()
+            .filter(|(_, said)| said.due <= now)
+            .map(|(about, _)| about.clone())
+            .collect();
+        for about in due {
+            let node = &mut self.nodes[seat];
+            let now_ms = node.now_ms(now);
+            let Some(said) = node.notifier.outbox.get_mut(&about) else {
+                continue;
+            };
+            let applied = query::receipt(&node.store.state, &said.id).is_some();
+            if applied || now_ms > said.expires_at_ms {
+                node.notifier.outbox.remove(&about);
+                if let (About::Chain(subject), false) = (&about, applied) {
+                    node.notifier.sight.unsay(subject);
+                }
+                continue;
+            }
+            said.due = now + AGAIN_AFTER;
+            let action = said.action.clone();
+            if let Err(refusal) = self.submit(seat, &action) {
+                self.refused_here(seat, &about, &refusal);
+            }
+            if !self.nodes[seat].is_up() {
+                return;
+            }
+        }
+    }
+
+    /// The own node refuses: for now, or for good.
+    fn refused_here(&mut self, seat: Seat, about: &About, refusal: &dctrl_proto::v1::Refusal) {
+        use dctrl_proto::v1::RefusalCode;
+        let passes = [RefusalCode::Exhausted, RefusalCode::Unavailable];
+        let notifier = &mut self.nodes[seat].notifier;
+        if !passes.contains(&refusal.code()) {
+            notifier.outbox.remove(about);
+            if let About::Chain(Subject::Payment(..)) = about {
+                self.seen.hit("observations_refused");
+            }
+        }
+    }
+}
