@@ -22,13 +22,13 @@ pub mod chain;
 pub mod deadlines;
 pub mod event_logger;
 pub mod machine;
+pub mod outbox;
 pub mod payout;
 pub mod price;
 
 mod common;
 mod crash;
 mod health;
-mod outbox;
 
 pub use common::{Clock, Common, Running, Seat, StartError};
 pub use crash::CRASH_POINTS;

@@ -17,7 +17,7 @@ use dctrl_proto::{
 use crate::Common;
 
 /// Most subjects at a time.
-pub(crate) const SUBJECTS_MAX: usize = 10_000;
+pub const SUBJECTS_MAX: usize = 10_000;
 /// Actions handed in before the caller looks at its other work.
 const CALLS_PER_TURN: usize = 64;
 /// How long one call at the door may take.
@@ -31,7 +31,7 @@ const BACKOFF_MS_MAX: u64 = 30_000;
 
 /// How an action ended.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Ended {
+pub enum Ended {
     /// The ledger has applied it.
     Applied,
     /// A node or the ledger refused it for good.
@@ -50,8 +50,16 @@ struct Entry {
 }
 
 /// What the outbox needs of a node's door.
-pub(crate) trait Desk {
+pub trait Desk {
+    /// Hands an action in; its receipt, where it was applied before.
+    ///
+    /// # Errors
+    /// The node's refusal, or that there is no node.
     fn submit(&self, action: &SignedAction) -> Result<Option<Receipt>, DoorError>;
+    /// The receipt of an action, where it was applied.
+    ///
+    /// # Errors
+    /// That there is no node.
     fn receipt(&self, id: &[u8; 32]) -> Result<Option<Receipt>, DoorError>;
 }
 
@@ -67,7 +75,7 @@ impl Desk for Door {
 
 /// Actions on their way.
 #[derive(Debug)]
-pub(crate) struct Outbox<K> {
+pub struct Outbox<K> {
     entries: BTreeMap<K, Entry>,
     /// While the door is unreachable, nothing is tried before this.
     closed_until_ms: u64,
@@ -87,19 +95,30 @@ impl<K> Default for Outbox<K> {
 impl<K: Ord + Clone> Outbox<K> {
     /// Signs `payload` as the newest view of `subject`. False when there are
     /// too many subjects; the caller keeps it and comes back.
-    pub(crate) fn put<P: Payload>(&mut self, common: &Common, subject: K, payload: &P) -> bool {
-        if self.entries.len() >= SUBJECTS_MAX && !self.entries.contains_key(&subject) {
-            return false;
-        }
-        let now_ms = (common.clock)();
-        let expires_at_ms = now_ms + EXPIRY_MS;
-        let entry = Entry {
-            action: common.identity.sign_action(
+    pub fn put<P: Payload>(&mut self, common: &Common, subject: K, payload: &P) -> bool {
+        self.put_signed(subject, (common.clock)(), |expires_at_ms| {
+            common.identity.sign_action(
                 &common.federation.cluster,
                 dctrl_access::fresh_request_id(),
                 expires_at_ms,
                 payload,
-            ),
+            )
+        })
+    }
+
+    /// [`Self::put`] for whoever signs otherwise: `sign` is given the expiry.
+    pub fn put_signed(
+        &mut self,
+        subject: K,
+        now_ms: u64,
+        sign: impl FnOnce(u64) -> SignedAction,
+    ) -> bool {
+        if self.entries.len() >= SUBJECTS_MAX && !self.entries.contains_key(&subject) {
+            return false;
+        }
+        let expires_at_ms = now_ms + EXPIRY_MS;
+        let entry = Entry {
+            action: sign(expires_at_ms),
             expires_at_ms,
             taken: false,
             attempts: 0,
@@ -109,28 +128,56 @@ impl<K: Ord + Clone> Outbox<K> {
         true
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether something said of `subject` may have been taken and has not
+    /// ended; it is asked for soon then. What takes it back must wait, since
+    /// it would be refused by a ledger that does not know it yet.
+    pub fn hurries(&mut self, subject: &K, now_ms: u64) -> bool {
+        let entry = self.entries.get_mut(subject);
+        let Some(entry) = entry.filter(|entry| entry.attempts > 0) else {
+            return false;
+        };
+        entry.due_ms = entry.due_ms.min(now_ms + BACKOFF_MS_MIN);
+        true
+    }
+
+    /// Whether nothing is on its way.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// Forgets what is on its way for `subject`.
-    pub(crate) fn cancel(&mut self, subject: &K) {
+    pub fn cancel(&mut self, subject: &K) {
         self.entries.remove(subject);
     }
 
+    /// How many actions are on their way.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether something is on its way for `subject`.
+    #[must_use]
+    pub fn holds(&self, subject: &K) -> bool {
+        self.entries.contains_key(subject)
+    }
+
     /// How many turns in a row found no door.
-    pub(crate) fn failures(&self) -> u32 {
+    #[must_use]
+    pub fn failures(&self) -> u32 {
         self.failures
     }
 
     /// When there is work again; `None` when nothing is on its way.
-    pub(crate) fn due_ms(&self) -> Option<u64> {
+    #[must_use]
+    pub fn due_ms(&self) -> Option<u64> {
         let earliest = self.entries.values().map(|entry| entry.due_ms).min()?;
         Some(earliest.max(self.closed_until_ms))
     }
 
     /// Hands in what is due and tells what has ended.
-    pub(crate) fn work(&mut self, now_ms: u64, desk: &dyn Desk) -> Vec<(K, Ended)> {
+    pub fn work(&mut self, now_ms: u64, desk: &dyn Desk) -> Vec<(K, Ended)> {
         let mut ended = Vec::new();
         if now_ms < self.closed_until_ms {
             return ended;

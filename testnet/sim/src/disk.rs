@@ -33,12 +33,24 @@ pub(crate) enum Fate {
 pub(crate) struct Disk {
     bytes: Vec<u8>,
     synced: usize,
+    /// Where frames begin.
+    starts: Vec<usize>,
+}
+
+/// What became of bytes that were safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Damage {
+    /// One bit is another one.
+    Flipped,
+    /// One frame stands where another one stood.
+    Misdirected,
 }
 
 impl Disk {
     /// Appends one frame; it is safe once [`Disk::sync`] covers it.
     pub(crate) fn append(&mut self, body: &[u8]) {
         let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
+        self.starts.push(self.bytes.len());
         self.bytes.extend_from_slice(&length.to_be_bytes());
         self.bytes.extend_from_slice(&checksum(body));
         self.bytes.extend_from_slice(body);
@@ -57,6 +69,7 @@ impl Disk {
     /// Loses all that was not synced.
     pub(crate) fn forget_unsynced(&mut self) {
         self.bytes.truncate(self.synced);
+        self.starts.retain(|start| *start < self.synced);
     }
 
     /// Loses what the fate takes, and cuts the log behind the last whole frame.
@@ -95,7 +108,41 @@ impl Disk {
             }
         }
         self.bytes.truncate(whole);
+        self.starts.retain(|start| *start < whole);
         self.synced = whole;
+    }
+
+    /// Harms a frame that was safe, but not the last one; `None` where there
+    /// is none.
+    pub(crate) fn damage(&mut self, chance: &mut Prng) -> Option<Damage> {
+        let frames = self.starts.len().checked_sub(2)?;
+        let at = usize::try_from(chance.below(frames as u64)).ok()?;
+        let (begin, end) = (self.starts[at], self.starts[at + 1]);
+        let later = self.starts[at + 1..].windows(2);
+        let twin = later
+            .map(|pair| (pair[0], pair[1]))
+            .find(|(from, to)| to - from <= end - begin);
+        match twin.filter(|_| chance.chance(500)) {
+            Some((from, to)) => {
+                self.bytes.copy_within(from..to, begin);
+                Some(Damage::Misdirected)
+            }
+            None => {
+                let byte = begin + usize::try_from(chance.below((end - begin) as u64)).ok()?;
+                self.bytes[byte] ^= 1 << chance.below(8);
+                Some(Damage::Flipped)
+            }
+        }
+    }
+
+    /// Whether a frame does not check although a later one does: that is no
+    /// torn end.
+    pub(crate) fn is_damaged(&self) -> bool {
+        let whole = whole_frames(&self.bytes);
+        let later = self.starts.iter().filter(|start| **start > whole);
+        later
+            .copied()
+            .any(|start| frame(&self.bytes[start..]).is_some())
     }
 
     /// A lost sector reads as zeros.

@@ -9,9 +9,12 @@
 //! processes, network) → `engine` (the one place that touches the core) and
 //! `actors` (the liars) → `checks` (what must hold) → [`Report`] → [`Campaign`].
 //!
-//! Absent: real sockets and disks, and the ledger, which this crate replaces
-//! by a hash. Signatures are real in a few runs only; in the others messages
-//! are taken as verified, and liars keep to their own keys.
+//! There are two worlds. The smaller one replaces the ledger by a hash and has
+//! all lies that can be told within consensus; [`full`] has the real ledger,
+//! machines with their agents, a chain and people.
+//!
+//! Absent: real sockets and disks. Signatures are real in a few runs only; in
+//! the others messages are taken as verified, and liars keep to their own keys.
 
 mod actors;
 mod agenda;

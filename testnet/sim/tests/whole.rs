@@ -94,7 +94,11 @@ fn a_disk_that_leads_to_another_state_is_found() {
 
 #[test]
 fn an_action_of_a_suspended_member_that_was_accepted_is_found() {
-    finds(Planted::IgnoreSuspension, true, "of a member suspended since");
+    finds(
+        Planted::IgnoreSuspension,
+        true,
+        "of a member suspended since",
+    );
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn has_rocksdb(folder: &Path) -> bool {
     })
 }
 
-/// Builds the simulator alone, which has no native dependency, and becomes it.
+/// Builds the simulator alone, without RocksDB, and becomes it.
 ///
 /// # Errors
 /// Where the build fails or the simulator cannot be started.
@@ -97,6 +97,19 @@ pub(crate) fn simulator(place: &Place, arguments: &[String]) -> Result<()> {
 /// Where the build fails, or the campaign finds anything.
 pub(crate) fn short_simulation(place: &Place) -> Result<()> {
     execute(built_simulator(place)?.args(["--seeds", "1000", "--nodes", "4,7", "--json"]))
+}
+
+/// The short form of the whole system: some seeds with every fault, and a kill
+/// at every named crash point.
+///
+/// # Errors
+/// Where the build fails, or anything is found.
+pub(crate) fn short_whole_simulation(place: &Place) -> Result<()> {
+    let full = ["--world", "full", "--json"];
+    let seeds = ["--seeds", "8", "--nodes", "4"];
+    execute(built_simulator(place)?.args(full).args(seeds))?;
+    let sweep = ["--sweep", "--seeds", "1", "--nodes", "4"];
+    execute(built_simulator(place)?.args(full).args(sweep))
 }
 
 fn built_simulator(place: &Place) -> Result<Command> {

@@ -48,6 +48,9 @@ pub(crate) fn run(place: &Place) -> Result<()> {
     outcomes.push(check("unit tests", || unit_tests(place)));
     outcomes.push(check("documentation tests", || doc_tests(place)));
     outcomes.push(check("simulation", || build::short_simulation(place)));
+    outcomes.push(check("whole system", || {
+        build::short_whole_simulation(place)
+    }));
     outcomes.push(check("system tests", || system_tests(place, &bitcoind)));
     summary(&outcomes)
 }

@@ -27,9 +27,7 @@ use std::{
 use bitcoin::Network;
 use dctrl_follow::{Door, Follower, Position, Verified};
 
-use super::{
-    Backend, ChainAdaptor, ChainError, Hash, Hint, Hints, sight::Sight,
-};
+use super::{Backend, ChainAdaptor, ChainError, Hash, Hint, Hints, sight::Sight};
 use crate::{
     Common, Health, Running, StartError,
     common::{AT_REST, CatchUp, Stop},

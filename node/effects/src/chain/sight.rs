@@ -13,7 +13,7 @@
 use std::{collections::BTreeSet, str::FromStr};
 
 use bitcoin::{Address, Network, address::NetworkUnchecked};
-use dctrl_proto::v1::{BusBody, ChainObserve, PaymentObserve, Vend, bus_body::Event};
+use dctrl_proto::v1::{BusBody, ChainObserve, PaymentObserve, PaymentView, Vend, bus_body::Event};
 
 use super::{
     ChainError, Hash, Hint, Tip,
@@ -42,6 +42,15 @@ pub enum Saying {
     Tip(ChainObserve),
     /// `payment.observe`.
     Payment(PaymentObserve),
+}
+
+impl Saying {
+    /// Whether it says that something is not there that may have been said to
+    /// be: the ledger must have heard that first, or it refuses this.
+    #[must_use]
+    pub fn takes_back(&self) -> bool {
+        matches!(self, Self::Payment(view) if view.view() == PaymentView::Absent)
+    }
 }
 
 /// One node's view of the chain.
@@ -205,10 +214,7 @@ impl Sight {
             sync::scan_mempool(source, &mut self.watch, &mut self.mempool, go_on)?;
         }
         sync::check(source, &mut self.watch)?;
-        let ahead = self
-            .agreed
-            .filter(|agreed| agreed.height > tip.height + BEHIND_BLOCKS_MAX);
-        if let Some(agreed) = ahead
+        if let Some(agreed) = self.ahead_of(tip)
             && !source.knows_block(agreed.hash)?
         {
             return Err(ChainError::Lagging {
@@ -217,6 +223,13 @@ impl Sight {
             });
         }
         Ok(())
+    }
+
+    /// The agreed tip, where it is so far above `own` that the backend should
+    /// know its block.
+    pub(super) fn ahead_of(&self, own: Tip) -> Option<Tip> {
+        self.agreed
+            .filter(|agreed| agreed.height > own.height + BEHIND_BLOCKS_MAX)
     }
 
     /// What has changed since it was last said; nothing while the backend

@@ -21,7 +21,7 @@ use crate::clock;
 use crate::prng::Prng;
 
 /// After so many bytes a journal begins its next file.
-const JOURNAL_BYTES_MAX: usize = 64 << 10;
+const JOURNAL_BYTES_MAX: usize = 16 << 10;
 /// Length of a pulse, milliseconds.
 pub(super) const PULSE_MS: u32 = 400;
 /// How wrong a machine's oscillator is at most, parts per million.
@@ -53,6 +53,10 @@ pub(super) struct Agent {
     pub(super) latches: bool,
     /// What the latch says of the last pulse.
     pub(super) latched: Option<bool>,
+    /// A byte of the journal that will be another one.
+    pub(super) flip: Option<usize>,
+    /// The last start found damage.
+    pub(super) damaged: bool,
     /// The order that was FIRING when the process last died.
     pub(super) died_firing: bool,
 }
@@ -93,6 +97,8 @@ impl Agent {
             latches: number.is_multiple_of(3),
             latched: None,
             died_firing: false,
+            flip: None,
+            damaged: false,
         }
     }
 
@@ -144,9 +150,14 @@ impl Agent {
         };
         let mut bytes = image.bytes().to_vec();
         bytes.append(&mut self.torn);
+        if let Some(at) = self.flip.take() {
+            let length = bytes.len();
+            bytes[at % length] ^= 0x10;
+        }
         let read = Image::read(bytes);
         let Ok((image, torn)) = read else {
             // Damage before the end: the operator removes the journal.
+            self.damaged = true;
             return self.open_journal();
         };
         let durable = image.durable().clone();
@@ -172,10 +183,17 @@ impl Agent {
         self.torn.clear();
     }
 
+    /// Whether the next record begins another file.
+    pub(super) fn begins_a_file(&self) -> bool {
+        let image = self.image.as_ref();
+        image.is_some_and(|image| image.bytes().len() > JOURNAL_BYTES_MAX)
+    }
+
     /// Writes a record and syncs it.
     pub(super) fn append(&mut self, record: &Record) {
+        let begins = self.begins_a_file();
         let Some(image) = &mut self.image else { return };
-        if image.bytes().len() > JOURNAL_BYTES_MAX {
+        if begins {
             let mut durable = image.durable().clone();
             durable.apply(record);
             self.image = Image::begin(image.generation() + 1, durable).ok();

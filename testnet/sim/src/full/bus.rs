@@ -183,6 +183,20 @@ impl World {
         }
     }
 
+    /// A node has more to tell: it is asked on, and nobody else.
+    pub(super) fn ask_on(&mut self, machine: usize, seat: Seat, covered: u64) {
+        let life = self.agents[machine].life;
+        if let Some(way) = self.machine_way() {
+            let ask = Happening::Replay {
+                machine,
+                life,
+                seat,
+                after: (covered, u32::MAX),
+            };
+            self.agenda.plan(self.now + way, ask);
+        }
+    }
+
     /// A node tells a machine again what there was after a position.
     pub(super) fn replay(&mut self, machine: usize, life: u64, seat: Seat, after: (u64, u32)) {
         if !self.nodes[seat].is_up() {

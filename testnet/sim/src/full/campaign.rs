@@ -9,9 +9,9 @@ use dctrl_consensus::Digest;
 use dctrl_consensus::crypto::sha256;
 use serde_json::{Value, json};
 
+use super::plan::{Plan, Strike};
 use super::points;
 use super::seen::{BRANCHES, FAULTS, Seen};
-use super::plan::{Plan, Strike};
 use super::{FullReport, Size, run, simulate_full};
 use crate::marks::{Group, Marks};
 use crate::prng::Prng;

@@ -11,12 +11,14 @@ use dctrl_consensus::{Block, Certificate, Message, RefusalReason, Timestamp};
 
 use super::points::{Moment, node_point};
 use super::world::{Happening, World};
-use crate::disk::Fate;
+use crate::disk::{Damage, Fate};
 use crate::engine::{Effect, Seat, Stimulus};
 use crate::marks::Mark;
 use crate::network::{Parcel, Way};
 use crate::scenario::MILLISECOND;
 
+/// How long a disk may stall.
+const STALL_MAX: u64 = 2_000 * MILLISECOND;
 /// After which a struck node comes back.
 const STRUCK_FOR: u64 = 300 * MILLISECOND;
 
@@ -239,7 +241,11 @@ impl World {
         if torn || self.passes(node_point(content, Moment::AfterWrite)) {
             return self.strike_node(seat, if torn { Fate::Subset } else { Fate::Prefix });
         }
-        let took = self.chance.between(MILLISECOND / 20, self.plan.sync_max);
+        let mut took = self.chance.between(MILLISECOND / 20, self.plan.sync_max);
+        if self.stormy() && self.chance.chance(2) {
+            self.seen.hit("writes_stalled");
+            took += self.chance.below(STALL_MAX);
+        }
         let life = self.nodes[seat].life;
         self.agenda
             .plan(self.now + took, Happening::Synced { seat, life });
@@ -291,7 +297,8 @@ impl World {
             return;
         }
         self.trace.note(&[6, self.now, seat as u64], &[]);
-        let effects = match self.nodes[seat].restart(self.now) {
+        let harmed = self.harm(seat);
+        let effects = match self.nodes[seat].restart(self.now, harmed) {
             Ok(effects) => effects,
             Err(what) => return self.violation(format!("node {seat} does not restart: {what}")),
         };
@@ -301,6 +308,26 @@ impl World {
         self.checks.forks.restarted(seat);
         self.plan_notify(seat, 0);
         self.perform_all(seat, effects);
+    }
+
+    /// Where the disk is a bad one, something on it may not be as it was; that
+    /// must be found.
+    fn harm(&mut self, seat: Seat) -> bool {
+        let bad = !self.plan.cast.remembers(seat) && self.chance.chance(600);
+        if !bad {
+            return false;
+        }
+        let harmed = self.nodes[seat].store.damage(&mut self.chance);
+        match harmed {
+            None => return false,
+            Some(Damage::Flipped) => self.seen.hit("disks_corrupted"),
+            Some(Damage::Misdirected) => self.seen.hit("writes_misdirected"),
+        }
+        if self.nodes[seat].store.is_readable() {
+            self.violation(format!("node {seat} would serve what its disk got wrong"));
+        }
+        self.seen.hit("damage_detected");
+        true
     }
 
     fn check_sent(&mut self, seat: Seat, parcel: &Parcel) {

@@ -35,6 +35,9 @@ impl World {
         let fired = self.agents[machine].died_firing;
         self.agents[machine].start(now, nodes, reboot, &mut self.chance);
         self.agents[machine].died_firing = false;
+        if std::mem::take(&mut self.agents[machine].damaged) {
+            self.seen.hit("journals_damaged");
+        }
         self.trace.note(&[10, now, machine as u64], &[]);
         if again && fired {
             self.pulse_again(machine);
@@ -88,6 +91,8 @@ impl World {
         if stormy && self.chance.chance(60) {
             self.seen.hit("journals_lost");
             self.agents[machine].lose_journal();
+        } else if stormy && self.chance.chance(40) {
+            self.agents[machine].flip = usize::try_from(self.chance.bits() >> 32).ok();
         }
         let after = self.chance.between(10 * MILLISECOND, DEAD_MAX);
         self.agenda
@@ -113,7 +118,11 @@ impl World {
             return;
         }
         let asked = agent.ears.asked_at.unwrap_or(0);
-        let pause = if agent.ears.has_gaps() { ASK_FOR_GAP } else { ASK_EVERY };
+        let pause = if agent.ears.has_gaps() {
+            ASK_FOR_GAP
+        } else {
+            ASK_EVERY
+        };
         if self.now >= asked + pause {
             self.ask_again(machine);
         }
@@ -174,13 +183,28 @@ impl World {
                     return;
                 }
                 let half = format!("agent.{kind}_half_written");
-                if let Some(point) = agent_point(&half)
+                if self.agents[machine].begins_a_file() {
+                    // Until it has its name the old file is the journal.
+                    let unnamed = [
+                        "agent.before_summary_sync",
+                        "agent.summary_half_written",
+                        "agent.after_summary_sync",
+                    ];
+                    if unnamed.iter().any(|point| self.dies(machine, point)) {
+                        return;
+                    }
+                    self.agents[machine].append(&record);
+                    if self.dies(machine, "agent.after_summary_named") {
+                        return;
+                    }
+                } else if let Some(point) = agent_point(&half)
                     && self.passes(point)
                 {
                     self.agents[machine].append_half(&record);
                     return self.kill_agent(machine);
+                } else {
+                    self.agents[machine].append(&record);
                 }
-                self.agents[machine].append(&record);
                 self.dies(machine, &format!("agent.after_{kind}_sync"));
             }
             Effect::Send(sending) => self.hand_in_from(machine, &sending),

@@ -158,7 +158,11 @@ impl Node {
         self.last_header = Some(header.clone());
         let kept = Kept {
             header,
-            transactions: block.transactions.iter().map(|one| one.bytes.clone()).collect(),
+            transactions: block
+                .transactions
+                .iter()
+                .map(|one| one.bytes.clone())
+                .collect(),
             outputs: Rc::clone(&done.outputs),
         };
         self.filling.block(kept, &done.applied.changes);
@@ -206,9 +210,18 @@ impl Node {
         self.store.crash(fate, chance, marks);
     }
 
-    /// The process starts again on what its disk holds.
-    pub(super) fn restart(&mut self, now: u64) -> Result<Vec<Effect>, String> {
-        let found = self.store.open().ok_or("its store cannot be read")?;
+    /// The process starts again on what its disk holds; `harmed` where that
+    /// is not what was written.
+    pub(super) fn restart(&mut self, now: u64, harmed: bool) -> Result<Vec<Effect>, String> {
+        let found = match self.store.open() {
+            Some(found) => found,
+            None if harmed => {
+                // The operator gives it an empty disk, and it fetches the rest.
+                self.store.give_up();
+                self.store.open().ok_or("an empty store cannot be read")?
+            }
+            None => return Err("its store cannot be read".to_owned()),
+        };
         self.started = true;
         self.records = found.records.last().map_or(0, |(number, _)| *number);
         self.last_header = found.header.clone();

@@ -1,15 +1,22 @@
 //! The notifiers of one node: the real sight of the chain, the price, and the
 //! deadlines of the ledger.
 //!
-//! Mirrored is the outbox at the door: an observation is handed in again until
-//! the ledger has it, and one that has expired is said anew. The node's own
-//! notifier reads the frames of its node's store in order, so that it has no
+//! The outbox at the door is the real one, too; its desk is the own node's
+//! guard. The node's own notifier reads the frames of its node's store in order, so that it has no
 //! gaps; those of the bus are the machines' (`bus`).
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
 
+use bytes::Bytes;
 use dctrl_effects::chain::sight::{Sight, Subject};
-use dctrl_proto::v1::SignedAction;
+use dctrl_effects::outbox::{Desk, Outbox};
+use dctrl_follow::DoorError;
+use dctrl_ledger::query;
+use dctrl_proto::v1::{Receipt, SignedAction};
+use prost::Message;
+
+use super::node::Node;
+use super::parties::Judge;
 
 /// What an observation is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,13 +26,29 @@ pub(super) enum About {
     Deadline,
 }
 
-/// An observation on its way.
-#[derive(Debug, Clone)]
-pub(super) struct Said {
-    pub(super) id: [u8; 32],
-    pub(super) action: SignedAction,
-    pub(super) expires_at_ms: u64,
-    pub(super) due: u64,
+/// The own node's door.
+pub(super) struct OwnDoor<'a> {
+    pub(super) node: &'a Node,
+    pub(super) judge: &'a Judge,
+    pub(super) now: u64,
+    /// What was let in, and is to be ordered.
+    pub(super) taken: RefCell<Vec<Bytes>>,
+}
+
+impl Desk for OwnDoor<'_> {
+    fn submit(&self, action: &SignedAction) -> Result<Option<Receipt>, DoorError> {
+        let admitted = self.node.admit(self.now, action, self.judge);
+        let admitted = admitted.map_err(DoorError::Refused)?;
+        if admitted.already.is_none() {
+            let bytes = Bytes::from(action.encode_to_vec());
+            self.taken.borrow_mut().push(bytes);
+        }
+        Ok(admitted.already)
+    }
+
+    fn receipt(&self, id: &[u8; 32]) -> Result<Option<Receipt>, DoorError> {
+        Ok(query::receipt(&self.node.store.state, id))
+    }
 }
 
 /// The notifiers of a running node.
@@ -33,7 +56,7 @@ pub(super) struct Notifier {
     pub(super) sight: Sight,
     /// Frames up to this height have been read.
     pub(super) read: u64,
-    pub(super) outbox: BTreeMap<About, Said>,
+    pub(super) outbox: Outbox<About>,
     /// When the backend is asked again.
     pub(super) ask_at: u64,
     pub(super) price_at: u64,
@@ -47,7 +70,7 @@ impl Notifier {
         Self {
             sight: Sight::regtest(None, 1_008),
             read: 0,
-            outbox: BTreeMap::new(),
+            outbox: Outbox::default(),
             ask_at: 0,
             price_at: 0,
             scan_at: 0,

@@ -1,21 +1,22 @@
 //! A node's notifiers at work: frames read, the backend asked, observations
 //! handed in at the own node until the ledger has them.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use dctrl_effects::chain::Hint;
-use dctrl_effects::chain::sight::{Saying, Subject};
+use dctrl_effects::chain::sight::Saying;
+use dctrl_effects::outbox::Ended;
 use dctrl_ledger::query;
-use dctrl_proto::action::{Payload, action_id};
+use dctrl_proto::action::Payload;
 use dctrl_proto::v1::{BusBody, PriceObserve, TimeTick};
 
 use super::founding::CURRENCY;
 use super::market::Backend;
-use super::notifier::{About, Said};
-use super::parties::ACTION_LIFE_MS;
+use super::notifier::{About, OwnDoor};
 use super::world::{Happening, World};
 use crate::disk::Fate;
-use crate::engine::Seat;
+use crate::engine::{Seat, Stimulus};
 use crate::scenario::{MILLISECOND, SECOND};
 
 /// The backend is asked at least this often, and the whole mempool compared.
@@ -23,8 +24,6 @@ const POLL_EVERY: u64 = 5 * SECOND;
 const MEMPOOL_EVERY: u64 = 20 * SECOND;
 /// A price is shown this often.
 const PRICE_EVERY: u64 = 60 * SECOND;
-/// When an action that was taken is asked for and handed in again.
-const AGAIN_AFTER: u64 = 4 * SECOND;
 /// Nodes notice a deadline one after the other, so that one tick is enough.
 const TICK_STAGGER_MS: u64 = 400;
 /// A node is struck at its follower for so long.
@@ -131,6 +130,12 @@ impl World {
     fn say_what_is_new(&mut self, seat: Seat) {
         for (subject, saying) in self.nodes[seat].notifier.sight.unsaid() {
             let about = About::Chain(subject.clone());
+            let node = &mut self.nodes[seat];
+            let now_ms = node.now_ms(self.now);
+            if saying.takes_back() && node.notifier.outbox.hurries(&about, now_ms) {
+                self.seen.hit("taken_back_later");
+                continue;
+            }
             match self.twisted(seat, saying) {
                 Saying::Tip(view) => self.put(seat, about, &view),
                 Saying::Payment(view) => self.put(seat, about, &view),
@@ -150,7 +155,7 @@ impl World {
         let due = query::next_deadline_ms(&node.store.state);
         let stagger = TICK_STAGGER_MS * (1 + seat as u64);
         let passed = due.is_some_and(|due| node.now_ms(self.now) >= due + stagger);
-        if passed && !node.notifier.outbox.contains_key(&About::Deadline) {
+        if passed && !node.notifier.outbox.holds(&About::Deadline) {
             self.seen.hit("ticks");
             self.put(seat, About::Deadline, &TimeTick {});
         }
@@ -159,62 +164,37 @@ impl World {
     fn put<P: Payload>(&mut self, seat: Seat, about: About, payload: &P) {
         let number = self.next_request();
         let now_ms = self.nodes[seat].now_ms(self.now);
-        let founding = &self.founding;
-        let action = founding.nodes[seat].sign(&founding.cluster, number, now_ms, payload);
-        let said = Said {
-            id: action_id(&action),
-            action,
-            expires_at_ms: now_ms + ACTION_LIFE_MS,
-            due: self.now,
+        let founding = Rc::clone(&self.founding);
+        let sign = |expires_at_ms| {
+            founding.nodes[seat].sign_until(&founding.cluster, number, expires_at_ms, payload)
         };
-        self.nodes[seat].notifier.outbox.insert(about, said);
+        let outbox = &mut self.nodes[seat].notifier.outbox;
+        outbox.put_signed(about, now_ms, sign);
     }
 
     fn hand_in_due(&mut self, seat: Seat) {
-        let now = self.now;
+        let mut outbox = std::mem::take(&mut self.nodes[seat].notifier.outbox);
         let node = &self.nodes[seat];
-        let due: Vec<About> = node
-            .notifier
-            .outbox
-            .iter()
-            .filter(|(_, said)| said.due <= now)
-            .map(|(about, _)| about.clone())
-            .collect();
-        for about in due {
-            let node = &mut self.nodes[seat];
-            let now_ms = node.now_ms(now);
-            let Some(said) = node.notifier.outbox.get_mut(&about) else {
-                continue;
-            };
-            let applied = query::receipt(&node.store.state, &said.id).is_some();
-            if applied || now_ms > said.expires_at_ms {
-                node.notifier.outbox.remove(&about);
-                if let (About::Chain(subject), false) = (&about, applied) {
-                    node.notifier.sight.unsay(subject);
-                }
-                continue;
+        let door = OwnDoor {
+            node,
+            judge: &self.judge,
+            now: self.now,
+            taken: RefCell::default(),
+        };
+        let ended = outbox.work(node.now_ms(self.now), &door);
+        let taken = door.taken.into_inner();
+        self.nodes[seat].notifier.outbox = outbox;
+        for (about, how) in ended {
+            if let (About::Chain(subject), Ended::Expired) = (&about, &how) {
+                self.nodes[seat].notifier.sight.unsay(subject);
             }
-            said.due = now + AGAIN_AFTER;
-            let action = said.action.clone();
-            if let Err(refusal) = self.submit(seat, &action) {
-                self.refused_here(seat, &about, &refusal);
-            }
-            if !self.nodes[seat].is_up() {
-                return;
-            }
-        }
-    }
-
-    /// The own node refuses: for now, or for good.
-    fn refused_here(&mut self, seat: Seat, about: &About, refusal: &dctrl_proto::v1::Refusal) {
-        use dctrl_proto::v1::RefusalCode;
-        let passes = [RefusalCode::Exhausted, RefusalCode::Unavailable];
-        let notifier = &mut self.nodes[seat].notifier;
-        if !passes.contains(&refusal.code()) {
-            notifier.outbox.remove(about);
-            if let About::Chain(Subject::Payment(..)) = about {
+            if matches!(how, Ended::Refused(_)) {
                 self.seen.hit("observations_refused");
             }
+        }
+        self.actions += taken.len() as u64;
+        for action in taken {
+            self.drive(seat, Stimulus::Submit(action));
         }
     }
 }

@@ -86,11 +86,7 @@ impl Executor {
 
     /// What the ledger makes of the block; `Err` where it made something else
     /// of the same before.
-    pub(super) fn execute(
-        &self,
-        block: &Block,
-        state: &dyn StateRead,
-    ) -> Result<Rc<Done>, String> {
+    pub(super) fn execute(&self, block: &Block, state: &dyn StateRead) -> Result<Rc<Done>, String> {
         let numbers = [block.index, block.time.0].map(u64::to_be_bytes).concat();
         let key = sha256(
             b"dctrl-sim-executed\0",
@@ -103,7 +99,11 @@ impl Executor {
         {
             return Ok(Rc::clone(known));
         }
-        let transactions: Vec<&[u8]> = block.transactions.iter().map(|one| &one.bytes[..]).collect();
+        let transactions: Vec<&[u8]> = block
+            .transactions
+            .iter()
+            .map(|one| &one.bytes[..])
+            .collect();
         let input = BlockInput {
             height: block.index,
             time_ms: block.time.as_millis(),

@@ -49,7 +49,17 @@ impl Party {
         now_ms: u64,
         payload: &P,
     ) -> SignedAction {
-        let (request_id, expires_at_ms) = (number.to_be_bytes(), now_ms + ACTION_LIFE_MS);
+        self.sign_until(cluster, number, now_ms + ACTION_LIFE_MS, payload)
+    }
+
+    pub(super) fn sign_until<P: Payload>(
+        &self,
+        cluster: &[u8; 32],
+        number: u128,
+        expires_at_ms: u64,
+        payload: &P,
+    ) -> SignedAction {
+        let request_id = number.to_be_bytes();
         if let Some(identity) = &self.identity {
             return identity.sign_action(cluster, request_id, expires_at_ms, payload);
         }

@@ -271,10 +271,10 @@ impl World {
         let operator = self.founding.operator.clone();
         let right_ms = crate::clock::right(self.now).as_millis();
         for vend in self.checks.books.uncertain(right_ms, DECIDE_AFTER_MS) {
-            let fell =
-                self.checks
-                    .pulses
-                    .fell(&vend.machine_id, vend.incarnation, vend.sequence);
+            let fell = self
+                .checks
+                .pulses
+                .fell(&vend.machine_id, vend.incarnation, vend.sequence);
             let outcome = if fell {
                 VendState::Dispensed
             } else {

@@ -57,7 +57,11 @@ impl Motion {
             Trouble::PowerLoss => (u64::from(chance.chance(500)), true),
         };
         let seen = seen && (trouble != Trouble::PowerLoss || cans > 0);
-        let wait = if seen { chance.between(50, 400) } else { SENSOR_WAIT_MS };
+        let wait = if seen {
+            chance.between(50, 400)
+        } else {
+            SENSOR_WAIT_MS
+        };
         let takes = match trouble {
             Trouble::PowerLoss => u64::from(PULSE_MS) / 2,
             _ => u64::from(PULSE_MS) + wait,

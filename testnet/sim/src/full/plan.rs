@@ -110,7 +110,11 @@ impl Plan {
         let mut links = Links::of(&mut chance, nodes, stormy, heal_at);
         links.slow_down(4 * MILLISECOND);
         let often = |chance: &mut Prng, worst: u64| if stormy { chance.below(worst) } else { 0 };
-        let kills = if stormy { chance.below(machines as u64 * 2) } else { 0 };
+        let kills = if stormy {
+            chance.below(machines as u64 * 2)
+        } else {
+            0
+        };
         let agent_kills = (0..kills)
             .map(|_| (chance.below(heal_at), pick(&mut chance, machines)))
             .collect();

@@ -26,11 +26,7 @@ pub(super) fn spoil(planted: Planted, applied: &mut Applied) {
     }
 }
 
-fn change<M: Message + Default>(
-    changes: &mut ChangeSet,
-    prefix: &[u8],
-    spoil: impl Fn(&mut M),
-) {
+fn change<M: Message + Default>(changes: &mut ChangeSet, prefix: &[u8], spoil: impl Fn(&mut M)) {
     for (_, value) in changes
         .iter_mut()
         .filter(|(key, _)| key.starts_with(prefix))

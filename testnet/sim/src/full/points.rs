@@ -37,8 +37,7 @@ pub(super) const NODE_POINTS: [[&str; 5]; 3] = [
 ];
 
 /// A follower's cursor: between the deed and the note that it is done.
-pub(super) const FOLLOWER_POINTS: [&str; 2] =
-    ["follower.before_deed", "follower.before_cursor"];
+pub(super) const FOLLOWER_POINTS: [&str; 2] = ["follower.before_deed", "follower.before_cursor"];
 
 /// The stages of [`NODE_POINTS`].
 #[derive(Debug, Clone, Copy)]

@@ -12,12 +12,14 @@ pub(super) const FAULTS: &[&str] = &[
     "blocks_reorganised",
     "censored",
     "chain_lies",
+    "disks_corrupted",
     "double_drops",
     "forged_frames",
     "frames_doubled",
     "frames_lost",
     "hints_lost",
     "jams",
+    "journals_damaged",
     "journals_lost",
     "late_drops",
     "node_crashes",
@@ -26,6 +28,8 @@ pub(super) const FAULTS: &[&str] = &[
     "price_lies",
     "replies_lost",
     "stuck_sensors",
+    "writes_misdirected",
+    "writes_stalled",
 ];
 
 /// Rare branches that a campaign must meet.
@@ -33,6 +37,7 @@ pub(super) const BRANCHES: &[&str] = &[
     "acknowledged_final",
     "agents_reset",
     "already_applied",
+    "damage_detected",
     "frames_held",
     "idempotent_retries",
     "members_suspended",
@@ -53,6 +58,7 @@ pub(super) const BRANCHES: &[&str] = &[
     "replays",
     "resolved_by_operator",
     "restocked",
+    "taken_back_later",
     "ticks",
 ];
 

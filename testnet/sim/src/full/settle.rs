@@ -103,6 +103,8 @@ impl World {
             .payments()
             .filter_map(|payment| {
                 let outpoint = payment.outpoint.as_ref()?;
+                // Other outputs than the first are what liars speak of.
+                let outpoint = (outpoint.vout == 0).then_some(outpoint)?;
                 Some((Hash::from_slice(&outpoint.txid)?, payment))
             })
             .filter(|(txid, _)| self.market.paid.contains_key(txid))
@@ -121,15 +123,20 @@ impl World {
             let booked = payment.is_some_and(|payment| payment.booked);
             let state = payment.map(|payment| payment.state());
             if deep >= DEEP && !(booked && state == Some(PaymentState::Final)) {
-                return Err(format!("{sats} sats in {txid} are {deep} deep and not booked"));
+                let what = format!("{sats} sats in {txid} are {deep} deep and not booked");
+                return Err(format!("{what}: {payment:?}"));
             }
             let waits = chain.mempool().iter().any(|one| one.txid == *txid);
             let gone = matches!(
                 state,
-                None | Some(PaymentState::Replaced | PaymentState::Reorged | PaymentState::Reported)
+                None | Some(
+                    PaymentState::Replaced | PaymentState::Reorged | PaymentState::Reported
+                )
             );
             if deep == 0 && !waits && !gone {
-                return Err(format!("{sats} sats in {txid} are gone, and {state:?} in the books"));
+                return Err(format!(
+                    "{sats} sats in {txid} are gone, and {state:?} in the books"
+                ));
             }
         }
         Ok(())
@@ -140,13 +147,23 @@ impl World {
             .checks
             .books
             .open_vends()
-            .map(|vend| format!("\n  vend {} of {} {:?}", vend.id, vend.machine_id, vend.state()))
+            .map(|vend| {
+                format!(
+                    "\n  vend {} of {} {:?}",
+                    vend.id,
+                    vend.machine_id,
+                    vend.state()
+                )
+            })
             .collect();
         let nodes = self.nodes.iter().map(|node| {
             let (height, last) = (node.store.height, node.store.final_height);
             let summary = node.engine.as_ref().map(crate::engine::Engine::summary);
             let pool = summary.map(|summary| (summary.pool_transactions, summary.stopped));
-            format!("\n  node {}: {height} executed, {last} final, {pool:?}", node.seat)
+            format!(
+                "\n  node {}: {height} executed, {last} final, {pool:?}",
+                node.seat
+            )
         });
         let agents = self.agents.iter().map(|agent| {
             let durable = agent.durable();

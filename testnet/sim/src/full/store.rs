@@ -16,7 +16,7 @@ use dctrl_consensus::{BlockHeader, Certificate, FinalBlock};
 use dctrl_ledger::{ChangeSet, MemoryState};
 
 use super::outputs::Outputs;
-use crate::disk::{Disk, Fate};
+use crate::disk::{Damage, Disk, Fate};
 use crate::marks::Marks;
 use crate::prng::Prng;
 
@@ -65,7 +65,10 @@ impl Batch {
         let mut body = length(&header);
         body.extend_from_slice(&header);
         for parts in [
-            kept.transactions.iter().map(|one| &one[..]).collect::<Vec<_>>(),
+            kept.transactions
+                .iter()
+                .map(|one| &one[..])
+                .collect::<Vec<_>>(),
             kept.outputs.leaves.iter().map(|leaf| &leaf[..]).collect(),
         ] {
             body.extend_from_slice(&(parts.len() as u64).to_be_bytes());
@@ -88,8 +91,11 @@ impl Batch {
             }
         }
         self.entry(STATE, &[&body]);
-        self.changes
-            .extend(changes.iter().map(|(key, value)| (key.clone(), value.clone())));
+        self.changes.extend(
+            changes
+                .iter()
+                .map(|(key, value)| (key.clone(), value.clone())),
+        );
         self.blocks.push(kept);
     }
 
@@ -120,7 +126,9 @@ impl Batch {
         let bytes: usize = parts.iter().map(|part| part.len()).sum();
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.bytes.extend_from_slice(&bytes.to_be_bytes());
-        parts.iter().for_each(|part| self.bytes.extend_from_slice(part));
+        parts
+            .iter()
+            .for_each(|part| self.bytes.extend_from_slice(part));
     }
 }
 
@@ -141,6 +149,9 @@ fn length(bytes: &[u8]) -> Vec<u8> {
 #[derive(Default)]
 pub(super) struct Store {
     disk: Disk,
+    /// Batches in the log: each bears its number, so that one in another's
+    /// place is found.
+    written: u64,
     founded: ChangeSet,
     pub(super) state: MemoryState,
     pub(super) blocks: BTreeMap<u64, Kept>,
@@ -170,7 +181,9 @@ impl Store {
 
     /// Writes a batch; returns the length that a sync must cover.
     pub(super) fn write(&mut self, batch: &Batch) -> usize {
-        self.disk.append(&batch.bytes);
+        self.written += 1;
+        let number = self.written.to_be_bytes();
+        self.disk.append(&[&number[..], &batch.bytes].concat());
         self.disk.len()
     }
 
@@ -212,12 +225,47 @@ impl Store {
         self.state.apply(&self.founded);
     }
 
-    /// Reads the log from its beginning.
+    /// Harms what was safe.
+    pub(super) fn damage(&mut self, chance: &mut Prng) -> Option<Damage> {
+        self.disk.damage(chance)
+    }
+
+    /// Whether the log can be read to its end.
+    pub(super) fn is_readable(&self) -> bool {
+        let mut copy = Self::new(self.founded.clone());
+        !self.disk.is_damaged() && copy.read(&self.disk).is_some()
+    }
+
+    /// The disk is given up for an empty one.
+    pub(super) fn give_up(&mut self) {
+        *self = Self::new(std::mem::take(&mut self.founded));
+    }
+
+    /// Reads the log from its beginning; `None` where something in it is not
+    /// as it was written, and then it must not be used.
     pub(super) fn open(&mut self) -> Option<Found> {
+        if self.disk.is_damaged() {
+            return None;
+        }
         let disk = std::mem::take(&mut self.disk);
-        let mut opened = Self::new(std::mem::take(&mut self.founded));
+        let read = self.read(&disk);
+        self.disk = disk;
+        read
+    }
+
+    fn read(&mut self, disk: &Disk) -> Option<Found> {
+        let mut opened = Self::new(self.founded.clone());
         let (mut records, mut pruned) = (Vec::new(), 0);
-        for (kind, body) in disk.frames().flat_map(entries) {
+        let mut all = Vec::new();
+        for frame in disk.frames() {
+            let (number, batch) = frame.split_first_chunk::<8>()?;
+            opened.written += 1;
+            if u64::from_be_bytes(*number) != opened.written {
+                return None;
+            }
+            all.extend(entries(batch));
+        }
+        for (kind, body) in all {
             match kind {
                 RECORD => {
                     let (number, record) = body.split_first_chunk::<8>()?;
@@ -236,7 +284,7 @@ impl Store {
         records.retain(|(number, _)| *number > pruned);
         let header = opened.blocks.last_key_value();
         let header = header.map(|(_, kept)| kept.header.clone());
-        *self = Self { disk, ..opened };
+        *self = opened;
         Some(Found { records, header })
     }
 

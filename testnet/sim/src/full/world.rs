@@ -273,7 +273,7 @@ impl World {
                     self.agents[machine].ears.covers(seat, covered, !more);
                     self.frames_come(machine, life, &frames);
                     if more {
-                        self.ask_again(machine);
+                        self.ask_on(machine, seat, covered);
                     }
                 }
             }

@@ -36,8 +36,8 @@ use crate::report::{Picture, Report};
 use crate::rules::Rules;
 use crate::scenario::{Part, Scenario, Theme};
 use crate::trace::Trace;
-use happening::Happening;
 use collusion::Split;
+use happening::Happening;
 
 /// Events of one node that are drawn where a run failed.
 const PICTURED_EVENTS_MAX: usize = 200;

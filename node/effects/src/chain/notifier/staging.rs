@@ -45,7 +45,11 @@ impl Staging {
 
     /// Puts what is unsaid on its way.
     pub(super) fn stage(&mut self) {
+        let now_ms = (self.common.clock)();
         for (subject, saying) in self.sight.unsaid() {
+            if saying.takes_back() && self.outbox.hurries(&subject, now_ms) {
+                continue;
+            }
             let put = match &saying {
                 Saying::Tip(view) => self.outbox.put(&self.common, subject.clone(), view),
                 Saying::Payment(view) => self.outbox.put(&self.common, subject.clone(), view),

@@ -5,7 +5,7 @@ use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot};
 use tonic::{Code, transport::Channel};
 
 use super::*;
-use crate::chain::{Backend, Hint, model, server};
+use crate::chain::{Backend, ChainAdaptor, Hint, model, server};
 
 const ADDRESS: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
 const OTHER: &str = "bcrt1q6rz28mcfaxtmd6v789l9rrlrusdprr9pz3cppk";

@@ -77,7 +77,9 @@ impl Agreement {
     ) -> Result<bool, String> {
         let (index, hash) = (certificate.header.index, certificate.header.hash());
         if self.chains[seat].get(&index) != Some(&hash) {
-            return Err(format!("block {index} is final at {seat}, which has another"));
+            return Err(format!(
+                "block {index} is final at {seat}, which has another"
+            ));
         }
         match self.finals.get(&index) {
             Some(known) if *known == hash => Ok(false),

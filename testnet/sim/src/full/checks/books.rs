@@ -74,7 +74,10 @@ impl Books {
     ) -> Vec<String> {
         let mut found = Vec::new();
         if height != self.height + 1 {
-            found.push(format!("block {height} became final behind {}", self.height));
+            found.push(format!(
+                "block {height} became final behind {}",
+                self.height
+            ));
         }
         self.height = height;
         found.extend(self.accepted_after_revocation(height, done, seen));
@@ -132,7 +135,11 @@ impl Books {
 
     fn take_payment(&mut self, key: &[u8], after: Option<Payment>, seen: &mut Seen) {
         if let Some(before) = self.payments.get(key).filter(|before| before.booked) {
-            let part = if vanished(before) { &mut self.gone } else { &mut self.here };
+            let part = if vanished(before) {
+                &mut self.gone
+            } else {
+                &mut self.here
+            };
             *part -= signed(before.amount_sats);
         }
         let Some(after) = after else {
@@ -140,7 +147,11 @@ impl Books {
             return;
         };
         if after.booked {
-            let part = if vanished(&after) { &mut self.gone } else { &mut self.here };
+            let part = if vanished(&after) {
+                &mut self.gone
+            } else {
+                &mut self.here
+            };
             *part += signed(after.amount_sats);
         }
         if after.state() == PaymentState::Reorged {
@@ -160,7 +171,11 @@ impl Books {
         }) {
             problem = Some(format!("vend {id} went from {before:?} to {state:?}"));
         }
-        let earned = if state == VendState::Dispensed { vend.price_sats } else { 0 };
+        let earned = if state == VendState::Dispensed {
+            vend.price_sats
+        } else {
+            0
+        };
         if vend.credited_sats + earned > vend.received_sats {
             let (credited, received) = (vend.credited_sats, vend.received_sats);
             problem = Some(format!(

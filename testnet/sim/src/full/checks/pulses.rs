@@ -33,7 +33,12 @@ impl Pulses {
         Ok(())
     }
 
-    pub(in crate::full) fn was_given(&self, machine: &str, incarnation: u32, sequence: u64) -> bool {
+    pub(in crate::full) fn was_given(
+        &self,
+        machine: &str,
+        incarnation: u32,
+        sequence: u64,
+    ) -> bool {
         let place = (machine.to_owned(), incarnation, sequence);
         self.given.contains_key(&place)
     }

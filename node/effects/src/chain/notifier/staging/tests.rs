@@ -6,14 +6,18 @@ use std::{
     },
 };
 
+use bitcoin::Network;
 use dctrl_follow::DoorError;
 use dctrl_proto::v1::{
-    ActionBody, Outpoint, Payment, PaymentChanged, PaymentView, PaymentVote, Receipt, SignedAction,
-    TipAgreed, VendChanged,
+    ActionBody, ChainObserve, Outpoint, Payment, PaymentChanged, PaymentObserve, PaymentView,
+    PaymentVote, Receipt, SignedAction, TipAgreed, Vend, VendChanged, bus_body::Event,
 };
 use prost::Message;
 
-use super::{super::super::Block, *};
+use super::{
+    super::super::{Block, Hash, Output, Transaction},
+    *,
+};
 
 /// A door that applies everything, or loses it.
 #[derive(Default)]
@@ -106,6 +110,54 @@ fn a_tip_that_the_federation_agrees_on_is_not_said_after_a_restart() {
 }
 
 #[test]
+fn a_payment_that_is_gone_at_once_is_taken_back_behind_its_sighting() {
+    let (now_ms, ledger) = (Arc::new(AtomicU64::new(1_000)), Ledger::default());
+    let mut staging = staging(&now_ms);
+    let script = vec![7; 34];
+    staging.sight.watch.watch(script.clone(), 5);
+    let txid = Hash([3; 32]);
+    staging.sight.watch.see(&Transaction {
+        txid,
+        coinbase: false,
+        outputs: vec![Output {
+            vout: 0,
+            script,
+            amount_sats: 1_500,
+        }],
+    });
+    staging.sight.watch.checked(txid, true);
+    let lost = Ledger {
+        loses: true,
+        ..Ledger::default()
+    };
+    staging.stage();
+    staging.work(&lost);
+    assert_eq!(
+        lost.names(),
+        ["payment.observe"],
+        "taken, and not applied yet"
+    );
+    staging.sight.watch.removed(txid);
+    staging.sight.watch.checked(txid, false);
+    staging.stage();
+    now_ms.store(1_499, Ordering::SeqCst);
+    staging.work(&ledger);
+    assert!(ledger.names().is_empty(), "the ledger knows of no payment");
+    now_ms.store(1_500, Ordering::SeqCst);
+    staging.work(&ledger);
+    staging.stage();
+    staging.work(&ledger);
+    let handed = ledger.handed.borrow();
+    let views = handed.iter().map(|body| {
+        PaymentObserve::decode(body.payload.as_slice())
+            .unwrap()
+            .view()
+    });
+    let views: Vec<PaymentView> = views.collect();
+    assert_eq!(views, [PaymentView::InMempool, PaymentView::Absent]);
+}
+
+#[test]
 fn an_abstaining_node_says_nothing() {
     let (now_ms, ledger) = (Arc::default(), Ledger::default());
     let mut staging = staging(&now_ms);
@@ -168,8 +220,11 @@ fn only_a_tip_far_above_the_own_one_is_suspicious() {
         height,
         hash: Hash::default(),
     };
-    assert_eq!(staging.ahead_of(own(10)), None);
-    assert_eq!(staging.ahead_of(own(9)).map(|tip| tip.height), Some(12));
+    assert_eq!(staging.sight.ahead_of(own(10)), None);
+    assert_eq!(
+        staging.sight.ahead_of(own(9)).map(|tip| tip.height),
+        Some(12)
+    );
 }
 
 #[test]
