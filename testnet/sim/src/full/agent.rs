@@ -95,7 +95,7 @@ impl Agent {
             pulsing: false,
             door: number % nodes,
             latches: number.is_multiple_of(3),
-            latched: None,
+            latched: Some(false),
             died_firing: false,
             flip: None,
             damaged: false,

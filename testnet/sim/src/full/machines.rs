@@ -210,8 +210,9 @@ impl World {
             Effect::Send(sending) => self.hand_in_from(machine, &sending),
             Effect::Pulse(pulse) => self.pulse(machine, &pulse),
             Effect::ReadLatch => {
-                let agent = &self.agents[machine];
-                let latch = agent.latched.filter(|_| agent.latches);
+                let agent = &mut self.agents[machine];
+                // Whoever reads it clears it, or it would speak of an order before.
+                let latch = agent.latched.replace(false).filter(|_| agent.latches);
                 inputs.push_back(Input::Latched(latch));
             }
             Effect::Again => inputs.push_back(Input::Tick),
@@ -280,6 +281,7 @@ impl World {
             return;
         }
         self.agents[machine].pulsing = false;
+        self.agents[machine].latched = Some(false);
         self.input(machine, Input::Pulsed(end));
         self.listen(machine);
     }

@@ -96,10 +96,13 @@ impl FullReport {
         }
     }
 
-    /// The command that replays this run alone.
+    /// The command that replays this run: alone, or with the others of its
+    /// sweep.
     #[must_use]
     pub fn replay_command(&self) -> String {
         let (seed, nodes, rules) = (self.seed, self.nodes, self.rules.arguments());
-        format!("cargo xtask sim --world full --seeds 1 --first {seed} --nodes {nodes}{rules}")
+        let sweep = if self.struck.is_empty() { "" } else { " --sweep" };
+        let world = format!("--world full{sweep}");
+        format!("cargo xtask sim {world} --seeds 1 --first {seed} --nodes {nodes}{rules}")
     }
 }
