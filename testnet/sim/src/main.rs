@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use dctrl_consensus::{OrderRule, Profile};
-use dctrl_sim::full::{FullCampaign, Size};
+use dctrl_sim::full::{FullCampaign, Planted, Size, find_planted};
 use dctrl_sim::seals::Seals;
 use dctrl_sim::twins::{self, Twins};
 use dctrl_sim::{Campaign, RUNS_FOR_COVERAGE, Report, Rules, latency};
@@ -24,6 +24,10 @@ struct Arguments {
     /// In the whole system, a kill at every named crash point for each seed.
     #[arg(long)]
     sweep: bool,
+    /// In the whole system, plant an error for each check, and see that it is
+    /// found.
+    #[arg(long, conflicts_with = "sweep")]
+    planted: bool,
     /// How many seeds to run for each number of nodes.
     #[arg(long, default_value_t = 100)]
     seeds: u64,
@@ -123,7 +127,9 @@ impl Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    if arguments.world == WorldName::Full {
+    if arguments.planted {
+        run_planted()
+    } else if arguments.world == WorldName::Full {
         run_full(&arguments)
     } else if arguments.twins {
         run_twins(&arguments)
@@ -198,6 +204,15 @@ fn draw(report: &Report, arguments: &Arguments) -> anyhow::Result<()> {
         std::fs::write(file.with_extension("txt"), &picture.text)?;
         std::fs::write(file.with_extension("svg"), &picture.svg)?;
         eprintln!("graph: {}", file.with_extension("svg").display());
+    }
+    Ok(())
+}
+
+fn run_planted() -> anyhow::Result<()> {
+    for (planted, stormy, what) in Planted::ALL {
+        let found = find_planted(planted, stormy).unwrap_or_default();
+        println!("{planted:?}: {}", found.lines().next().unwrap_or_default());
+        anyhow::ensure!(found.contains(what), "{planted:?} was not found");
     }
     Ok(())
 }

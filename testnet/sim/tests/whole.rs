@@ -1,7 +1,7 @@
 //! Claims about the whole system in one world.
 
 use dctrl_sim::Rules;
-use dctrl_sim::full::{FullCampaign, FullTotal, Planted, Size, simulate_full, simulate_planted};
+use dctrl_sim::full::{FullCampaign, FullTotal, Planted, Size, find_planted, simulate_full};
 
 fn campaign(first: u64, seeds: u64, nodes: &[usize], size: Size, sweep: bool) -> FullTotal {
     let campaign = FullCampaign {
@@ -52,61 +52,10 @@ fn a_kill_at_every_named_place_loses_and_doubles_nothing() {
     assert!(total.missing().is_empty(), "{}", total.json());
 }
 
-fn finds(planted: Planted, stormy: bool, what: &str) {
-    // Not every seed comes to the place of the error.
-    let found = (0..8).find_map(|seed| {
-        let violations = simulate_planted(seed, stormy, planted).violations;
-        violations.first().cloned()
-    });
-    let found = found.unwrap_or_default();
-    assert!(found.contains(what), "{planted:?} was found as {found:?}");
-}
-
 #[test]
-fn a_second_pulse_for_one_order_is_found() {
-    finds(Planted::PulseAgain, true, "was pulsed 2 times");
-}
-
-#[test]
-fn money_that_nobody_paid_is_found() {
-    finds(Planted::CreditTwice, false, "all accounts come to");
-}
-
-#[test]
-fn a_unit_that_nobody_bought_is_found() {
-    finds(Planted::LoseUnit, false, "stock is not conserved");
-}
-
-#[test]
-fn a_final_action_that_a_node_forgot_is_found() {
-    finds(Planted::ForgetFinal, false, "lost an action that was final");
-}
-
-#[test]
-fn a_state_that_no_other_node_came_to_is_found() {
-    finds(Planted::OtherState, false, "differ in block");
-}
-
-#[test]
-fn a_disk_that_leads_to_another_state_is_found() {
-    finds(Planted::LoseOnDisk, false, "leads elsewhere");
-}
-
-#[test]
-fn an_action_of_a_suspended_member_that_was_accepted_is_found() {
-    finds(
-        Planted::IgnoreSuspension,
-        true,
-        "of a member suspended since",
-    );
-}
-
-#[test]
-fn a_receipt_that_never_comes_is_found() {
-    finds(Planted::LoseReceipts, false, "not settled");
-}
-
-#[test]
-fn a_queue_that_grows_without_bound_is_found() {
-    finds(Planted::UnboundedQueue, false, "blocks to publish");
+fn every_check_finds_the_error_that_is_planted_for_it() {
+    for (planted, stormy, what) in Planted::ALL {
+        let found = find_planted(planted, stormy).unwrap_or_default();
+        assert!(found.contains(what), "{planted:?} was found as {found:?}");
+    }
 }

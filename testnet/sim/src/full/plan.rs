@@ -82,6 +82,22 @@ pub(super) struct Plan {
     pub(super) planted: Option<Planted>,
 }
 
+impl Planted {
+    /// Each error, whether it needs a storm to show, and words of the
+    /// violation that it must lead to.
+    pub const ALL: [(Self, bool, &'static str); 9] = [
+        (Self::PulseAgain, true, "was pulsed 2 times"),
+        (Self::CreditTwice, false, "all accounts come to"),
+        (Self::LoseUnit, false, "stock is not conserved"),
+        (Self::ForgetFinal, false, "lost an action that was final"),
+        (Self::OtherState, false, "differ in block"),
+        (Self::LoseOnDisk, false, "leads elsewhere"),
+        (Self::IgnoreSuspension, true, "of a member suspended since"),
+        (Self::LoseReceipts, false, "not settled"),
+        (Self::UnboundedQueue, false, "blocks to publish"),
+    ];
+}
+
 impl Plan {
     pub(super) fn of(seed: u64, nodes: usize, size: Size) -> Self {
         let mut chance = Prng::new(seed ^ 0xf011 ^ (nodes as u64) << 48);

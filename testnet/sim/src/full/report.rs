@@ -101,7 +101,11 @@ impl FullReport {
     #[must_use]
     pub fn replay_command(&self) -> String {
         let (seed, nodes, rules) = (self.seed, self.nodes, self.rules.arguments());
-        let sweep = if self.struck.is_empty() { "" } else { " --sweep" };
+        let sweep = if self.struck.is_empty() {
+            ""
+        } else {
+            " --sweep"
+        };
         let world = format!("--world full{sweep}");
         format!("cargo xtask sim {world} --seeds 1 --first {seed} --nodes {nodes}{rules}")
     }
