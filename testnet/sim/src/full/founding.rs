@@ -91,6 +91,7 @@ impl Founding {
             policy: Some(policy(plan)),
             created_at_ms: clock::right(0).as_millis(),
             consensus: None,
+            payouts: None,
         };
         let cluster = cluster_id(&genesis);
         let mut setting = Setting::new(plan.nodes, rules.of(run), real);
