@@ -169,6 +169,8 @@ pub struct Store {
     pub state_every_s: u64,
     /// Blocks behind which this node takes over a state.
     pub snapshot_gap: u64,
+    /// MiB below which no new work is taken.
+    pub reserve_mib: u64,
 }
 
 const PRICE_SOURCE: &[Key] = &[
@@ -325,6 +327,16 @@ pub const SCHEMA: &[Key] = &[
         "600",
         "Seconds of consensus time between states kept for peers, the same on all nodes; 0 behind \
          every seal.",
+    ),
+    Key::with_default(
+        "store.reserve_mib",
+        Kind::Integer {
+            min: 0,
+            max: 1_048_576,
+        },
+        "128",
+        "MiB that must be free on the disk for new work to be taken; a twentieth of the disk, at \
+         most 2048, where that is more.",
     ),
     Key::with_default(
         "store.snapshot_gap",

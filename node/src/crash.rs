@@ -12,6 +12,10 @@ pub const CRASH_POINTS: &[&str] = &[
     "node.guard.written",
     "node.guard.synced",
     "node.guard.named",
+    // The ballast.
+    "node.ballast.before",
+    "node.ballast.made",
+    "node.ballast.removed",
     // A batch is durable, and the world does not know yet; and knows.
     "node.acknowledge.before",
     "node.acknowledge.after",
@@ -35,7 +39,11 @@ mod tests {
 
     #[test]
     fn every_crash_point_of_this_crate_stands_in_the_code_and_none_is_named_twice() {
-        let code = concat!(include_str!("disk.rs"), include_str!("pipeline/settle.rs"));
+        let code = concat!(
+            include_str!("disk.rs"),
+            include_str!("space.rs"),
+            include_str!("pipeline/settle.rs"),
+        );
         for name in CRASH_POINTS {
             assert!(code.contains(&format!("\"{name}\"")), "{name}");
         }

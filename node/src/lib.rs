@@ -19,6 +19,7 @@ mod disk;
 mod door;
 mod effects;
 mod engine;
+pub mod exit;
 mod fill;
 mod frame;
 mod inbox;
@@ -31,6 +32,7 @@ mod renewal;
 mod run;
 mod signals;
 mod signatures;
+mod space;
 mod stopping;
 mod waiting;
 

@@ -6,7 +6,7 @@ use dctrl_api::LiveStatus;
 use dctrl_consensus::{PublicKey, Roster, Summary, Timestamp};
 use dctrl_proto::v1::PeerStatus;
 
-use crate::admission::wall_clock_ms;
+use crate::{admission::wall_clock_ms, space::Space};
 
 /// A peer that was not heard from for this long is shown as unreachable,
 /// milliseconds. Idle nodes still exchange a summary every three seconds.
@@ -21,6 +21,7 @@ pub(crate) struct LiveViews {
     pub(crate) roster: Arc<Mutex<Roster>>,
     pub(crate) me: PublicKey,
     pub(crate) alerts: Alerts,
+    pub(crate) space: Space,
 }
 
 impl LiveViews {
@@ -36,7 +37,12 @@ impl LiveViews {
             pool: u32::try_from(summary.pool_transactions).unwrap_or(u32::MAX),
             undecided_events: u32::try_from(summary.undecided_events).unwrap_or(u32::MAX),
             peers: self.peers(&summary),
-            alerts: (self.alerts)(),
+            alerts: self
+                .space
+                .trouble()
+                .into_iter()
+                .chain((self.alerts)())
+                .collect(),
         }
     }
 

@@ -166,7 +166,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
-            ExitCode::FAILURE
+            let known = error.downcast_ref().map(dctrl_node::exit::code);
+            ExitCode::from(known.unwrap_or(dctrl_node::exit::OTHER))
         }
     }
 }

@@ -34,6 +34,7 @@ use crate::{
     pipeline::{self, LedgerApplication, PipelineHandle, Publisher, Worth},
     renewal::Renewal,
     signatures::ActionSignatures,
+    space::Warden,
     stopping::{self, Roll},
 };
 
@@ -59,6 +60,9 @@ pub enum RunError {
     /// The files that tell the disk.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The file system does not say how full it is.
+    #[error("the disk cannot be looked after: {0}")]
+    Space(#[source] std::io::Error),
     /// Consensus, gossip or storage.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -174,6 +178,7 @@ struct Node {
     config: Config,
     identity: Arc<Identity>,
     membership: Membership,
+    warden: Warden,
     store: Store,
 }
 
@@ -186,6 +191,7 @@ struct Rooms {
     bus: Arc<Bus>,
     engine: Engine,
     renewal: Renewal,
+    warden: Warden,
 }
 
 /// A node at work.
@@ -195,6 +201,7 @@ struct Started {
     api: Api,
     hints: tokio::task::JoinHandle<()>,
     renewal: tokio::task::JoinHandle<()>,
+    warden: tokio::task::JoinHandle<()>,
 }
 
 impl Node {
@@ -202,6 +209,9 @@ impl Node {
         let identity = Arc::new(Identity::load(&config.key)?);
         let membership = Membership::load(&config.genesis, &identity, config.gossip.join)?;
         let instance = Disk::new(&config.data, &config.key).recognise()?;
+        let reserve = config.store.reserve_mib << 20;
+        // Before the store, so that it finds the room of the ballast.
+        let warden = Warden::start(&config.data, reserve).map_err(RunError::Space)?;
         let store = Store::open(&config.data, &Options::default()).map_err(BootError::from)?;
         boot::prepare_store(&store, &membership)?;
         Ok(Self {
@@ -209,6 +219,7 @@ impl Node {
             config,
             identity,
             membership,
+            warden,
             store,
         })
     }
@@ -218,6 +229,7 @@ impl Node {
         config.pace.snapshot_gap = self.config.store.snapshot_gap;
         let signer = Box::new(Ed25519Signer::from_seed(&self.identity.seed()));
         let engine = Idle::restore(self.store.clone(), config, signer)?;
+        engine.handle().refuse_where_full(self.warden.space());
         let (progress_sender, progress) = watch::channel(self.progress()?);
         let (summary, roster) = (engine.summary(), engine.roster());
         let signatures = ActionSignatures::default();
@@ -272,6 +284,7 @@ impl Node {
             bus,
             engine,
             renewal,
+            warden: self.warden,
         })
     }
 
@@ -351,6 +364,7 @@ impl Node {
             roster,
             me: PublicKey(self.identity.public_key()),
             alerts: effects.alerts(),
+            space: self.warden.space(),
         };
         Gateway {
             store: self.store.clone(),
@@ -410,6 +424,7 @@ impl Rooms {
         Ok(Started {
             hints: tokio::spawn(repeat_tip_hint(self.bus.clone(), progress.clone())),
             renewal: tokio::spawn(self.renewal.clone().run(progress)),
+            warden: tokio::spawn(self.warden.clone().run()),
             rooms: self,
             stop_api,
             api,
@@ -450,6 +465,7 @@ impl Started {
         let api = roll.hear("api", stopping::API, self.api.join()).await;
         self.hints.abort();
         self.renewal.abort();
+        self.warden.abort();
         effects.stop(&mut roll).await;
         let stop = move || engine.stop();
         let engine = roll.ask("pipeline", stopping::ACTOR, stop).await;

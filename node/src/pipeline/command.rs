@@ -19,6 +19,7 @@ use super::{
     gate::Gate,
     places::{Place, Places},
 };
+use crate::space::Space;
 
 /// Commands that may wait for the pipeline. Peers' messages take a part of it
 /// only, bounded in bytes, so that users are never crowded out.
@@ -85,6 +86,11 @@ impl PipelineHandle {
         Arc::clone(&self.gate)
     }
 
+    /// Refuses new work while this disk is nearly full.
+    pub(crate) fn refuse_where_full(&self, space: Space) {
+        self.gate.watch(space);
+    }
+
     /// What ends the pipeline's sleep.
     pub(crate) fn waker(&self) -> Arc<Waker> {
         Arc::clone(&self.waker)
@@ -99,8 +105,15 @@ impl PipelineHandle {
     ///
     /// # Errors
     /// EXHAUSTED when the pool of consensus is full, UNAVAILABLE when the node
-    /// stops or makes no events any more.
+    /// stops, makes no events any more, or its disk is nearly full.
     pub fn submit(&self, action: Bytes) -> Result<(), Refusal> {
+        if self.gate.disk_is_full() {
+            return Err(Refusal::rule(
+                RefusalCode::Unavailable,
+                "node.disk_full",
+                "the node's disk is nearly full, so it takes no new work; ask another one",
+            ));
+        }
         let bytes = action.len();
         match self.gate.enter(bytes) {
             Ok(()) => {}

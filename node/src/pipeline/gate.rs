@@ -6,12 +6,14 @@
 //! has a turn before each event anyway, so it is woken only when it rests.
 
 use std::sync::{
-    Mutex, PoisonError,
+    Mutex, OnceLock, PoisonError,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use bytes::Bytes;
 use dctrl_consensus::{Limits, RefusalReason};
+
+use crate::space::Space;
 
 /// What waits on the way to an event, and why nothing more is taken.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(crate) struct Gate {
     waiting: Mutex<Vec<Bytes>>,
     /// The pipeline looks here only when it is woken.
     rests: AtomicBool,
+    /// The disk; nothing where nobody looks after it.
+    space: OnceLock<Space>,
     actions_max: usize,
     bytes_max: usize,
 }
@@ -42,11 +46,23 @@ impl Gate {
             closed: Mutex::new(None),
             waiting: Mutex::default(),
             rests: AtomicBool::new(true),
+            space: OnceLock::new(),
             // What a sealed epoch did not order goes back to the pool, and
             // must find room beside what has been taken since.
             actions_max: limits.pool_transactions_max / 2,
             bytes_max: limits.pool_bytes_max / 2,
         }
+    }
+
+    /// Takes nothing new from now on while this disk is nearly full.
+    pub(super) fn watch(&self, space: Space) {
+        // There is one disk, so a second call says the same.
+        let _ = self.space.set(space);
+    }
+
+    /// Whether the disk is nearly full.
+    pub(super) fn disk_is_full(&self) -> bool {
+        self.space.get().is_some_and(Space::is_full)
     }
 
     /// Takes a place for an action of so many bytes.

@@ -108,6 +108,17 @@ pub enum StoreError {
         /// The limit, bytes.
         max: usize,
     },
+    /// The journal is damaged before its end: behind this place stands what was
+    /// promised, and it cannot be reached.
+    #[error("the journal {} is damaged at byte {offset}: {what}", path.display())]
+    JournalDamaged {
+        /// The file.
+        path: PathBuf,
+        /// Where the last whole batch before the damage ends.
+        offset: u64,
+        /// What gave it away.
+        what: &'static str,
+    },
     /// A value on disk is not what this crate writes.
     #[error("{what} {number} is damaged or missing")]
     Damaged {
@@ -116,4 +127,38 @@ pub enum StoreError {
         /// Its number or height.
         number: u64,
     },
+}
+
+/// Who is to blame for a [`StoreError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The disk fails or is full. The process ends; a later start may succeed.
+    Disk,
+    /// What is on the disk is not what was written: it is to be rebuilt.
+    Damage,
+    /// A caller, another process or another version.
+    Other,
+}
+
+impl StoreError {
+    /// Who is to blame.
+    #[must_use]
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Folder { .. } | Self::Failed => Blame::Disk,
+            // A file that ends too early or is not there is no fault of the disk.
+            Self::Journal { source, .. } => match source.kind() {
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound => Blame::Damage,
+                _ => Blame::Disk,
+            },
+            Self::Open { source, .. } | Self::Read { source, .. } | Self::Write(source) => {
+                match source.kind() {
+                    rocksdb::ErrorKind::IOError => Blame::Disk,
+                    _ => Blame::Damage,
+                }
+            }
+            Self::JournalDamaged { .. } | Self::Damaged { .. } => Blame::Damage,
+            _ => Blame::Other,
+        }
+    }
 }

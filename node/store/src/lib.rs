@@ -46,7 +46,7 @@ mod store;
 pub use batch::{Batch, Part};
 pub use crash::CRASH_POINTS;
 pub use dctrl_consensus::snapshot::StateManifest;
-pub use error::StoreError;
+pub use error::{Blame, StoreError};
 pub use export::StateExport;
 pub use frames::Frames;
 pub use install::{CheckedState, InstallError, Seal, StateInstall};

@@ -330,8 +330,11 @@ impl Store {
         dctrl_crash::point("store.flush.after");
         match flushed {
             Ok(()) => self.0.flushed.store(segment, Ordering::SeqCst),
-            // The next write meets the same disk.
-            Err(error) => tracing::error!(%error, "the database cannot write its files"),
+            // Nobody knows what the disk holds, so nothing is tried again.
+            Err(error) => {
+                tracing::error!(%error, "the database cannot write its files");
+                self.writer().tip.failed = true;
+            }
         }
         self.0.flushing.store(false, Ordering::SeqCst);
     }

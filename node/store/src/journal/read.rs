@@ -238,7 +238,7 @@ impl Segments {
             let mut records = Vec::new();
             let mut found = Replay::default();
             let bytes = read(&folder, number)?;
-            batches(number, &bytes, &mut found, &mut |_, batch, _| {
+            batches(&folder, number, &bytes, &mut found, &mut |_, batch, _| {
                 records.extend(batch.into_iter().map(|(number, it)| (number, it.to_vec())));
                 Ok(())
             })?;
@@ -261,16 +261,23 @@ impl Segments {
                 continue;
             }
             let bytes = read(&self.folder, *number)?;
-            let (written, ended) =
-                batches(*number, &bytes, &mut found, &mut |batch, _, changes| {
-                    take(batch, changes)
-                })?;
+            let (written, ended) = batches(
+                &self.folder,
+                *number,
+                &bytes,
+                &mut found,
+                &mut |batch, _, changes| take(batch, changes),
+            )?;
             let last = place + 1 == self.numbers.len();
             if !last && !ended {
-                return Err(missing(*number));
+                let what = "an entry before the end of the segment";
+                return Err(damage(&self.folder, *number, written, what));
             }
             if last && !ended {
-                refuse_damage(*number, &bytes[written..], found.last_batch)?;
+                if has_later_batch(*number, &bytes[written..], found.last_batch) {
+                    let what = "an entry with whole batches behind it";
+                    return Err(damage(&self.folder, *number, written, what));
+                }
                 found.end = Some((*number, written));
                 break;
             }
@@ -323,6 +330,7 @@ fn missing(number: u64) -> StoreError {
 
 /// Reads whole batches; gives where they end, and whether the segment is full.
 fn batches(
+    folder: &Path,
     segment: u64,
     bytes: &[u8],
     found: &mut Replay,
@@ -346,7 +354,7 @@ fn batches(
             Kind::Block => {}
             Kind::Commit => {
                 if found.last_batch > 0 && frame.number != found.last_batch + 1 {
-                    return Err(missing(segment));
+                    return Err(damage(folder, segment, written, "a batch is missing"));
                 }
                 if let Some((last, _)) = records.last() {
                     found.last_record = *last;
@@ -364,7 +372,7 @@ fn batches(
 
 /// Behind the last whole batch there may be parts of one more, which nobody
 /// was promised. A batch after that one shows that something was damaged.
-fn refuse_damage(segment: u64, rest: &[u8], last_batch: u64) -> Result<(), StoreError> {
+fn has_later_batch(segment: u64, rest: &[u8], last_batch: u64) -> bool {
     let commit = (Kind::Commit as u32).to_le_bytes();
     let later = |at: usize| {
         let frame: Option<Frame<'_>> = parse(segment, &rest[at..]);
@@ -372,8 +380,13 @@ fn refuse_damage(segment: u64, rest: &[u8], last_batch: u64) -> Result<(), Store
     };
     let kinds = rest.windows(4).enumerate().skip(4);
     let mut commits = kinds.filter(|(_, kind)| *kind == commit);
-    if commits.any(|(at, _)| later(at - 4)) {
-        return Err(missing(segment));
+    commits.any(|(at, _)| later(at - 4))
+}
+
+fn damage(folder: &Path, segment: u64, offset: usize, what: &'static str) -> StoreError {
+    StoreError::JournalDamaged {
+        path: segment::path(folder, segment),
+        offset: offset as u64,
+        what,
     }
-    Ok(())
 }

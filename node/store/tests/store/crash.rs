@@ -175,11 +175,22 @@ fn damage_before_the_end_of_the_journal_refuses_to_open() {
     let (folder, segment, mut bytes) = crashed(6);
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x10;
-    fs::write(folder.path().join(segment), bytes).unwrap();
+    let path = folder.path().join(segment);
+    fs::write(&path, bytes).unwrap();
     let error = Store::open(folder.path(), &Options::default())
         .err()
         .unwrap();
-    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    let StoreError::JournalDamaged {
+        path: named,
+        offset,
+        ..
+    } = &error
+    else {
+        panic!("{error}");
+    };
+    let offset = usize::try_from(*offset).unwrap();
+    assert!(*named == path && offset > 0 && offset <= middle, "{error}");
+    assert_eq!(error.blame(), dctrl_store::Blame::Damage);
 }
 
 #[test]
