@@ -10,12 +10,14 @@
 //! records since the summary as 64. The CRC finds a torn line, the chain one
 //! that is stale or in the wrong place.
 //!
-//! An append is synced before it returns. After a failed write or sync the
+//! Beside them the file `tip` says how far the newer one was written, so that a
+//! lost end is noticed. An append is synced before it returns. After a failed write or sync the
 //! journal refuses everything, because nobody knows what the disk holds.
 
 mod file;
 pub mod image;
 mod line;
+mod tip;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -28,6 +30,7 @@ use crate::machine::{Durable, Record};
 
 use file::{Found, inspect};
 use line::{CHAIN_START, Chain, encode};
+use tip::{Place, Tip};
 
 /// The first record of a file: everything that was before it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,6 +75,7 @@ pub struct Journal {
     chain: Chain,
     generation: u64,
     length: u64,
+    tip: Tip,
     bytes_max: u64,
     failed: bool,
     /// What the records so far add up to: the next file's summary.
@@ -113,6 +117,8 @@ impl Journal {
         if let Some(damage) = damage {
             return Err(damage);
         }
+        refuse_lost_end(folder, newest.as_ref())?;
+        let tip = Tip::open(folder).map_err(at(folder))?;
         let (durable, generation) = match &newest {
             Some((found, _)) => (found.durable.clone(), found.generation),
             None => (Durable::default(), 0),
@@ -127,6 +133,7 @@ impl Journal {
             let journal = Self {
                 folder: folder.to_owned(),
                 length: found.length,
+                tip,
                 file,
                 path,
                 chain: found.chain,
@@ -146,12 +153,22 @@ impl Journal {
             chain,
             generation: generation + 1,
             length,
+            tip,
             bytes_max,
             failed: false,
             durable: durable.clone(),
             _lock: lock,
         };
+        journal.note()?;
         Ok((journal, durable))
+    }
+
+    fn note(&self) -> Result<(), JournalError> {
+        let place = Place {
+            generation: self.generation,
+            length: self.length,
+        };
+        self.tip.note(place).map_err(at(&self.path))
     }
 
     /// Appends a record and syncs it.
@@ -183,9 +200,25 @@ impl Journal {
             self.length += line.len() as u64;
         }
         dctrl_crash::point(&format!("agent.after_{kind}_sync"));
+        self.note()?;
         self.failed = false;
         Ok(())
     }
+}
+
+/// Refuses a journal that ends before what was noted of it.
+fn refuse_lost_end(folder: &Path, newest: Option<&(Found, PathBuf)>) -> Result<(), JournalError> {
+    let ends = newest.map_or(Place::default(), |(found, _)| Place {
+        generation: found.generation,
+        length: found.length,
+    });
+    if ends >= tip::read(folder) {
+        return Ok(());
+    }
+    Err(JournalError::Damaged {
+        path: newest.map_or_else(|| tip::path(folder), |(_, path)| path.clone()),
+        offset: usize::try_from(ends.length).unwrap_or(usize::MAX),
+    })
 }
 
 /// Writes the file of a new generation beside the old one, and only gives it

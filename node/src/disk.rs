@@ -25,14 +25,18 @@ use std::{
     time::UNIX_EPOCH,
 };
 
+use dctrl_consensus::crypto::sha256;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Name of the mark in the data folder.
-const MARK: &str = "instance";
+pub(crate) const MARK: &str = "instance";
 /// What the guard's name adds to that of the key file.
 const GUARD_SUFFIX: &str = ".instance";
-const KIND: &str = "dctrl/instance/1";
+const KIND: &str = "dctrl/instance/2";
+/// Before the check was in it.
+const KIND_1: &str = "dctrl/instance/1";
+const CHECK_DOMAIN: &[u8] = b"dctrl/instance-check/1\0";
 /// Crash points of the two: half written, whole, synced, in place.
 const MARK_POINTS: [&str; 4] = [
     "node.mark.half_written",
@@ -68,18 +72,49 @@ struct Stored {
     /// When the mark was made, nanoseconds since the Unix epoch; 0 where the
     /// file system does not say.
     born_ns: u64,
+    /// Over the others; none in files of the kind before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    check: Option<String>,
+}
+
+impl Stored {
+    fn sum(&self) -> String {
+        let text = format!("{} {} {}", self.instance, self.inode, self.born_ns);
+        hex::encode(&sha256(CHECK_DOMAIN, &[text.as_bytes()]).0[..8])
+    }
+
+    /// Whether it is what was written.
+    fn is_whole(&self) -> bool {
+        match self.kind.as_str() {
+            KIND => self.check.as_ref() == Some(&self.sum()),
+            KIND_1 => self.check.is_none(),
+            _ => false,
+        }
+    }
+}
+
+/// What is wrong with a data folder's mark, if there is one.
+pub(crate) fn damage(data: &Path) -> Option<String> {
+    match read(&Disk::mark_of(data)) {
+        Ok(Some(stored)) if !stored.is_whole() => {
+            Some("it is damaged, so the node takes this for another disk".to_owned())
+        }
+        Ok(_) => None,
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 /// The two places.
 #[derive(Debug, Clone)]
-pub(crate) struct Disk {
+pub struct Disk {
     data: PathBuf,
     guard: PathBuf,
 }
 
 impl Disk {
     /// Of the node with this data folder and key file.
-    pub(crate) fn new(data: &Path, key: &Path) -> Self {
+    #[must_use]
+    pub fn new(data: &Path, key: &Path) -> Self {
         let mut guard = key.as_os_str().to_owned();
         guard.push(GUARD_SUFFIX);
         Self {
@@ -93,7 +128,7 @@ impl Disk {
     ///
     /// # Errors
     /// Where one of the files cannot be read or written.
-    pub(crate) fn recognise(&self) -> Result<u64, DiskError> {
+    pub fn recognise(&self) -> Result<u64, DiskError> {
         let (mark, guard) = (read(&self.mark())?, read(&self.guard)?);
         if let Some(instance) = mark.as_ref().and_then(|mark| self.is_in_place(mark)) {
             if mark != guard {
@@ -118,28 +153,36 @@ impl Disk {
     ///
     /// # Errors
     /// Where one of the files cannot be written.
-    pub(crate) fn write(&self, instance: u64) -> Result<(), DiskError> {
+    pub fn write(&self, instance: u64) -> Result<(), DiskError> {
         fs::create_dir_all(&self.data).map_err(at(&self.data))?;
         let stored = replace(&self.mark(), &MARK_POINTS, |meta| {
-            Some(Stored {
+            let mut stored = Stored {
                 kind: KIND.to_owned(),
                 instance: format!("{instance:016x}"),
                 inode: meta.ino(),
                 born_ns: born_ns(meta),
-            })
+                check: None,
+            };
+            stored.check = Some(stored.sum());
+            Some(stored)
         })?;
         // The mark first: one without a guard still tells the disk.
         replace(&self.guard, &GUARD_POINTS, |_| stored.clone()).map(|_| ())
     }
 
     fn mark(&self) -> PathBuf {
-        self.data.join(MARK)
+        Self::mark_of(&self.data)
+    }
+
+    /// The mark in a data folder.
+    pub(crate) fn mark_of(data: &Path) -> PathBuf {
+        data.join(MARK)
     }
 
     /// The mark's instance, if it lies where it was made.
     fn is_in_place(&self, mark: &Stored) -> Option<u64> {
         let meta = fs::metadata(self.mark()).ok()?;
-        let same = mark.kind == KIND && mark.inode == meta.ino() && mark.born_ns == born_ns(&meta);
+        let same = mark.is_whole() && mark.inode == meta.ino() && mark.born_ns == born_ns(&meta);
         let instance = u64::from_str_radix(&mark.instance, 16).ok()?;
         same.then_some(instance)
     }
@@ -177,6 +220,7 @@ fn read(path: &Path) -> Result<Option<Stored>, DiskError> {
                 instance: String::new(),
                 inode: 0,
                 born_ns: 0,
+                check: None,
             };
             Ok(Some(
                 serde_json::from_slice(&bytes).unwrap_or_else(|_| damaged()),
@@ -295,6 +339,29 @@ mod tests {
         fs::write(home.path().join("data/instance"), "{").unwrap();
         let second = node.recognise().unwrap();
         assert!(second != 0 && second != first);
+    }
+
+    #[test]
+    fn a_mark_of_the_kind_before_is_known_and_a_changed_digit_is_not() {
+        let home = tempfile::tempdir().unwrap();
+        let disk = disk(home.path());
+        disk.recognise().unwrap();
+        let mark = home.path().join("data/instance");
+        // In place, so that the inode stays.
+        let change = |change: &dyn Fn(&mut Stored)| {
+            let mut stored: Stored = serde_json::from_slice(&fs::read(&mark).unwrap()).unwrap();
+            change(&mut stored);
+            fs::write(&mark, serde_json::to_vec(&stored).unwrap()).unwrap();
+        };
+        change(&|stored| {
+            stored.kind = KIND_1.to_owned();
+            stored.check = None;
+        });
+        assert_eq!(disk.recognise().unwrap(), 0);
+        disk.write(5).unwrap();
+        change(&|stored| stored.instance = "0000000000000004".to_owned());
+        assert!(damage(&home.path().join("data")).is_some());
+        assert!(![0, 4, 5].contains(&disk.recognise().unwrap()));
     }
 
     #[test]

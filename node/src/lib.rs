@@ -15,6 +15,7 @@ mod boot;
 mod checker;
 pub mod config;
 pub mod crash;
+pub mod db;
 mod disk;
 mod door;
 mod effects;
@@ -36,7 +37,7 @@ mod space;
 mod stopping;
 mod waiting;
 
-pub use disk::DiskError;
+pub use disk::{Disk, DiskError};
 pub use effects::{EffectKind, run_effect};
 pub use engine::EngineError;
 pub use fill::Fill;

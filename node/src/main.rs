@@ -59,6 +59,9 @@ enum Command {
         #[arg(long, env = "DCTRL_NODE_CONFIG")]
         config: PathBuf,
     },
+    /// Look at a stopped node's data, or set damaged data aside.
+    #[command(subcommand)]
+    Db(Db),
     /// Print the name of every crash point that a node may pass, for campaigns.
     #[command(hide = true)]
     CrashPoints,
@@ -79,6 +82,59 @@ enum Command {
         #[arg(long)]
         block_every_ms: Option<u64>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum Db {
+    /// Name every damage: exit code 0 sound, 1 damaged, 2 nothing can be said.
+    Check {
+        /// The node's data folder.
+        data: PathBuf,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Set damaged data aside; the node fetches them from its peers when it is
+    /// started. Nothing is deleted.
+    Repair {
+        /// The node's data folder.
+        data: PathBuf,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+        /// Set everything aside although it looks sound.
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+/// Exit code where nothing can be said of a data folder.
+const DB_UNKNOWN: u8 = 2;
+
+impl Db {
+    fn run(self) -> ExitCode {
+        let (json, outcome) = match self {
+            Self::Check { data, json } => (json, dctrl_node::db::check(&data)),
+            Self::Repair { data, json, all } => (json, dctrl_node::db::repair(&data, all)),
+        };
+        match outcome {
+            Ok(outcome) => {
+                if json {
+                    println!("{}", outcome.json());
+                } else {
+                    print!("{}", outcome.text());
+                }
+                ExitCode::from(outcome.exit_code())
+            }
+            Err(error) => {
+                if json {
+                    println!("{}", serde_json::json!({"error": error.to_string()}));
+                }
+                eprintln!("error: {error}");
+                ExitCode::from(DB_UNKNOWN)
+            }
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -162,6 +218,9 @@ impl From<EffectName> for dctrl_node::EffectKind {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     log_to_stderr(arguments.log_json);
+    if let Command::Db(db) = arguments.command {
+        return db.run();
+    }
     match perform(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -217,6 +276,8 @@ async fn perform(command: Command) -> anyhow::Result<()> {
             let instance = dctrl_node::vouch(config::load(&config)?)?;
             println!("this disk speaks for the node now, as instance {instance}");
         }
+        // It has an exit code of its own.
+        Command::Db(_) => {}
         Command::CrashPoints => {
             for name in dctrl_node::crash::all() {
                 println!("{name}");

@@ -127,7 +127,7 @@ pub(crate) fn read(path: &Path) -> Result<Genesis, MembershipError> {
     })
 }
 
-fn roster_of(genesis: &Genesis) -> Result<Roster, MembershipError> {
+pub(crate) fn roster_of(genesis: &Genesis) -> Result<Roster, MembershipError> {
     let mut members = Vec::with_capacity(genesis.nodes.len());
     for node in &genesis.nodes {
         let key =

@@ -133,7 +133,11 @@ impl Warden {
                 tracing::info!(free, reserve, "there is room again: work is taken");
             }
         }
-        self.trim(free, reserve)
+        // A node without ballast is worse off, but works.
+        if let Err(error) = self.trim(free, reserve) {
+            tracing::warn!(%error, "the ballast cannot be made or thrown off");
+        }
+        Ok(())
     }
 
     /// Gives the ballast up where the disk is all but full, and makes it where
@@ -150,7 +154,12 @@ impl Warden {
                 dctrl_crash::fallible("node.ballast.before")?;
                 let file = File::create(&path)?;
                 let length = i64::try_from(BALLAST_BYTES).map_err(io::Error::other)?;
-                fallocate(&file, FallocateFlags::empty(), 0, length)?;
+                let made = fallocate(&file, FallocateFlags::empty(), 0, length);
+                if let Err(error) = made {
+                    // A part of it is of no use.
+                    fs::remove_file(&path)?;
+                    return Err(error.into());
+                }
                 dctrl_crash::point("node.ballast.made");
             }
             _ => {}

@@ -200,3 +200,25 @@ fn two_agents_never_share_a_journal() {
     let second = Journal::open(folder.path(), BYTES_MAX);
     assert!(matches!(second, Err(JournalError::Busy(_))));
 }
+
+#[test]
+fn an_end_that_was_synced_and_is_gone_is_damage_and_no_torn_line() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path(), BYTES_MAX, &records());
+    let path = folder.path().join(NAMES[0]);
+    let whole = fs::read(&path).unwrap();
+    for cut in [1, 30, whole.len() / 2] {
+        fs::write(&path, &whole[..whole.len() - cut]).unwrap();
+        let refused = Journal::open(folder.path(), BYTES_MAX).err();
+        assert!(
+            matches!(refused, Some(JournalError::Damaged { .. })),
+            "{cut}"
+        );
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(Journal::open(folder.path(), BYTES_MAX).is_err());
+    // A journal of before there was a tip is taken as it is.
+    fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+    fs::remove_file(folder.path().join("tip")).unwrap();
+    assert!(Journal::open(folder.path(), BYTES_MAX).is_ok());
+}

@@ -45,6 +45,12 @@ pub fn genesis(state: &dyn StateRead) -> Genesis {
     tables::genesis(state)
 }
 
+/// Whether this is a state at all, which begins with its genesis.
+#[must_use]
+pub fn has_genesis(state: &dyn StateRead) -> bool {
+    state.get(keys::GENESIS).is_some()
+}
+
 /// The state's digest.
 #[must_use]
 pub fn state_digest(state: &dyn StateRead) -> [u8; 32] {

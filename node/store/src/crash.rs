@@ -6,6 +6,9 @@ pub const CRASH_POINTS: &[&str] = &[
     // A new folder.
     "store.schema.before",
     "store.schema.written",
+    // A folder of an older version.
+    "store.migrate.before_piece",
+    "store.migrate.piece_written",
     // A start after a crash.
     "store.replay.batch_applied",
     "store.reopen.before_cut",
@@ -16,6 +19,7 @@ pub const CRASH_POINTS: &[&str] = &[
     "store.commit.half_written",
     "store.commit.written",
     "store.commit.synced",
+    "store.commit.noted",
     "store.commit.applied",
     // A full segment of the journal, and the next one.
     "store.roll.before_end",
@@ -54,4 +58,7 @@ pub const CRASH_POINTS: &[&str] = &[
     "store.swap.before_flush",
     "store.swap.flushed",
     "store.swap.written",
+    // Damaged data, set aside.
+    "store.aside.before_move",
+    "store.aside.moved",
 ];

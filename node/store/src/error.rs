@@ -14,8 +14,14 @@ pub enum StoreError {
     },
     /// The folder was written by another version of this program.
     #[error(
-        "{} has schema version {found}, this program writes version {expected}",
-        folder.display()
+        "{} has schema version {found}, this program writes version {expected}; {}",
+        folder.display(),
+        if found > expected {
+            "a newer program has written it, so install that one"
+        } else {
+            "it is older than any that can be brought forward, so set it aside and let the node \
+             fetch everything from its peers"
+        }
     )]
     Schema {
         /// The folder.
@@ -153,7 +159,8 @@ impl StoreError {
             },
             Self::Open { source, .. } | Self::Read { source, .. } | Self::Write(source) => {
                 match source.kind() {
-                    rocksdb::ErrorKind::IOError => Blame::Disk,
+                    // RocksDB calls a file that is not there an error of the disk.
+                    rocksdb::ErrorKind::IOError if !is_missing(source) => Blame::Disk,
                     _ => Blame::Damage,
                 }
             }
@@ -161,4 +168,9 @@ impl StoreError {
             _ => Blame::Other,
         }
     }
+}
+
+/// Whether RocksDB misses a file of its own; only its text tells.
+fn is_missing(error: &rocksdb::Error) -> bool {
+    AsRef::<str>::as_ref(error).contains("No such file or directory")
 }

@@ -25,7 +25,7 @@ use crate::options::{self, Options};
 use crate::store::{Store, damaged, family, read_error};
 
 /// In the store's folder: a folder for each seal, and its manifest beside it.
-const FOLDER: &str = "seals";
+pub(crate) const FOLDER: &str = "seals";
 const MANIFEST_SUFFIX: &str = "manifest";
 /// What RocksDB calls a checkpoint on its way.
 const UNFINISHED_SUFFIX: &str = "tmp";

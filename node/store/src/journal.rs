@@ -16,6 +16,7 @@
 mod frame;
 mod read;
 mod segment;
+mod tip;
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -24,6 +25,8 @@ use std::path::{Path, PathBuf};
 use self::frame::{Frame, HEADER_BYTES, Kind};
 pub(crate) use self::read::{BlockRow, Place, Record, Replay, Segments, journal_error, read_block};
 use self::segment::Segment;
+use self::tip::Tip;
+use crate::options::Options;
 
 /// Where a commit ends: what RocksDB keeps of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -63,6 +66,7 @@ pub(crate) struct Long {
 pub(crate) struct Journal {
     folder: PathBuf,
     current: Segment,
+    tip: Tip,
     /// Closed segments, oldest first.
     closed: VecDeque<Closed>,
     last_batch: u64,
@@ -71,6 +75,7 @@ pub(crate) struct Journal {
     places: VecDeque<Place>,
     forgotten: u64,
     sync: bool,
+    segment_bytes: usize,
 }
 
 /// A full segment.
@@ -88,20 +93,23 @@ impl Journal {
         folder: &Path,
         replay: Replay,
         last_record: u64,
-        sync: bool,
+        options: &Options,
     ) -> io::Result<Self> {
+        let (sync, length) = (options.sync, options.segment_bytes);
         let current = match replay.end {
-            Some((number, offset)) => Segment::reopen(folder, number, offset, last_record)?,
-            None => Segment::create(folder, 1, 0, 0)?,
+            Some((number, offset)) => Segment::reopen(folder, number, offset, last_record, length)?,
+            None => Segment::create(folder, 1, 0, 0, length)?,
         };
         Ok(Self {
             folder: folder.to_owned(),
+            tip: Tip::open(folder)?,
             current,
             closed: replay.closed.into(),
             forgotten: last_record.saturating_sub(replay.places.len() as u64),
             places: replay.places,
             last_batch: replay.last_batch,
             sync,
+            segment_bytes: length,
         })
     }
 
@@ -141,7 +149,8 @@ impl Journal {
             segment: number,
             last_record,
         });
-        self.current = Segment::create(&self.folder, number + 1, needed, last_record)?;
+        let length = self.segment_bytes;
+        self.current = Segment::create(&self.folder, number + 1, needed, last_record, length)?;
         Ok(())
     }
 
@@ -212,8 +221,10 @@ impl Journal {
         dctrl_crash::fallible("store.commit.written")?;
         if self.sync {
             self.current.sync()?;
+            dctrl_crash::point("store.commit.synced");
+            self.tip.note(self.last_batch + 1)?;
         }
-        dctrl_crash::point("store.commit.synced");
+        dctrl_crash::point("store.commit.noted");
         if let Some(last) = records.last() {
             self.current.last_record = last.number;
         }
@@ -233,7 +244,7 @@ impl Journal {
         flushed: u64,
         history_bytes: u64,
     ) -> io::Result<()> {
-        let keep = usize::try_from(history_bytes / segment::SEGMENT_BYTES as u64);
+        let keep = usize::try_from(history_bytes / self.segment_bytes as u64);
         let keep = keep.unwrap_or(usize::MAX);
         while let Some(oldest) = self.closed.front().copied() {
             let needed = oldest.last_record > pruned || oldest.segment >= flushed;
@@ -241,7 +252,7 @@ impl Journal {
                 break;
             }
             self.closed.pop_front();
-            segment::retire(&self.folder, oldest.segment)?;
+            segment::retire(&self.folder, oldest.segment, self.segment_bytes)?;
         }
         Ok(())
     }

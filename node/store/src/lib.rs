@@ -23,11 +23,17 @@
 //! The state of a seal can be kept aside for peers ([`Store::checkpoint`]) and
 //! that of a peer taken over ([`Store::install`]).
 //!
+//! A closed store can be looked at as a whole ([`check`]), and set aside where
+//! it is damaged ([`set_aside`]).
+//!
 //! Deliberately absent: knowledge of what the bytes mean, except the topic of
-//! an output; any decision about what may be pruned; and any repair. A node
-//! whose disk is damaged is rebuilt from its peers.
+//! an output and, in [`check`], what proves a block; any decision about what may
+//! be pruned; and any mending. A node whose disk is damaged is rebuilt from its
+//! peers.
 
+mod aside;
 mod batch;
+pub mod check;
 mod columns;
 mod crash;
 mod error;
@@ -38,11 +44,13 @@ mod journal;
 mod leaves;
 pub mod limits;
 mod manifest;
+mod migrate;
 mod open;
 mod options;
 mod snapshot;
 mod store;
 
+pub use aside::{Extent, set_aside};
 pub use batch::{Batch, Part};
 pub use crash::CRASH_POINTS;
 pub use dctrl_consensus::snapshot::StateManifest;

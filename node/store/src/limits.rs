@@ -40,7 +40,7 @@ pub const STATE_KEY_BYTES_MAX: usize = 4096;
 pub const STATE_VALUE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Bytes of entries that are written at once while a state is taken over.
-pub(crate) const INSTALL_BATCH_BYTES: usize = 4 * 1024 * 1024;
+pub(crate) const INSTALL_BATCH_BYTES: usize = 1024 * 1024;
 
 /// States of seals that are kept for peers: the newest, and the one before,
 /// which some peer may just be fetching.
@@ -56,6 +56,9 @@ pub(crate) const UNFLUSHED_SEGMENTS_MAX: usize = 8;
 /// Bytes of old blocks that are kept where nothing else is asked for: years of
 /// vending, minutes of a flood.
 pub const HISTORY_BYTES: u64 = 8 << 30;
+
+/// Length of a segment of the journal, bytes, where nothing else is asked for.
+pub const SEGMENT_BYTES: usize = 32 << 20;
 
 /// Files that RocksDB keeps open.
 pub(crate) const OPEN_FILES_MAX: i32 = 256;

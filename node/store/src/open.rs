@@ -9,12 +9,12 @@ use rocksdb::{DB, IteratorMode, WriteBatch, WriteOptions};
 use crate::columns::{self, key_number};
 use crate::error::StoreError;
 use crate::journal::{Mark, Replay, Segments};
-use crate::options;
 use crate::store::{damaged, family, read_error};
+use crate::{migrate, options};
 
 /// Held while the folder is open. RocksDB has a lock of its own, but tells a
 /// second user only by the text of an error.
-const LOCK_FILE: &str = "dctrl.lock";
+pub(crate) const LOCK_FILE: &str = "dctrl.lock";
 
 pub(crate) fn lock(folder: &Path) -> Result<File, StoreError> {
     let error = |source| StoreError::Folder {
@@ -51,6 +51,14 @@ pub(crate) fn refuse_foreign(folder: &Path, rocks: &rocksdb::Options) -> Result<
     }
 }
 
+/// Refuses a journal without its database: RocksDB would make an empty one.
+pub(crate) fn refuse_headless(folder: &Path, journal: &Path) -> Result<(), StoreError> {
+    if journal.exists() && !folder.join("CURRENT").exists() {
+        return Err(damaged("database file CURRENT", 0));
+    }
+    Ok(())
+}
+
 fn foreign(folder: &Path, problem: String) -> StoreError {
     StoreError::Foreign {
         folder: folder.to_owned(),
@@ -58,10 +66,30 @@ fn foreign(folder: &Path, problem: String) -> StoreError {
     }
 }
 
-/// Compares the schema version, and writes it where the database is new.
-pub(crate) fn check_schema(db: &DB, folder: &Path) -> Result<(), StoreError> {
+/// The schema version of the database, which is written where it is new.
+///
+/// # Errors
+/// Where this program cannot read that version.
+pub(crate) fn check_schema(db: &DB, folder: &Path) -> Result<u32, StoreError> {
+    let present = columns::SCHEMA_VERSION;
+    let Some(found) = read_schema(db, folder)? else {
+        write_schema(db, present)?;
+        return Ok(present);
+    };
+    if (migrate::oldest(migrate::STEPS)..=present).contains(&found) {
+        Ok(found)
+    } else {
+        Err(StoreError::Schema {
+            folder: folder.to_owned(),
+            found,
+            expected: present,
+        })
+    }
+}
+
+/// The version that the database names; nothing in an empty one.
+pub(crate) fn read_schema(db: &DB, folder: &Path) -> Result<Option<u32>, StoreError> {
     let meta = family(db, columns::META);
-    let expected = columns::SCHEMA_VERSION;
     let value = db
         .get_cf(meta, columns::SCHEMA_KEY)
         .map_err(read_error(columns::META))?;
@@ -69,28 +97,28 @@ pub(crate) fn check_schema(db: &DB, folder: &Path) -> Result<(), StoreError> {
         if db.iterator_cf(meta, IteratorMode::Start).next().is_some() {
             return Err(foreign(folder, "it has no schema version".to_owned()));
         }
-        let mut batch = WriteBatch::default();
-        batch.put_cf(meta, columns::SCHEMA_KEY, expected.to_be_bytes());
-        // No journal yet, so RocksDB's own log.
-        let mut written = WriteOptions::default();
-        written.set_sync(true);
-        dctrl_crash::point("store.schema.before");
-        db.write_opt(batch, &written).map_err(StoreError::Write)?;
-        dctrl_crash::point("store.schema.written");
-        return Ok(());
+        return Ok(None);
     };
-    match value.as_slice().try_into().map(u32::from_be_bytes) {
-        Ok(found) if found == expected => Ok(()),
-        Ok(found) => Err(StoreError::Schema {
-            folder: folder.to_owned(),
-            found,
-            expected,
-        }),
+    match value.as_slice().try_into() {
+        Ok(bytes) => Ok(Some(u32::from_be_bytes(bytes))),
         Err(_) => Err(foreign(
             folder,
             "its schema version is no number".to_owned(),
         )),
     }
+}
+
+fn write_schema(db: &DB, version: u32) -> Result<(), StoreError> {
+    let mut batch = WriteBatch::default();
+    let meta = family(db, columns::META);
+    batch.put_cf(meta, columns::SCHEMA_KEY, version.to_be_bytes());
+    // No journal yet, so RocksDB's own log.
+    let mut written = WriteOptions::default();
+    written.set_sync(true);
+    dctrl_crash::point("store.schema.before");
+    db.write_opt(batch, &written).map_err(StoreError::Write)?;
+    dctrl_crash::point("store.schema.written");
+    Ok(())
 }
 
 /// The name of the column family with the present state.
@@ -134,7 +162,7 @@ pub(crate) fn replay(db: &DB, folder: &Path, mark: Mark) -> Result<Replay, Store
     // The records are needed too, to know the last number.
     let segments = Segments::list(folder, first.min(mark.segment))?;
     let mut next = None;
-    let found = segments.replay(|batch, changes| {
+    let found = segments.replay(true, |batch, changes| {
         if batch <= mark.batch {
             return Ok(());
         }

@@ -26,6 +26,8 @@ pub struct Options {
     /// Bytes of old blocks that are kept; older ones are forgotten, except for
     /// their headers, certificates and outputs.
     pub history_bytes: u64,
+    /// Length of a segment of the journal, bytes, unless one batch needs more.
+    pub segment_bytes: usize,
 }
 
 impl Default for Options {
@@ -36,6 +38,7 @@ impl Default for Options {
             write_buffer_bytes: 16 * 1024 * 1024,
             sync: true,
             history_bytes: limits::HISTORY_BYTES,
+            segment_bytes: limits::SEGMENT_BYTES,
         }
     }
 }
@@ -54,6 +57,14 @@ pub(crate) fn database(options: &Options) -> RocksOptions {
     rocks.set_max_background_jobs(2);
     rocks.set_max_log_file_size(limits::INFO_LOG_BYTES_MAX);
     rocks.set_keep_log_file_num(limits::INFO_LOG_FILES_MAX);
+    rocks
+}
+
+/// Those for looking at it: nothing is made.
+pub(crate) fn reading(options: &Options) -> RocksOptions {
+    let mut rocks = database(options);
+    rocks.create_if_missing(false);
+    rocks.create_missing_column_families(false);
     rocks
 }
 

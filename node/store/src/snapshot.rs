@@ -174,6 +174,11 @@ impl<'s> Snapshot<'s> {
         self.read(columns::META, &cursor_key(name))
     }
 
+    /// The column family of the state.
+    pub(crate) fn state_name(&self) -> &'static str {
+        self.state
+    }
+
     pub(crate) fn read(
         &self,
         what: &'static str,

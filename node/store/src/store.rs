@@ -13,15 +13,16 @@ use crate::columns::{self, number_key};
 use crate::error::StoreError;
 use crate::journal::{self, BlockRow, Journal, Long, Record, Segments, entry_bytes, journal_error};
 use crate::limits::{BATCH_BYTES_MAX, UNFLUSHED_SEGMENTS_MAX};
+use crate::migrate;
 use crate::open::{
     check_schema, last_number, live_state, lock, read_mark, read_number, read_pruned,
-    refuse_foreign, replay,
+    refuse_foreign, refuse_headless, replay,
 };
 use crate::options::{self, Options};
 use crate::snapshot::Snapshot;
 
 /// The journal's folder.
-const JOURNAL: &str = "journal";
+pub(crate) const JOURNAL: &str = "journal";
 
 /// Bytes of one row that a commit adds itself: key, value and their lengths.
 const ROW_BYTES_MAX: usize = 64;
@@ -85,16 +86,20 @@ impl Store {
         let lock = lock(folder)?;
         let rocks = options::database(options);
         refuse_foreign(folder, &rocks)?;
+        refuse_headless(folder, &folder.join(JOURNAL))?;
         let open_error = |source| StoreError::Open {
             folder: folder.to_owned(),
             source,
         };
         let families = options::families(options);
         let db = DB::open_cf_descriptors(&rocks, folder, families).map_err(open_error)?;
-        check_schema(&db, folder)?;
+        let schema = check_schema(&db, folder)?;
         let journal_folder = folder.join(JOURNAL);
         let mark = read_mark(&db)?;
         let replay = replay(&db, &journal_folder, mark)?;
+        if schema != columns::SCHEMA_VERSION {
+            migrate::migrate(&db, folder, schema, migrate::STEPS)?;
+        }
         let (pruned, _) = read_pruned(&db)?;
         let tip = Tip {
             record: replay.last_record.max(pruned),
@@ -104,7 +109,7 @@ impl Store {
             first_block: read_number(&db, columns::FIRST_BLOCK_KEY)?.unwrap_or(1),
             failed: false,
         };
-        let journal = Journal::resume(&journal_folder, replay, tip.record, options.sync);
+        let journal = Journal::resume(&journal_folder, replay, tip.record, options);
         let mut journal = journal.map_err(journal_error(&journal_folder))?;
         journal.forget(pruned);
         tracing::info!(folder = %folder.display(), ?tip, "store opened");

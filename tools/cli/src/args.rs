@@ -9,10 +9,10 @@ use dctrl_proto::v1::ListRequest;
 use crate::{
     commands::{
         action::ActionArgs, balance::BalanceArgs, block::BlockArgs, chain::ChainCommand,
-        dag::DagCommand, events::EventsArgs, key::KeyCommand, machines::MachinesCommand,
-        members::MembersCommand, nodes::NodesCommand, payments::PaymentsCommand,
-        payout::PayoutCommand, products::ProductsCommand, slots::SlotsCommand, vend::VendCommand,
-        vends::VendsCommand,
+        dag::DagCommand, db::DbCommand, events::EventsArgs, key::KeyCommand,
+        machines::MachinesCommand, members::MembersCommand, nodes::NodesCommand,
+        payments::PaymentsCommand, payout::PayoutCommand, products::ProductsCommand,
+        slots::SlotsCommand, vend::VendCommand, vends::VendsCommand,
     },
     failure::EXIT_CODES,
     testnet::TestnetCommand,
@@ -90,6 +90,9 @@ pub enum Command {
     /// What consensus decides about a graph of events, and pictures of it
     #[command(subcommand)]
     Dag(DagCommand),
+    /// The data of a stopped node on this machine
+    #[command(subcommand)]
+    Db(DbCommand),
     /// Play with the simulated chain
     Chain(ChainCommand),
     /// The actions that can be signed, and what they carry

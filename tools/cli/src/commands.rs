@@ -6,6 +6,7 @@ pub mod balance;
 pub mod block;
 pub mod chain;
 pub mod dag;
+pub mod db;
 pub mod events;
 pub mod key;
 pub mod machines;

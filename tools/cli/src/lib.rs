@@ -38,7 +38,7 @@ use output::Output;
 /// Why it did not do what it was asked.
 pub async fn run(cli: Cli) -> Result<(), Failure> {
     use commands::{
-        action, actions, balance, block, chain, dag, events, key, machines, members, nodes,
+        action, actions, balance, block, chain, dag, db, events, key, machines, members, nodes,
         payments, payout, products, slots, status, vend, vends,
     };
     let global = cli.global;
@@ -50,6 +50,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Chain(command) => return chain::run(&global, command).await,
         Command::Dag(command) => return dag::run(&global, command).await,
+        Command::Db(command) => return db::run(&command, global.json),
         Command::Completions { shell } => return completions(shell),
         asked => asked,
     };
@@ -75,6 +76,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         | Command::Testnet(_)
         | Command::Chain(_)
         | Command::Dag(_)
+        | Command::Db(_)
         | Command::Completions { .. } => Ok(()),
     }
 }

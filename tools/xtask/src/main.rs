@@ -10,6 +10,7 @@
 
 mod build;
 mod command;
+mod corruption;
 mod demo;
 mod deny;
 mod place;
@@ -95,6 +96,9 @@ enum Campaign {
     /// The election's random graphs against its definition, and twins; for
     /// changes to the election, several minutes.
     Election,
+    /// Thousands of damaged files of a node and of an agent, each of which must
+    /// be detected and healed; the last line is the result as JSON.
+    Corruption(corruption::Corruption),
 }
 
 #[derive(Debug, Subcommand)]
@@ -175,6 +179,9 @@ fn run(place: &Place, command: Command) -> anyhow::Result<()> {
         Command::Campaign {
             what: Campaign::Election,
         } => build::election_campaign(place),
+        Command::Campaign {
+            what: Campaign::Corruption(campaign),
+        } => campaign.run(place),
         Command::Tidy => tidy::run(place),
         Command::Deny => deny::run(place),
     }

@@ -10,8 +10,9 @@ use dctrl_proto::v1::BlockPayload;
 use prost::Message;
 
 use super::frame::{Frame, HEADER_BYTES, Kind, parse};
-use super::{Closed, segment};
+use super::{Closed, segment, tip};
 use crate::error::StoreError;
+use crate::limits::SEGMENT_BYTES;
 
 /// Where a block's entry stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,12 +247,14 @@ impl Segments {
         })
     }
 
-    /// Hands each whole batch to `take`: its number and the changes.
+    /// Hands each whole batch to `take`: its number and the changes. Where it
+    /// `resumes`, a segment that was to follow is made.
     ///
     /// # Errors
     /// Where an entry before the last batch is damaged, or `take` fails.
     pub(crate) fn replay(
         self,
+        resumes: bool,
         mut take: impl FnMut(u64, &[u8]) -> Result<(), StoreError>,
     ) -> Result<Replay, StoreError> {
         let mut found = Replay::default();
@@ -282,10 +285,16 @@ impl Segments {
                 break;
             }
             found.closed.push(closed(*number, &found));
-            if last {
+            if last && resumes {
                 // The stop came before the next segment was made.
                 found.next_after(&self.folder, *number)?;
             }
+        }
+        let noted = tip::read(&self.folder);
+        if found.last_batch < noted {
+            let (segment, at) = found.end.unwrap_or_default();
+            let what = "batches that were written are missing";
+            return Err(damage(&self.folder, segment, at, what));
         }
         Ok(found)
     }
@@ -307,7 +316,7 @@ impl<T: FnMut(u64, Vec<(u64, &[u8])>, &[u8]) -> Result<(), StoreError>> Take for
 impl Replay {
     /// Makes the segment that was to follow.
     fn next_after(&mut self, folder: &Path, number: u64) -> Result<(), StoreError> {
-        segment::Segment::create(folder, number + 1, 0, self.last_record)
+        segment::Segment::create(folder, number + 1, 0, self.last_record, SEGMENT_BYTES)
             .map_err(journal_error(folder))?;
         self.end = Some((number + 1, 0));
         Ok(())

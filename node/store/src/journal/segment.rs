@@ -10,9 +10,6 @@ use std::io::{self, IoSlice, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// Length of a segment, bytes, unless one batch needs more.
-pub(crate) const SEGMENT_BYTES: usize = 32 << 20;
-
 /// Zeros written ahead at once: room for some ten short batches, and no more
 /// than one sync writes without taking notably longer.
 const ZEROS_AHEAD: usize = 128 << 10;
@@ -44,6 +41,7 @@ impl Segment {
         number: u64,
         bytes: usize,
         last_record: u64,
+        segment_bytes: usize,
     ) -> io::Result<Self> {
         let path = path(folder, number);
         let spare = folder.join(SPARE);
@@ -51,7 +49,7 @@ impl Segment {
         if spare.exists() {
             fs::rename(&spare, &path)?;
             dctrl_crash::point("store.segment.spare_taken");
-            used = SEGMENT_BYTES;
+            used = segment_bytes;
         }
         let mut options = OpenOptions::new();
         let file = options
@@ -59,7 +57,7 @@ impl Segment {
             .write(true)
             .truncate(false)
             .open(&path)?;
-        let length = bytes.max(SEGMENT_BYTES);
+        let length = bytes.max(segment_bytes);
         if file.metadata()?.len() < length as u64 {
             dctrl_crash::fallible("store.segment.before_allocation")?;
             allocate(&file, length)?;
@@ -84,11 +82,12 @@ impl Segment {
         number: u64,
         written: usize,
         last_record: u64,
+        segment_bytes: usize,
     ) -> io::Result<Self> {
         let path = path(folder, number);
         let mut file = OpenOptions::new().write(true).open(&path)?;
         let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-        let length = length.max(SEGMENT_BYTES).max(written);
+        let length = length.max(segment_bytes).max(written);
         // A torn batch must never be continued into a whole one.
         dctrl_crash::fallible("store.reopen.before_cut")?;
         file.set_len(written as u64)?;
@@ -158,11 +157,11 @@ pub(super) fn path(folder: &Path, number: u64) -> PathBuf {
 }
 
 /// Gives up a segment: its file waits to be the next one, or goes.
-pub(super) fn retire(folder: &Path, number: u64) -> io::Result<()> {
+pub(super) fn retire(folder: &Path, number: u64, segment_bytes: usize) -> io::Result<()> {
     let path = path(folder, number);
     let spare = folder.join(SPARE);
     dctrl_crash::fallible("store.retire.before")?;
-    if spare.exists() || fs::metadata(&path)?.len() != SEGMENT_BYTES as u64 {
+    if spare.exists() || fs::metadata(&path)?.len() != segment_bytes as u64 {
         fs::remove_file(path)?;
     } else {
         fs::rename(path, spare)?;

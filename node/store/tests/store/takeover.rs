@@ -49,7 +49,7 @@ fn state(height: u64) -> (ChangeSet, Digest) {
     (entries, Digest(digest.finish().unwrap()))
 }
 
-fn header(height: u64) -> Vec<u8> {
+pub(crate) fn header(height: u64) -> Vec<u8> {
     let header = BlockHeader {
         version: HEADER_VERSION,
         cluster: ClusterId(Digest::ZERO),
@@ -97,7 +97,7 @@ fn chunks(export: &StateExport) -> Vec<Vec<u8>> {
 }
 
 /// The manifest and chunks of the state at a height.
-fn exported(height: u64) -> (StateManifest, Vec<Vec<u8>>) {
+pub(crate) fn exported(height: u64) -> (StateManifest, Vec<Vec<u8>>) {
     let (_folder, store) = grown(height);
     assert_eq!(store.checkpoint().unwrap(), height);
     let export = store.export(height).unwrap();

@@ -6,6 +6,7 @@
 mod acknowledged;
 mod agent_killed;
 mod chaos;
+mod damaged;
 mod main_job;
 mod malformed;
 mod membership;
