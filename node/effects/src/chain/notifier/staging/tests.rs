@@ -119,6 +119,7 @@ fn a_payment_that_is_gone_at_once_is_taken_back_behind_its_sighting() {
     staging.sight.watch.see(&Transaction {
         txid,
         coinbase: false,
+        inputs: Vec::new(),
         outputs: vec![Output {
             vout: 0,
             script,
