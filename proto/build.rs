@@ -7,12 +7,14 @@ use prost_types::{
     DescriptorProto, FileDescriptorSet, field_descriptor_proto::Label, field_descriptor_proto::Type,
 };
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 10] = [
     "dctrl/v1/envelope.proto",
     "dctrl/v1/action.proto",
     "dctrl/v1/payout_rules.proto",
+    "dctrl/v1/money.proto",
     "dctrl/v1/ledger.proto",
     "dctrl/v1/payout.proto",
+    "dctrl/v1/tab.proto",
     "dctrl/v1/bus.proto",
     "dctrl/v1/node.proto",
     "dctrl/v1/chain.proto",

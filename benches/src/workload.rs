@@ -57,6 +57,7 @@ impl Workload {
             machine_id: MACHINE.to_owned(),
             slot: SLOT.to_owned(),
             member_id: String::new(),
+            ..VendQuote::default()
         })
     }
 
@@ -256,6 +257,7 @@ fn policy() -> Policy {
             confirmations: 1,
         }],
         final_depth: 6,
+        money: None,
     }
 }
 

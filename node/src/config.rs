@@ -138,7 +138,10 @@ pub struct PriceSource {
     pub name: String,
     /// Where to ask.
     pub url: String,
-    /// JSON pointer (RFC 6901) to the price of one bitcoin.
+    /// Form of the answer.
+    pub shape: String,
+    /// JSON pointer (RFC 6901) to the price of one bitcoin, for `pointer`.
+    #[serde(default)]
     pub pointer: String,
     /// ISO 4217.
     pub currency: String,
@@ -176,10 +179,17 @@ pub struct Store {
 const PRICE_SOURCE: &[Key] = &[
     Key::required("name", Kind::Text, "For people and alerts."),
     Key::required("url", Kind::Text, "Where to ask, with GET."),
-    Key::required(
+    Key::with_default(
+        "shape",
+        Kind::Choice(&["pointer", "kraken", "coinbase", "bitstamp"]),
+        "pointer",
+        "Form of the answer: of a public exchange, or found by `pointer`.",
+    ),
+    Key::with_default(
         "pointer",
         Kind::Text,
-        "JSON pointer (RFC 6901) to the price of one bitcoin.",
+        "",
+        "For pointer: JSON pointer (RFC 6901) to the price of one bitcoin.",
     ),
     Key::required("currency", Kind::Text, "ISO 4217, such as EUR."),
     Key::with_default(

@@ -17,7 +17,9 @@ use dctrl_effects::{
     event_logger::{self, EventLoggerConfig},
     machine::{self, Alerts, MachineNotifierConfig},
     payout::{self, PayoutConfig},
-    price::{self, FixedRate, FixedRateError, Limits, PriceNotifierConfig, Source},
+    price::{
+        self, FixedRate, FixedRateError, Limits, PriceNotifierConfig, Shape, ShapeError, Source,
+    },
 };
 use dctrl_follow::{Federation, FederationError, Rosters, RostersError};
 use dctrl_ledger::query;
@@ -61,6 +63,9 @@ pub enum EffectsError {
     /// A fixed rate.
     #[error("price.fixed: {0}")]
     FixedRate(#[from] FixedRateError),
+    /// A price source.
+    #[error("price.source.shape: {0}")]
+    Shape(#[from] ShapeError),
     /// The bitcoind backend has no way to log in.
     #[error("chain.cookie, or chain.user and chain.password, must be set for bitcoind")]
     Credentials,
@@ -273,16 +278,20 @@ impl<'a> Settings<'a> {
     fn price(&self) -> Result<Running, EffectsError> {
         let price = &self.config.price;
         let fixed = price.fixed.iter().map(|text| FixedRate::from_str(text));
-        let sources = price.source.iter().map(|source| Source {
-            name: source.name.clone(),
-            url: source.url.clone(),
-            pointer: source.pointer.clone(),
-            currency: source.currency.clone(),
-            decimals: source.decimals,
+        let sources = price.source.iter().map(|source| {
+            let shape = Shape::from_str(&source.shape)?;
+            Ok(Source {
+                name: source.name.clone(),
+                url: source.url.clone(),
+                pointer: shape.pointer(&source.currency, &source.pointer),
+                expects: shape.expects(&source.currency),
+                currency: source.currency.clone(),
+                decimals: source.decimals,
+            })
         });
         let config = PriceNotifierConfig {
             fixed: fixed.collect::<Result<_, _>>()?,
-            sources: sources.collect(),
+            sources: sources.collect::<Result<_, ShapeError>>()?,
             poll_every: Duration::from_secs(price.poll_s),
             limits: Limits {
                 age_ms_max: price.age_ms_max,

@@ -76,6 +76,13 @@ payloads! {
     MachineReceipt = "machine.receipt",
     MachineReport = "machine.report",
     TimeTick = "time.tick",
+    TabTopUp = "tab.top_up",
+    TabTransfer = "tab.transfer",
+    TabCash = "tab.cash",
+    TabLimit = "tab.limit",
+    ClaimRedeem = "claim.redeem",
+    RefundRequest = "refund.request",
+    RefundWithdraw = "refund.withdraw",
 }
 
 /// The body of an action, ready to be encoded and signed.

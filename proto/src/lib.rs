@@ -2,14 +2,15 @@
 //!
 //! The `.proto` files under `proto/` are the contract; this crate holds the
 //! generated types ([`v1`]) and the few rules about bytes that every party
-//! shares: what is signed ([`action`]), how topics match ([`topic`]), which
-//! digests a machine's answers, an approval and a block name ([`order`],
-//! [`proposal`], [`receipt`]) and how messages look in JSON.
+//! shares: what is signed ([`action`], [`claim`]), how topics match
+//! ([`topic`]), which digests a machine's answers, an approval and a block name
+//! ([`order`], [`proposal`], [`receipt`]) and how messages look in JSON.
 //!
 //! Deliberately absent: any decision. Nothing here verifies a signature or
 //! knows a state.
 
 pub mod action;
+pub mod claim;
 pub mod genesis;
 mod json;
 pub mod order;

@@ -40,6 +40,7 @@ fn quote() -> SignedAction {
         machine_id: "m1".into(),
         slot: "A1".into(),
         member_id: "alice".into(),
+        ..VendQuote::default()
     };
     SignedAction {
         body: body(&[7; 32], [9; 16], 1_700_000_000_000, &payload).encode_to_vec(),
@@ -127,6 +128,7 @@ fn observations_and_receipts_keep_their_bytes() {
         view: PaymentView::InBlock.into(),
         block_height: 800_000,
         block_hash: vec![6; 32],
+        ..PaymentObserve::default()
     };
     check("payment_observe", &payment.encode_to_vec());
     let receipt = MachineReceipt {

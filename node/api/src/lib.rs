@@ -16,6 +16,7 @@ mod follow;
 mod gateway;
 mod limits;
 mod lists;
+mod money;
 mod page;
 mod read;
 mod refusal;

@@ -8,10 +8,11 @@ use dctrl_proto::{
     v1::{
         ActionBody, Balances, BlockReply, BusFrame, DagReply, FollowRequest, GenesisReply,
         GetActionRequest, GetBalancesRequest, GetBlockRequest, GetDagRequest, GetGenesisRequest,
-        GetPayoutRequest, GetRosterChain, GetStatusRequest, GetVendRequest, ListNodesRequest,
-        ListRequest, MachineList, MemberList, NodeList, PaymentList, PayoutList, PayoutReply,
-        ProductList, RosterChain, RosterList, SignedAction, Stage, Status as NodeStatus,
-        SubmitReply, SubmitRequest, VendList, VendReply, dctrl_server::Dctrl,
+        GetPayoutRequest, GetRosterChain, GetStatusRequest, GetTabRequest, GetVendRequest,
+        JournalList, ListNodesRequest, ListRequest, MachineList, MemberList, NodeList, PaymentList,
+        PayoutList, PayoutReply, ProductList, RefundList, RosterChain, RosterList, SignedAction,
+        Stage, Status as NodeStatus, SubmitReply, SubmitRequest, TabList, TabReply, VendList,
+        VendReply, dctrl_server::Dctrl,
     },
 };
 use dctrl_store::Snapshot;
@@ -23,7 +24,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     Gateway,
     acknowledge::Question,
-    block, dag, follow, limits, lists,
+    block, dag, follow, limits, lists, money,
     page::Page,
     read::{ReadError, read},
     refusal, stage, status,
@@ -218,6 +219,28 @@ impl Dctrl for Service {
 
     async fn list_payouts(&self, request: Request<ListRequest>) -> Answer<PayoutList> {
         self.list(request, lists::payouts).await
+    }
+
+    async fn get_tab(&self, request: Request<GetTabRequest>) -> Answer<TabReply> {
+        let member_id = request.into_inner().member_id;
+        self.read(move |snapshot| money::tab(snapshot, &member_id))
+            .await
+    }
+
+    async fn list_tabs(&self, request: Request<ListRequest>) -> Answer<TabList> {
+        self.list(request, money::tabs).await
+    }
+
+    async fn list_uncertain(&self, request: Request<ListRequest>) -> Answer<VendList> {
+        self.list(request, money::uncertain).await
+    }
+
+    async fn list_refunds(&self, request: Request<ListRequest>) -> Answer<RefundList> {
+        self.list(request, money::refunds).await
+    }
+
+    async fn list_journal(&self, request: Request<ListRequest>) -> Answer<JournalList> {
+        self.list(request, money::journal).await
     }
 
     async fn get_balances(&self, request: Request<GetBalancesRequest>) -> Answer<Balances> {

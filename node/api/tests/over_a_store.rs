@@ -15,8 +15,8 @@ use dctrl_proto::{
     status::from_status,
     v1::{
         BusBody, FollowRequest, GetActionRequest, GetBalancesRequest, GetBlockRequest,
-        GetDagRequest, GetGenesisRequest, GetStatusRequest, GetVendRequest, ListNodesRequest,
-        ListRequest, RefusalCode, Stage, SubmitRequest,
+        GetDagRequest, GetGenesisRequest, GetStatusRequest, GetTabRequest, GetVendRequest,
+        ListNodesRequest, ListRequest, RefusalCode, Stage, SubmitRequest,
     },
 };
 use prost::Message;
@@ -101,6 +101,32 @@ async fn every_answer_about_state_names_its_height() {
         .unwrap()
         .into_inner();
     assert_eq!((books.height, books.sum_sats), (1, 0));
+    let tab = GetTabRequest {
+        member_id: "olga".to_owned(),
+    };
+    let tab = client.get_tab(tab).await.unwrap().into_inner();
+    let view = tab.tab.unwrap_or_default();
+    assert_eq!((tab.height, view.balance_sats, view.debt_sats), (1, 0, 0));
+    let stranger = GetTabRequest {
+        member_id: "nobody".to_owned(),
+    };
+    let refused = client.get_tab(stranger).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::NotFound);
+    let page = ListRequest::default;
+    let tabs = client.list_tabs(page()).await.unwrap().into_inner();
+    assert_eq!((tabs.height, tabs.tabs.len()), (1, members.members.len()));
+    let held = client.list_uncertain(page()).await.unwrap().into_inner();
+    assert_eq!((held.height, held.vends.len()), (1, 0));
+    let refunds = client.list_refunds(page()).await.unwrap().into_inner();
+    assert_eq!((refunds.height, refunds.refunds.len()), (1, 0));
+    let journal = client.list_journal(page()).await.unwrap().into_inner();
+    assert_eq!((journal.height, journal.next.as_str()), (1, ""));
+    let elsewhere = ListRequest {
+        after: "vabc".to_owned(),
+        ..page()
+    };
+    let refused = client.list_journal(elsewhere).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument);
 }
 
 #[tokio::test]

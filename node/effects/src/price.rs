@@ -14,10 +14,12 @@ mod decimal;
 mod fixed;
 mod json;
 mod notifier;
+mod shape;
 mod source;
 
 pub use agree::{Excluded, Limits};
 pub use decimal::{DecimalError, minor_units};
 pub use fixed::{FixedRate, FixedRateError};
 pub use notifier::{PriceNotifierConfig, start};
+pub use shape::{Shape, ShapeError};
 pub use source::{Source, SourceError};

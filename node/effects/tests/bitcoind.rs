@@ -16,6 +16,7 @@ use std::{
 use dctrl_effects::chain::{
     Backend, BitcoindConfig, ChainAdaptor, ChainError, Credentials, Hash, Hint, Hints,
 };
+use dctrl_proto::v1::PaymentDoubts;
 
 /// How long bitcoind may take for anything, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -200,8 +201,11 @@ fn a_real_bitcoind_tells_blocks_payments_replacements_and_reorganisations() {
     hint(&mut hints, "the replacement is told", |hint| {
         *hint == Hint::Removed(txid)
     });
-    assert_eq!(adaptor.in_mempool(txid), Ok(false));
-    assert_eq!(adaptor.in_mempool(second), Ok(true));
+    assert_eq!(adaptor.in_mempool(txid), Ok(None));
+    assert_eq!(
+        adaptor.in_mempool(second),
+        Ok(Some(PaymentDoubts::default()))
+    );
 
     bitcoind.mine(1);
     let mined = adaptor.tip().unwrap();
@@ -212,7 +216,10 @@ fn a_real_bitcoind_tells_blocks_payments_replacements_and_reorganisations() {
 
     bitcoind.cli(&["invalidateblock", &mined.hash.to_string()]);
     assert_eq!(adaptor.tip().unwrap(), tip);
-    assert_eq!(adaptor.in_mempool(second), Ok(true));
+    assert_eq!(
+        adaptor.in_mempool(second),
+        Ok(Some(PaymentDoubts::default()))
+    );
     assert_eq!(adaptor.knows_block(mined.hash), Ok(true));
 
     bitcoind.restart();

@@ -2,6 +2,7 @@
 //! the state, execution.
 
 mod chain_observe;
+mod claim_redeem;
 mod fee_observe;
 mod machine_accept;
 mod machine_heartbeat;
@@ -26,8 +27,14 @@ mod payout_reject;
 mod payout_sign;
 mod price_observe;
 mod product_set;
+mod refund_request;
+mod refund_withdraw;
 mod slot_restock;
 mod slot_set;
+mod tab_cash;
+mod tab_limit;
+mod tab_top_up;
+mod tab_transfer;
 mod time_tick;
 mod vend_quote;
 mod vend_resolve;

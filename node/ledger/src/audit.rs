@@ -5,10 +5,11 @@
 //! for tests and for people who doubt.
 
 mod full;
+mod money;
 mod payouts;
 mod rosters;
 
-use dctrl_proto::v1::{Account, JournalEntry, Machine, NodeRoster, Slot, Vend};
+use dctrl_proto::v1::{Account, JournalEntry, Machine, NodeRoster, Payment, Slot, Vend};
 
 pub use full::full;
 
@@ -22,6 +23,7 @@ use crate::{StateRead, keys, stock, tables, vends};
 pub(crate) fn block(scope: &Scope<'_>) {
     let mut moved: i64 = 0;
     let mut booked: i64 = 0;
+    let mut chain = money::Chain::default();
     for (key, value) in scope.overlay().changes() {
         if key.starts_with(keys::ACCOUNTS) {
             let balance = |value: Option<Vec<u8>>| {
@@ -29,7 +31,12 @@ pub(crate) fn block(scope: &Scope<'_>) {
                     tables::decode::<Account>(key, &value).balance_sats
                 })
             };
-            moved += balance(value.clone()) - balance(scope.overlay().base().get(key));
+            let now = balance(value.clone());
+            let change = now - balance(scope.overlay().base().get(key));
+            moved += change;
+            let name = keys::parse_account(key);
+            chain.account(name, change);
+            money::assert_allowed(scope, name, now);
         }
         let Some(value) = value else {
             continue;
@@ -43,6 +50,15 @@ pub(crate) fn block(scope: &Scope<'_>) {
         } else if key.starts_with(keys::VENDS) {
             let vend: Vend = tables::decode(key, value);
             order_is_the_machines_only_one(scope, &vend);
+        } else if key.starts_with(keys::PAYMENTS) {
+            let payment: Payment = tables::decode(key, value);
+            let before = scope.overlay().base().get(key);
+            let before = before.map(|value| tables::decode::<Payment>(key, &value));
+            chain.payment(before.as_ref(), &payment);
+        } else if key.starts_with(keys::PAYOUTS) {
+            let spent = |value: &[u8]| payouts::spent_by(&tables::decode(key, value));
+            let before = scope.overlay().base().get(key);
+            chain.spent(spent(value) - before.map_or(0, |value| spent(&value)));
         } else if key.starts_with(keys::ROSTERS) {
             let roster: NodeRoster = tables::decode(key, value);
             rosters::assert_approved(scope, &roster);
@@ -50,6 +66,7 @@ pub(crate) fn block(scope: &Scope<'_>) {
     }
     assert_eq!(booked, 0, "the block's journal does not sum to 0");
     assert_eq!(moved, 0, "the block's balances do not sum to 0");
+    chain.assert_follows_from_the_payments();
 }
 
 fn entry_sum(entry: &JournalEntry) -> i64 {

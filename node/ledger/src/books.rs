@@ -9,10 +9,19 @@ use dctrl_proto::v1::{JournalEntry, Posting, Vend};
 use crate::scope::Scope;
 use crate::{keys, tables};
 
-/// Received on the chain, and still there.
+/// Counted, and in the chain now.
 pub(crate) const BITCOIN: &str = "asset:bitcoin";
-/// Counted, and then gone from the chain: somebody owes it.
-pub(crate) const RECEIVABLE: &str = "asset:receivable";
+/// Counted, and waiting for a block: trusted at once, or reorganised.
+pub(crate) const UNCONFIRMED: &str = "asset:unconfirmed";
+/// Owed for payments that were counted and have vanished, by whom.
+pub(crate) const DEBTS: &str = "asset:debt:";
+/// Taken in cash, by who recorded it.
+pub(crate) const CASH: &str = "asset:cash:";
+/// What members have, by member; what they owe within their limit where it is
+/// a debit.
+pub(crate) const TABS: &str = "liability:tab:";
+/// What guests have, by vend.
+pub(crate) const CLAIMS: &str = "liability:claim:";
 /// Earned by dispensing.
 pub(crate) const SALES: &str = "income:sales";
 
@@ -38,13 +47,9 @@ pub(crate) fn held(vend: &Vend) -> String {
     format!("liability:held:{}", vend.id)
 }
 
-/// What the payer has to their credit: a member's tab, or a guest's claim.
-pub(crate) fn payer(vend: &Vend) -> String {
-    if vend.member_id.is_empty() {
-        format!("liability:claim:{}", vend.id)
-    } else {
-        format!("liability:tab:{}", vend.member_id)
-    }
+/// Set aside to be paid back on the chain.
+pub(crate) fn refund(id: &str) -> String {
+    format!("liability:refund:{id}")
 }
 
 /// Satoshi as a signed amount.

@@ -143,6 +143,14 @@ impl Caller {
         })
     }
 
+    /// The signer's id as a member.
+    pub(crate) fn member_id(&self) -> Result<&str, Refusal> {
+        let member = self.member.as_ref();
+        member
+            .map(|member| member.id.as_str())
+            .ok_or_else(|| denied("action.role", "This is for members."))
+    }
+
     /// The node's seat, for actions that only nodes may sign.
     pub(crate) fn node(&self) -> u32 {
         match self.principal {

@@ -186,6 +186,11 @@ pub(crate) fn account(name: &str) -> Vec<u8> {
     text(ACCOUNTS, name)
 }
 
+/// The name in a key of [`account`].
+pub(crate) fn parse_account(key: &[u8]) -> &str {
+    std::str::from_utf8(&key[ACCOUNTS.len()..]).expect("an account's name is text")
+}
+
 pub(crate) fn journal(number: u64) -> Vec<u8> {
     [JOURNAL, &number.to_be_bytes()].concat()
 }
@@ -335,6 +340,44 @@ pub(crate) fn coin_locked(of: &Outpoint) -> Vec<u8> {
 /// The payout that spent a coin.
 pub(crate) fn coin_spent(of: &Outpoint) -> Vec<u8> {
     outpoint(b"coin-spent/", of)
+}
+
+pub(crate) const TABS: &[u8] = b"tab/";
+pub(crate) const UNCERTAIN: &[u8] = b"uncertain/";
+pub(crate) const REFUNDS: &[u8] = b"refund/";
+
+/// A member's tab.
+pub(crate) fn tab(member_id: &str) -> Vec<u8> {
+    text(TABS, member_id)
+}
+
+/// Whose tab the payments to an address go to.
+pub(crate) fn top_up(address_index: u32) -> Vec<u8> {
+    [b"top-up/".as_slice(), &address_index.to_be_bytes()].concat()
+}
+
+/// A vend whose end nobody knows.
+pub(crate) fn uncertain(vend_id: &str) -> Vec<u8> {
+    text(UNCERTAIN, vend_id)
+}
+
+pub(crate) fn refund(id: &str) -> Vec<u8> {
+    text(REFUNDS, id)
+}
+
+/// Cash that a member recorded lately.
+pub(crate) fn cash_day(member_id: &str) -> Vec<u8> {
+    text(b"cash-day/", member_id)
+}
+
+/// Sold by a machine on unconfirmed payments lately.
+pub(crate) fn at_risk(machine_id: &str) -> Vec<u8> {
+    text(b"at-risk/", machine_id)
+}
+
+/// Held credit released by itself lately, by payer or machine.
+pub(crate) fn released(who: &str) -> Vec<u8> {
+    text(b"released/", who)
 }
 
 /// The last frame of a topic.

@@ -2,23 +2,26 @@
 //!
 //! No node is believed alone: a payment is seen when f + 1 nodes see it, in a
 //! block when f + 1 name the same block, gone when f + 1 say so and fewer
-//! than f + 1 still see it.
+//! than f + 1 still see it. It belongs to the vend to which its address was
+//! given, or to the member who tops up with it.
 
 mod belief;
 mod booking;
+mod risk;
 mod tip;
 
 use dctrl_proto::v1::bus_body::Event;
 use dctrl_proto::v1::{
-    Outpoint, Payment, PaymentChanged, PaymentObserve, PaymentState, PaymentVote,
+    Outpoint, Payment, PaymentChanged, PaymentObserve, PaymentState, PaymentVote, Vend,
 };
 
-pub(crate) use booking::is_gone;
+pub(crate) use booking::account;
 pub(crate) use tip::observe_tip;
 
+use crate::StateRead;
 use crate::scope::Scope;
-use crate::vends::{is_open, reconsider, save};
-use crate::{keys, payouts, tables};
+use crate::vends::{is_open, reconsider, reschedule, save};
+use crate::{keys, payouts, tables, tabs};
 
 /// Payments that one node alone may have reported: a liar's are bounded.
 pub(crate) const REPORTED_PER_NODE_MAX: usize = 1000;
@@ -32,6 +35,7 @@ pub(crate) fn observe(scope: &mut Scope<'_>, node: u32, view: PaymentObserve) {
         outpoint: Some(outpoint.clone()),
         address_index: view.address_index,
         amount_sats: view.amount_sats,
+        coinbase: view.coinbase,
         state: PaymentState::Reported.into(),
         ..Payment::default()
     });
@@ -42,6 +46,8 @@ pub(crate) fn observe(scope: &mut Scope<'_>, node: u32, view: PaymentObserve) {
         view: view.view,
         block_height: view.block_height,
         block_hash: view.block_hash,
+        coinbase: view.coinbase,
+        doubts: view.doubts,
     };
     match payment.votes.iter_mut().find(|vote| vote.node == node) {
         Some(before) => *before = vote,
@@ -87,6 +93,7 @@ fn conclude(scope: &mut Scope<'_>, mut payment: Payment) {
     let before = payment.clone();
     belief::update(&mut payment, scope.federation(), tables::tip(scope).height);
     belief::clamp_final(&mut payment, scope.policy().final_depth);
+    belief::trust(&mut payment, scope.federation(), scope.time_ms());
     if payment.state() == PaymentState::Reported {
         keep_report(scope, &payment);
         return;
@@ -95,22 +102,61 @@ fn conclude(scope: &mut Scope<'_>, mut payment: Payment) {
         attach(scope, &mut payment);
     }
     keep_index(scope, &payment);
+    if payment.vend_id.is_empty() {
+        booking::follow_top_up(scope, &before, &mut payment);
+        keep(scope, &before, payment);
+        return;
+    }
     let mut vend = tables::must(tables::vend(scope, &payment.vend_id));
     let vend_before = vend.clone();
     booking::follow(scope, &mut vend, &before, &mut payment);
+    keep(scope, &before, payment);
+    if is_open(vend.state()) {
+        reconsider(scope, &mut vend);
+    }
+    if is_open(vend.state()) {
+        vend.recheck_at_ms = risk::recheck_at_ms(scope, &vend);
+        if vend.recheck_at_ms != vend_before.recheck_at_ms {
+            reschedule(scope, &vend);
+        }
+        if vend.state() == vend_before.state() && vend != vend_before {
+            save(scope, &vend);
+        } else {
+            scope.put(keys::vend(&vend.id), &vend);
+        }
+    }
+}
+
+/// Keeps the payment, and tells where more than its votes has changed.
+fn keep(scope: &mut Scope<'_>, before: &Payment, payment: Payment) {
     scope.put(payment_key(&payment), &payment);
     payouts::payment_changed(scope, &payment);
-    if is_changed(&before, &payment) {
+    if is_changed(before, &payment) {
         let changed = PaymentChanged {
             payment: Some(payment),
         };
         scope.emit("payment", Event::Payment(changed));
     }
-    if is_open(vend.state()) {
-        reconsider(scope, &mut vend);
-        if vend.state() == vend_before.state() && vend != vend_before {
-            save(scope, &vend);
-        }
+}
+
+/// Payments to one vend that are looked at for what is on its way.
+const PENDING_MAX: usize = 1000;
+
+/// Payments to the vend that are not counted yet.
+pub(crate) fn pending(scope: &Scope<'_>, vend: &Vend) -> Vec<Payment> {
+    scope
+        .scan(&keys::payments_of_vend(&vend.id), None, PENDING_MAX)
+        .iter()
+        .map(|(key, value)| tables::decode::<Outpoint>(key, value))
+        .filter_map(|outpoint| tables::payment(scope, &outpoint))
+        .filter(|payment| !payment.booked)
+        .collect()
+}
+
+/// Looks again at what is on its way to a vend: time has passed.
+pub(crate) fn recheck(scope: &mut Scope<'_>, vend: &Vend) {
+    for payment in pending(scope, vend) {
+        conclude(scope, payment);
     }
 }
 
@@ -158,16 +204,21 @@ fn is_changed(before: &Payment, after: &Payment) -> bool {
     )
 }
 
-/// A payment that is believed for the first time finds its vend.
+/// A payment that is believed for the first time finds its vend or member.
 fn attach(scope: &mut Scope<'_>, payment: &mut Payment) {
     let outpoint = payment
         .outpoint
         .clone()
         .expect("a payment has its outpoint");
-    let vend_id = tables::vend_at_address(scope, payment.address_index);
-    payment.vend_id = vend_id.expect("only issued addresses are observed");
-    let place = keys::payment_of_vend(&payment.vend_id, &outpoint);
-    scope.put(place, &outpoint);
+    let index = payment.address_index;
+    if let Some(vend_id) = tables::vend_at_address(scope, index) {
+        scope.put(keys::payment_of_vend(&vend_id, &outpoint), &outpoint);
+        payment.vend_id = vend_id;
+    } else {
+        let top_up = tabs::top_up(scope, index).expect("only issued addresses are observed");
+        tabs::used(scope, &top_up.member_id, index);
+        payment.member_id = top_up.member_id;
+    }
     forget_reports(scope, payment);
 }
 
@@ -178,11 +229,14 @@ fn keep_index(scope: &mut Scope<'_>, payment: &Payment) {
         .outpoint
         .as_ref()
         .expect("a payment has its outpoint");
-    for (key, state) in [
-        (keys::seen(outpoint), PaymentState::Seen),
-        (keys::confirming(outpoint), PaymentState::Confirmed),
+    for (key, states) in [
+        (
+            keys::seen(outpoint),
+            &[PaymentState::Seen, PaymentState::Reorged][..],
+        ),
+        (keys::confirming(outpoint), &[PaymentState::Confirmed]),
     ] {
-        if payment.state() == state {
+        if states.contains(&payment.state()) {
             scope.put(key, outpoint);
         } else {
             scope.delete(key);

@@ -1,5 +1,6 @@
 //! Typed reads for people and programs. Lists come in pages.
 
+mod money;
 mod nodes;
 mod payouts;
 
@@ -9,6 +10,7 @@ use dctrl_proto::v1::{
 };
 use prost::Message;
 
+pub use money::{refunds, tab, tabs, top_up, uncertain};
 pub use payouts::{allowed, payout, payouts};
 
 pub use nodes::{ROSTERS_PAGE_MAX, proposals, quorum, roster, rosters, seat_of};

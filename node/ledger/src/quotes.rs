@@ -9,11 +9,14 @@ use dctrl_proto::v1::{Refusal, Vend};
 use crate::caller::Caller;
 use crate::refuse::{ensure, exhausted};
 use crate::scope::{Scope, View};
-use crate::{StateRead, keys};
+use crate::{StateRead, keys, tables};
 
 /// Quotes of one machine that one caller may leave unpaid. A machine that asks
 /// for its guests needs a few: people change their minds.
 pub(crate) const OPEN_PER_CALLER_MAX: usize = 8;
+
+/// Address indexes of a descriptor: unhardened steps are below 2^31 (BIP-32).
+const ADDRESS_INDEX_END: u32 = 1 << 31;
 
 /// Refuses a caller who holds as many units of the machine as one may.
 pub(crate) fn require_room(
@@ -26,6 +29,14 @@ pub(crate) fn require_room(
     ensure(open < OPEN_PER_CALLER_MAX, || {
         let message = format!("You have {open} unpaid quotes of {machine_id}. Pay or wait.");
         exhausted("vend.open_quotes", message)
+    })
+}
+
+/// Refuses when the descriptor has no address left.
+pub(crate) fn require_address(view: &View<'_>) -> Result<(), Refusal> {
+    let index = tables::meta(view.state).next_address_index;
+    ensure(index < ADDRESS_INDEX_END, || {
+        exhausted("vend.address", "The descriptor has no more addresses.")
     })
 }
 

@@ -2,11 +2,12 @@
 
 use dctrl_proto::action::Payload;
 use dctrl_proto::v1::{
-    ChainObserve, FeeObserve, MachineAccept, MachineHeartbeat, MachineReceipt, MachineReport,
-    MachineReset, MachineSet, MemberSet, NodeApprove, NodeLeave, NodePropose, NodeRenew,
-    NodeWithdraw, PaymentObserve, PayoutAllow, PayoutApprove, PayoutBump, PayoutCancel,
-    PayoutObserve, PayoutPropose, PayoutReject, PayoutSign, PriceObserve, ProductSet, Refusal,
-    SlotRestock, SlotSet, TimeTick, VendQuote, VendResolve,
+    ChainObserve, ClaimRedeem, FeeObserve, MachineAccept, MachineHeartbeat, MachineReceipt,
+    MachineReport, MachineReset, MachineSet, MemberSet, NodeApprove, NodeLeave, NodePropose,
+    NodeRenew, NodeWithdraw, PaymentObserve, PayoutAllow, PayoutApprove, PayoutBump, PayoutCancel,
+    PayoutObserve, PayoutPropose, PayoutReject, PayoutSign, PriceObserve, ProductSet,
+    RefundRequest, RefundWithdraw, Refusal, SlotRestock, SlotSet, TabCash, TabLimit, TabTopUp,
+    TabTransfer, TimeTick, VendQuote, VendResolve,
 };
 
 use crate::caller::Caller;
@@ -63,6 +64,7 @@ const FOUNDER: &[Role] = &[Role::Node, Role::Operator];
 const MACHINE: &[Role] = &[Role::Machine];
 const COPAYER: &[Role] = &[Role::Copayer];
 const TREASURY: &[Role] = &[Role::Operator, Role::Copayer];
+const MEMBER: &[Role] = &[Role::Member];
 const BUYER: &[Role] = &[Role::Member, Role::Machine, Role::Node];
 
 /// All actions, by name.
@@ -70,6 +72,7 @@ const BUYER: &[Role] = &[Role::Member, Role::Machine, Role::Node];
 pub static ACTIONS: &[ActionKind] = &[
     passing::<ChainObserve>("ChainObserve", NODE, "A node's present best block."),
     passing::<FeeObserve>("FeeObserve", NODE, "A node's present view of the right fee rate."),
+    row::<ClaimRedeem>("ClaimRedeem", MEMBER, "Put a guest's credit onto the own tab."),
     row::<MachineAccept>("MachineAccept", MACHINE, "The agent has journalled an order and will carry it out."),
     passing::<MachineHeartbeat>("MachineHeartbeat", MACHINE, "The agent is alive, ready or not, and asks for the consensus time."),
     row::<MachineReceipt>("MachineReceipt", MACHINE, "How an order ended."),
@@ -93,10 +96,16 @@ pub static ACTIONS: &[ActionKind] = &[
     row::<PayoutSign>("PayoutSign", TREASURY, "Hand in copayers' signatures for a payout."),
     passing::<PriceObserve>("PriceObserve", NODE, "A node's present view of the price of a bitcoin."),
     row::<ProductSet>("ProductSet", STAFF, "Add a product or change its name or price."),
+    row::<RefundRequest>("RefundRequest", BUYER, "Set a balance or claim aside, to be paid to a signed address."),
+    row::<RefundWithdraw>("RefundWithdraw", BUYER, "Take back a refund that nobody has paid yet."),
     row::<SlotRestock>("SlotRestock", STAFF, "Goods put into a slot, or found missing."),
     row::<SlotSet>("SlotSet", STAFF, "Say which product a machine's slot sells."),
+    row::<TabCash>("TabCash", STAFF, "Record that a member has paid in cash, or was paid."),
+    row::<TabLimit>("TabLimit", OPERATOR, "Set what a member may owe, and risk with unconfirmed payments."),
+    row::<TabTopUp>("TabTopUp", MEMBER, "Ask for an address of one's own, whose payments are credited."),
+    row::<TabTransfer>("TabTransfer", MEMBER, "Give another member what one has."),
     passing::<TimeTick>("TimeTick", NODE, "A reason to order a block, so that a passed deadline is noticed."),
-    row::<VendQuote>("VendQuote", BUYER, "Ask for a price and an address for one unit."),
+    row::<VendQuote>("VendQuote", BUYER, "Ask for a price and an address for one unit, or buy it on the tab."),
     row::<VendResolve>("VendResolve", OPERATOR, "Decide an uncertain vend."),
 ];
 

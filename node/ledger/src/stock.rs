@@ -52,6 +52,16 @@ pub(crate) fn sell(scope: &mut Scope<'_>, vend: &mut Vend) {
     vend.holds_stock = false;
 }
 
+/// Nobody knows where the unit held for `vend` is: it counts as missing.
+pub(crate) fn write_off(scope: &mut Scope<'_>, vend: &mut Vend) {
+    assert!(vend.holds_stock, "vend {} holds no unit", vend.id);
+    change(scope, vend, |slot| {
+        slot.held -= 1;
+        slot.shrinkage += 1;
+    });
+    vend.holds_stock = false;
+}
+
 fn change(scope: &mut Scope<'_>, vend: &Vend, change: impl FnOnce(&mut Slot)) {
     let mut slot = tables::must(tables::slot(scope, &vend.machine_id, &vend.slot));
     change(&mut slot);

@@ -3,11 +3,13 @@
 //! ```text
 //! Quoted -> Reserved <-> PaymentSeen <-> Underpaid        waits for money
 //!              |             |              |
-//!              +------> Authorised <--------+             waits for the machine
+//!              +------> Authorised <--------+             waits for the machine;
+//!              |             |                            from a tab at once
 //!              |             |
 //!           Expired      Dispatched -> Accepted           waits for a receipt
 //!              |             |            |
-//!          PaidLate      Dispensed | Failed -> Credited | Uncertain -> either
+//!          PaidLate      Dispensed | Failed -> Credited | Uncertain -> either,
+//!                                                         by time or a person
 //! ```
 
 mod deadline;
@@ -20,15 +22,16 @@ use dctrl_proto::v1::VendState::{
     PaymentSeen, Quoted, Reserved, Uncertain, Underpaid,
 };
 use dctrl_proto::v1::bus_body::Event;
-use dctrl_proto::v1::{Vend, VendChanged, VendStep};
+use dctrl_proto::v1::{HeldReason, Vend, VendChanged, VendStep};
 
 use crate::scope::Scope;
 use crate::{keys, quotes};
 
 pub(crate) use deadline::fire_due;
 pub(crate) use deadline::next as next_deadline_ms;
+pub(crate) use deadline::schedule as reschedule;
 pub(crate) use end::{decide, dispensed, failed, uncertain};
-pub(crate) use open::reconsider;
+pub(crate) use open::{at_stake_sats, missing_sats, pay_from_tab, reconsider};
 pub(crate) use window::{dispatch_next, leave_queue, order_timeout_ms, save_machine};
 
 /// Steps kept of a vend's history. A payment that keeps appearing and
@@ -77,6 +80,13 @@ pub(crate) fn step(scope: &mut Scope<'_>, vend: &mut Vend, to: VendState, detail
         "vend {id} cannot go from {from:?} to {to:?}"
     );
     vend.set_state(to);
+    if from == Uncertain {
+        vend.set_held_reason(HeldReason::Unspecified);
+        scope.delete(keys::uncertain(&vend.id));
+    } else if to == Uncertain {
+        vend.set_held_reason(HeldReason::HeldWaits);
+        scope.put_bytes(keys::uncertain(&vend.id), &[]);
+    }
     if matches!(to, Failed | Uncertain | Credited | Expired | PaidLate) {
         detail.clone_into(&mut vend.reason);
     }

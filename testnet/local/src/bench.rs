@@ -67,6 +67,7 @@ pub async fn run(arguments: Arguments, programs: Programs) -> Result<ExitCode> {
         nodes: arguments.nodes,
         chain: ChainKind::Simulated,
         zero_conf_sats_max: ZERO_CONF_SATS_MAX,
+        zero_conf_wait_ms: Some(0),
         bitcoind: None,
     };
     let mut federation =

@@ -56,6 +56,9 @@ pub struct Options {
     pub chain: ChainKind,
     /// Largest price sold on an unconfirmed payment, satoshi.
     pub zero_conf_sats_max: u64,
+    /// How long an unconfirmed payment must have been seen, milliseconds; the
+    /// standard time where it is not given.
+    pub zero_conf_wait_ms: Option<u32>,
     /// Folder of `bitcoind`, where it is not found by itself.
     pub bitcoind: Option<PathBuf>,
 }
@@ -66,6 +69,7 @@ impl Default for Options {
             nodes: 4,
             chain: ChainKind::Simulated,
             zero_conf_sats_max: 0,
+            zero_conf_wait_ms: None,
             bitcoind: None,
         }
     }
@@ -111,6 +115,9 @@ impl Federation {
             ),
         ] {
             arguments.extend([name.into(), value.into()]);
+        }
+        if let Some(wait_ms) = options.zero_conf_wait_ms {
+            arguments.extend(["--zero-conf-wait-ms".into(), wait_ms.to_string().into()]);
         }
         if options.chain == ChainKind::Bitcoind {
             arguments.extend(chain::init_arguments(dir, base_port));

@@ -49,6 +49,7 @@ pub async fn run(arguments: Arguments, programs: Programs) -> Result<ExitCode> {
         nodes: arguments.nodes,
         chain: ChainKind::Simulated,
         zero_conf_sats_max: 0,
+        zero_conf_wait_ms: None,
         bitcoind: None,
     };
     let mut federation =

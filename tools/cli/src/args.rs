@@ -9,10 +9,11 @@ use dctrl_proto::v1::ListRequest;
 use crate::{
     commands::{
         action::ActionArgs, balance::BalanceArgs, block::BlockArgs, chain::ChainCommand,
-        dag::DagCommand, db::DbCommand, events::EventsArgs, key::KeyCommand,
-        machines::MachinesCommand, members::MembersCommand, nodes::NodesCommand,
-        payments::PaymentsCommand, payout::PayoutCommand, products::ProductsCommand,
-        slots::SlotsCommand, vend::VendCommand, vends::VendsCommand,
+        claim::ClaimCommand, dag::DagCommand, db::DbCommand, events::EventsArgs,
+        export::ExportCommand, key::KeyCommand, machines::MachinesCommand, members::MembersCommand,
+        nodes::NodesCommand, payments::PaymentsCommand, payout::PayoutCommand,
+        products::ProductsCommand, slots::SlotsCommand, tab::TabCommand, vend::VendCommand,
+        vends::VendsCommand,
     },
     failure::EXIT_CODES,
     testnet::TestnetCommand,
@@ -79,6 +80,15 @@ pub enum Command {
     /// Money that leaves the wallet: propose, check, sign
     #[command(subcommand)]
     Payout(PayoutCommand),
+    /// Members' balances: top up, transfer, cash, limits
+    #[command(subcommand)]
+    Tab(TabCommand),
+    /// What a guest's vend left over
+    #[command(subcommand)]
+    Claim(ClaimCommand),
+    /// The books for other programs, as CSV or JSON
+    #[command(subcommand)]
+    Export(ExportCommand),
     /// Certified events, each verified against the genesis
     Events(EventsArgs),
     /// The books: accounts and their sum, which is 0

@@ -9,6 +9,7 @@
 //! Deliberately absent: state of its own, and any decision of the ledger.
 
 pub mod args;
+pub mod claim;
 pub mod commands;
 pub mod config;
 pub mod context;
@@ -24,6 +25,7 @@ pub mod submit;
 pub mod table;
 pub mod testnet;
 pub mod text;
+pub mod top_up;
 pub mod verify;
 
 use args::{Cli, Command};
@@ -38,8 +40,8 @@ use output::Output;
 /// Why it did not do what it was asked.
 pub async fn run(cli: Cli) -> Result<(), Failure> {
     use commands::{
-        action, actions, balance, block, chain, dag, db, events, key, machines, members, nodes,
-        payments, payout, products, slots, status, vend, vends,
+        action, actions, balance, block, chain, claim, dag, db, events, export, key, machines,
+        members, nodes, payments, payout, products, slots, status, tab, vend, vends,
     };
     let global = cli.global;
     let asked = match cli.command {
@@ -67,6 +69,9 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Vends(command) => vends::run(context, command).await,
         Command::Payments(command) => payments::run(context, command).await,
         Command::Payout(command) => payout::run(context, command).await,
+        Command::Tab(command) => tab::run(context, command).await,
+        Command::Claim(command) => claim::run(context, command).await,
+        Command::Export(command) => export::run(context, command).await,
         Command::Events(args) => events::run(context, args).await,
         Command::Balance(args) => balance::run(context, args).await,
         Command::Block(args) => block::run(context, args).await,

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long the certified frame of a final quote may take to arrive.
-const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A certified quote.
 #[derive(Debug, Serialize)]
@@ -36,6 +36,9 @@ pub struct Quote {
     pub action_id: String,
     /// In hexadecimal, for `--request-id`.
     pub request_id: String,
+    /// What makes a guest's credit spendable; nobody else knows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim_code: Option<String>,
 }
 
 /// Fetches the certified frame behind a final quote and checks its address.
@@ -82,7 +85,7 @@ pub async fn certified(
             "no node sent the certified quote".to_owned(),
         ));
     };
-    check_address(context.genesis()?, &vend)?;
+    check_address(context.genesis()?, vend.address_index, &vend.address)?;
     Ok(Some(Answered {
         reply: Quote {
             uri: invoice::uri(&vend.address, vend.price_sats),
@@ -90,25 +93,24 @@ pub async fn certified(
             signatures,
             action_id: hex::encode(&reply.action_id),
             request_id: outcome.reply.request_id.clone(),
+            claim_code: None,
         },
         answered_by: outcome.answered_by.clone(),
     }))
 }
 
-/// The address must be the wallet's own at the vend's index.
-fn check_address(genesis: &Genesis, vend: &Vend) -> Result<(), Failure> {
+/// The address must be the wallet's own at its index.
+pub(crate) fn check_address(genesis: &Genesis, index: u32, given: &str) -> Result<(), Failure> {
     let wrong = |message: String| Failure::Unverified {
         rule: "quote.address",
         message,
     };
-    let derived =
-        address(genesis, vend.address_index).map_err(|error| wrong(format!("{error:#}")))?;
-    if derived == vend.address {
+    let derived = address(genesis, index).map_err(|error| wrong(format!("{error:#}")))?;
+    if derived == given {
         Ok(())
     } else {
         Err(wrong(format!(
-            "{} is not the federation's address {}",
-            vend.address, vend.address_index
+            "{given} is not the federation's address {index}"
         )))
     }
 }
@@ -135,16 +137,11 @@ mod tests {
             descriptor: wallet.descriptor,
             ..Genesis::default()
         };
-        let mut vend = Vend {
-            address_index: 7,
-            address: address(&genesis, 7).unwrap(),
-            ..Vend::default()
-        };
-        assert!(vend.address.starts_with("bcrt1q"));
-        check_address(&genesis, &vend).unwrap();
-        vend.address = address(&genesis, 8).unwrap();
+        let own = address(&genesis, 7).unwrap();
+        assert!(own.starts_with("bcrt1q"));
+        check_address(&genesis, 7, &own).unwrap();
         assert!(matches!(
-            check_address(&genesis, &vend),
+            check_address(&genesis, 8, &own),
             Err(Failure::Unverified {
                 rule: "quote.address",
                 ..

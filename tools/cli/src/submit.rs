@@ -217,8 +217,15 @@ fn expired() -> Refusal {
 #[must_use]
 pub fn describe(name: &str, outcome: &Outcome) -> String {
     format!(
-        "{name} {}\naction {}  request {}\n",
+        "{name} {}\n{}action {}  request {}\n",
         describe_end(&outcome.reply, outcome.signatures),
+        outcome
+            .reply
+            .receipt
+            .iter()
+            .filter(|receipt| !receipt.subject.is_empty())
+            .map(|receipt| format!("subject {}\n", receipt.subject))
+            .collect::<String>(),
         hex::encode(&outcome.reply.action_id),
         outcome.request_id
     )

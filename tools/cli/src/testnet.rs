@@ -47,6 +47,9 @@ pub struct InitArgs {
     /// Largest price sold on an unconfirmed payment; 0 for never
     #[arg(long, value_name = "SATS", default_value = "0")]
     pub zero_conf_sats_max: u64,
+    /// How long an unconfirmed payment must have been seen [default: 10000]
+    #[arg(long, value_name = "MS")]
+    pub zero_conf_wait_ms: Option<u32>,
     /// Time of the genesis, milliseconds since 1970 [default: now]
     #[arg(long, value_name = "MS")]
     pub created_at_ms: Option<u64>,

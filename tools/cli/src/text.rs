@@ -33,6 +33,12 @@ pub fn sats(amount: u64) -> String {
     )
 }
 
+/// A balance in satoshi: `-400 sats`.
+#[must_use]
+pub fn signed_sats(amount: i64) -> String {
+    format!("{} sats", grouped(amount))
+}
+
 /// The start of an id or hash in hexadecimal; `-` for an empty one.
 #[must_use]
 pub fn short(bytes: &[u8]) -> String {

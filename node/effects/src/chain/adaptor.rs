@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use dctrl_proto::v1::PaymentDoubts;
+
 use super::{
     Block, ChainError, Hash, Hint, Sent, Tip, Transaction,
     bitcoind::{Bitcoind, BitcoindConfig, BitcoindHints},
@@ -65,11 +67,12 @@ pub trait ChainSource {
     /// There is no answer.
     fn mempool(&self) -> Result<Vec<Hash>, ChainError>;
 
-    /// Whether a transaction waits for a block.
+    /// What speaks against a transaction that waits for a block; `None` where it
+    /// does not wait.
     ///
     /// # Errors
     /// There is no answer.
-    fn in_mempool(&self, txid: Hash) -> Result<bool, ChainError>;
+    fn in_mempool(&self, txid: Hash) -> Result<Option<PaymentDoubts>, ChainError>;
 
     /// A transaction that waits for a block; `None` when it no longer does.
     ///
@@ -99,7 +102,7 @@ impl ChainSource for ChainAdaptor {
         Self::mempool(self)
     }
 
-    fn in_mempool(&self, txid: Hash) -> Result<bool, ChainError> {
+    fn in_mempool(&self, txid: Hash) -> Result<Option<PaymentDoubts>, ChainError> {
         Self::in_mempool(self, txid)
     }
 
@@ -202,14 +205,19 @@ impl ChainAdaptor {
         }
     }
 
-    /// Whether a transaction waits for a block.
+    /// What speaks against a transaction that waits for a block; `None` where
+    /// it does not wait. The simulated chain has no transactions that depend
+    /// on others, so that nothing speaks against any.
     ///
     /// # Errors
     /// The backend gives no answer.
-    pub fn in_mempool(&self, txid: Hash) -> Result<bool, ChainError> {
+    pub fn in_mempool(&self, txid: Hash) -> Result<Option<PaymentDoubts>, ChainError> {
         match self {
-            Self::Bitcoind(bitcoind) => found(bitcoind.mempool_entry(txid)).map(|it| it.is_some()),
-            Self::Simulated(simulated) => Ok(simulated.mempool()?.contains(&txid)),
+            Self::Bitcoind(bitcoind) => found(bitcoind.mempool_entry(txid)),
+            Self::Simulated(simulated) => {
+                let waits = simulated.mempool()?.contains(&txid);
+                Ok(waits.then(PaymentDoubts::default))
+            }
         }
     }
 

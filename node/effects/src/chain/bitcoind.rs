@@ -7,6 +7,7 @@ mod transport;
 
 use bitcoin::{block::BlockHash, consensus::encode};
 use bitcoincore_rpc::{Client, RpcApi, jsonrpc};
+use dctrl_proto::v1::PaymentDoubts;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -17,6 +18,9 @@ use transport::{Transport, TransportError};
 use super::{Block, ChainError, Hash, Output, Sent, Tip, Transaction};
 use crate::price::minor_units;
 
+/// Transactions that hang together in the mempool; with more, a payment can be
+/// kept from being confirmed cheaply.
+const CHAIN_MAX: u64 = 5;
 /// Headers that may be ahead of blocks for a moment while a block arrives.
 const LAG_BLOCKS_MAX: u64 = 2;
 
@@ -49,6 +53,26 @@ struct ChainInfo {
     headers: u64,
     bestblockhash: BlockHash,
     initialblockdownload: bool,
+}
+
+/// Both counts include the transaction itself.
+#[derive(Deserialize)]
+struct MempoolEntry {
+    ancestorcount: u64,
+    descendantcount: u64,
+}
+
+impl MempoolEntry {
+    /// bitcoind keeps nothing in its mempool that is not final for the next
+    /// block, so that a lock time never speaks against what is there.
+    fn doubts(&self) -> PaymentDoubts {
+        let chain = self.ancestorcount.saturating_add(self.descendantcount);
+        PaymentDoubts {
+            unconfirmed_parent: self.ancestorcount > 1,
+            long_chain: chain > CHAIN_MAX + 1,
+            not_final: false,
+        }
+    }
 }
 
 impl Bitcoind {
@@ -114,9 +138,9 @@ impl Bitcoind {
             .collect())
     }
 
-    pub(super) fn mempool_entry(&self, txid: Hash) -> Result<(), ChainError> {
-        let entry: Result<Value, _> = self.call("getmempoolentry", &[json!(txid.to_string())]);
-        entry.map(|_| ())
+    pub(super) fn mempool_entry(&self, txid: Hash) -> Result<PaymentDoubts, ChainError> {
+        let entry: MempoolEntry = self.call("getmempoolentry", &[json!(txid.to_string())])?;
+        Ok(entry.doubts())
     }
 
     pub(super) fn transaction(&self, txid: Hash) -> Result<Transaction, ChainError> {

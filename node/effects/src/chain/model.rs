@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use dctrl_proto::v1::PaymentDoubts;
 use ring::digest::{Context, SHA256};
 
 use super::{Block, ChainError, Hash, Output, Tip, Transaction, adaptor::ChainSource};
@@ -382,8 +383,9 @@ impl ChainSource for SimChain {
         Ok(self.mempool.iter().map(|one| one.txid).collect())
     }
 
-    fn in_mempool(&self, txid: Hash) -> Result<bool, ChainError> {
-        Ok(self.mempool.iter().any(|one| one.txid == txid))
+    fn in_mempool(&self, txid: Hash) -> Result<Option<PaymentDoubts>, ChainError> {
+        let waits = self.mempool.iter().any(|one| one.txid == txid);
+        Ok(waits.then(PaymentDoubts::default))
     }
 
     fn mempool_transaction(&self, txid: Hash) -> Result<Option<Transaction>, ChainError> {

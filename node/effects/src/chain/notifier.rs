@@ -1,7 +1,7 @@
 //! ChainNotifier: says what this node's backend shows of payments to the
 //! federation, and which block is its newest.
 //!
-//! It learns from the bus (`vend.`, `payment`, `chain`) which addresses were
+//! It learns from the bus (`vend.`, `topup`, `payment`, `chain`) which addresses were
 //! issued and what it has said in earlier runs, both replayed from the first
 //! block at each start. Then it says only what has changed: `payment.observe`
 //! for a payment that is somewhere else than it last said, `chain.observe` for
@@ -86,7 +86,7 @@ impl ChainNotifierConfig {
 /// A backend that does not answer yet is no error: the notifier abstains
 /// until it does, and checks its network then.
 pub fn start(common: Common, config: ChainNotifierConfig) -> Result<Running, StartError> {
-    let follower = common.follow(&["vend.", "payment", "chain"], Position::default())?;
+    let follower = common.follow(&["vend.", "topup", "payment", "chain"], Position::default())?;
     let (adaptor, hints, confirmed) = prepare(&common.context, &config)?;
     let health = Health::default();
     let mut running = Running::new("chain-notifier", health.clone());

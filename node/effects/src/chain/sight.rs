@@ -13,7 +13,7 @@
 use std::{collections::BTreeSet, str::FromStr};
 
 use bitcoin::{Address, Network, address::NetworkUnchecked};
-use dctrl_proto::v1::{BusBody, ChainObserve, PaymentObserve, PaymentView, Vend, bus_body::Event};
+use dctrl_proto::v1::{BusBody, ChainObserve, PaymentObserve, PaymentView, bus_body::Event};
 
 use super::{
     ChainError, Hash, Hint, Tip,
@@ -102,7 +102,12 @@ impl Sight {
         match &body.event {
             Some(Event::Vend(changed)) => {
                 if let Some(vend) = &changed.vend {
-                    self.watch_vend(vend);
+                    self.watch(&vend.address, vend.address_index, &vend.id);
+                }
+            }
+            Some(Event::TopUp(issued)) => {
+                if let Some(top_up) = &issued.top_up {
+                    self.watch(&top_up.address, top_up.address_index, &top_up.member_id);
                 }
             }
             Some(Event::Payment(changed)) => {
@@ -121,21 +126,22 @@ impl Sight {
         !self.watch.unchecked().is_empty()
     }
 
-    fn watch_vend(&mut self, vend: &Vend) {
-        if vend.address.is_empty() {
+    /// Watches an address that was given out for `whom`.
+    fn watch(&mut self, address: &str, index: u32, whom: &str) {
+        if address.is_empty() {
             return;
         }
-        let address = Address::<NetworkUnchecked>::from_str(&vend.address)
+        let address = Address::<NetworkUnchecked>::from_str(address)
             .and_then(|address| address.require_network(self.network));
         match address {
             Ok(address) => {
                 let script = address.script_pubkey().into_bytes();
-                if !self.watch.watch(script, vend.address_index) {
-                    tracing::error!(vend = vend.id, "too many addresses: not watched");
+                if !self.watch.watch(script, index) {
+                    tracing::error!(whom, "too many addresses: not watched");
                 }
             }
             Err(error) => {
-                tracing::error!(vend = vend.id, %error, "the ledger's address is not ours");
+                tracing::error!(whom, %error, "the ledger's address is not ours");
             }
         }
     }

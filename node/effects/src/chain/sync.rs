@@ -133,15 +133,15 @@ fn climb(
 /// Asks for each payment of which it is unknown whether it still waits.
 pub(super) fn check(source: &dyn ChainSource, watch: &mut Watch) -> Result<(), ChainError> {
     for txid in watch.unchecked() {
-        let waits = source.in_mempool(txid)?;
-        watch.checked(txid, waits);
+        let doubts = source.in_mempool(txid)?;
+        watch.checked(txid, doubts);
     }
     Ok(())
 }
 
 /// Reads the transactions of the mempool that were not there before, whose
-/// ids are in `before`, and looks where all unconfirmed payments are now: the
-/// list of ids answers for those that still wait, the others are asked for.
+/// ids are in `before`. Where all unconfirmed payments are now, and what speaks
+/// against them, must be asked afterwards.
 pub(super) fn scan_mempool(
     source: &dyn ChainSource,
     watch: &mut Watch,
@@ -161,9 +161,6 @@ pub(super) fn scan_mempool(
         before.insert(txid);
     }
     watch.recheck();
-    for txid in watch.unchecked().intersection(&now) {
-        watch.checked(*txid, true);
-    }
     Ok(())
 }
 

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use dctrl_proto::v1::{Outpoint, Payment, PaymentObserve, PaymentState, PaymentView};
+use dctrl_proto::v1::{
+    Outpoint, Payment, PaymentDoubts, PaymentObserve, PaymentState, PaymentView,
+};
 
 use super::{Block, Hash, Output, Tip, Transaction, seen::Seen};
 
@@ -17,8 +19,6 @@ const PAYMENTS_MAX: usize = 200_000;
 /// Newest blocks whose hashes are kept, which is the deepest reorganisation
 /// that is followed block by block.
 pub(super) const BLOCKS_KEPT: usize = 300;
-/// Blocks until a block's reward can be spent, and so counts as a payment.
-const COINBASE_DEPTH: u32 = 100;
 
 /// An outpoint in the order of the map.
 pub(super) type Key = (Hash, u32);
@@ -40,12 +40,24 @@ struct Known {
     amount_sats: u64,
     coinbase: bool,
     place: Place,
+    /// What speaks against it while it waits.
+    doubts: PaymentDoubts,
     /// The view that was said last.
-    said: Option<Place>,
+    said: Option<(Place, PaymentDoubts)>,
     /// It was said since this process began, so the bus, which tells of
     /// older views while it catches up, knows nothing newer.
     said_here: bool,
     is_final: bool,
+}
+
+impl Known {
+    /// What there is to say: doubts count only while it waits.
+    fn view(&self) -> (Place, PaymentDoubts) {
+        match self.place {
+            Place::Mempool => (self.place, self.doubts),
+            place => (place, PaymentDoubts::default()),
+        }
+    }
 }
 
 /// The node's view of the chain, as far as the federation cares.
@@ -201,15 +213,16 @@ impl Watch {
             .collect()
     }
 
-    /// The answer for a transaction of [`Self::unchecked`].
-    pub(super) fn checked(&mut self, txid: Hash, in_mempool: bool) {
+    /// The answer for a transaction of [`Self::unchecked`]: what speaks
+    /// against it in the mempool, or nothing where it is not there.
+    pub(super) fn checked(&mut self, txid: Hash, in_mempool: Option<PaymentDoubts>) {
         for (_, known) in self.payments.range_mut((txid, 0)..=(txid, u32::MAX)) {
             if known.place == Place::Unchecked {
-                known.place = if in_mempool {
-                    Place::Mempool
-                } else {
-                    Place::Absent
+                known.place = match in_mempool {
+                    Some(_) => Place::Mempool,
+                    None => Place::Absent,
                 };
+                known.doubts = in_mempool.unwrap_or_default();
             }
         }
     }
@@ -226,13 +239,17 @@ impl Watch {
         let votes = payment.votes.iter();
         let own = votes
             .filter(|vote| Some(vote.node) == own_seat)
-            .find_map(|vote| place(vote.view(), vote.block_height, &vote.block_hash));
+            .find_map(|vote| {
+                let place = place(vote.view(), vote.block_height, &vote.block_hash)?;
+                Some((place, vote.doubts.unwrap_or_default()))
+            });
         let Some(own) = own else { return };
         let known = self.payments.entry(key).or_insert(Known {
             address_index: payment.address_index,
             amount_sats: payment.amount_sats,
-            coinbase: false,
+            coinbase: payment.coinbase,
             place: Place::Unchecked,
+            doubts: PaymentDoubts::default(),
             said: None,
             said_here: false,
             is_final,
@@ -241,26 +258,20 @@ impl Watch {
             return;
         }
         known.said = Some(own);
-        if matches!(own, Place::Block(_)) && !matches!(known.place, Place::Block(_)) {
+        if matches!(own.0, Place::Block(_)) && !matches!(known.place, Place::Block(_)) {
             // An earlier run found it there; whether it still is, is verified.
-            known.place = own;
+            known.place = own.0;
             self.unverified = true;
         }
     }
 
     /// What has changed since it was last said.
     pub(super) fn unsaid(&self) -> Vec<(Key, PaymentObserve)> {
-        let height = self.tip().map_or(0, |tip| tip.height);
         let changed = self.payments.iter().filter(|(_, known)| {
-            let grown = match known.place {
-                Place::Block(tip) => height + 1 >= tip.height + COINBASE_DEPTH,
-                _ => false,
-            };
             known.place != Place::Unchecked
-                && known.said != Some(known.place)
+                && known.said != Some(known.view())
                 // Nobody needs to hear that there is nothing.
                 && (known.said.is_some() || known.place != Place::Absent)
-                && (!known.coinbase || grown)
         });
         changed
             .map(|(key, known)| (*key, observation(*key, known)))
@@ -270,7 +281,7 @@ impl Watch {
     /// The present view of a payment is on its way.
     pub(super) fn said(&mut self, key: Key) {
         if let Some(known) = self.payments.get_mut(&key) {
-            known.said = Some(known.place);
+            known.said = Some(known.view());
             known.said_here = true;
         }
     }
@@ -279,7 +290,7 @@ impl Watch {
     pub(super) fn unsay(&mut self, key: Key) {
         if let Some(known) = self.payments.get_mut(&key) {
             // No place that is ever said, so that even an absence is news.
-            known.said = Some(Place::Unchecked);
+            known.said = Some((Place::Unchecked, PaymentDoubts::default()));
         }
     }
 
@@ -306,6 +317,7 @@ impl Watch {
             amount_sats: output.amount_sats,
             coinbase,
             place,
+            doubts: PaymentDoubts::default(),
             said: None,
             said_here: false,
             is_final: false,
@@ -364,6 +376,8 @@ fn observation(key: Key, known: &Known) -> PaymentObserve {
         view: view.into(),
         block_height: block.map_or(0, |tip| tip.height),
         block_hash: block.map_or(Vec::new(), |tip| tip.hash.0.to_vec()),
+        coinbase: known.coinbase,
+        doubts: Some(known.view().1).filter(|doubts| *doubts != PaymentDoubts::default()),
     }
 }
 

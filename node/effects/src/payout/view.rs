@@ -216,7 +216,7 @@ fn place(
         let Some(txid) = Hash::from_slice(&version.txid) else {
             continue;
         };
-        if adaptor.in_mempool(txid)? {
+        if adaptor.in_mempool(txid)?.is_some() {
             let mut spend = PayoutSpend {
                 txid: version.txid.clone(),
                 ..PayoutSpend::default()

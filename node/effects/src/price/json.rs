@@ -1,4 +1,5 @@
-//! A JSON pointer (RFC 6901) to a number, without turning it into a float.
+//! A JSON pointer (RFC 6901) to a number or text, without turning a number
+//! into a float.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +8,9 @@ use serde_json::value::RawValue;
 /// Segments of a pointer that are followed.
 const DEPTH_MAX: usize = 16;
 
-/// The text of the number, or of the string that holds one, at `pointer`.
+/// The text of the number, or the string, at `pointer`.
 /// `Ok(None)` when there is nothing of that kind.
-pub(super) fn number_at(body: &[u8], pointer: &str) -> Result<Option<String>, serde_json::Error> {
+pub(super) fn text_at(body: &[u8], pointer: &str) -> Result<Option<String>, serde_json::Error> {
     let mut value: &RawValue = serde_json::from_slice(body)?;
     for segment in pointer.split('/').skip(1).take(DEPTH_MAX) {
         let segment = segment.replace("~1", "/").replace("~0", "~");
@@ -41,7 +42,7 @@ mod tests {
     use super::*;
 
     fn at(body: &str, pointer: &str) -> Option<String> {
-        number_at(body.as_bytes(), pointer).unwrap()
+        text_at(body.as_bytes(), pointer).unwrap()
     }
 
     #[test]
@@ -67,7 +68,7 @@ mod tests {
         ] {
             assert_eq!(at(body, pointer), None, "{body} {pointer}");
         }
-        assert!(number_at(b"<html>", "/last").is_err());
-        assert!(number_at(b"{\"last\": NaN}", "/last").is_err());
+        assert!(text_at(b"<html>", "/last").is_err());
+        assert!(text_at(b"{\"last\": NaN}", "/last").is_err());
     }
 }

@@ -9,6 +9,8 @@ use super::{
 
 /// Largest answer, bytes; a ticker has a few hundred.
 const ANSWER_BYTES_MAX: u64 = 256 * 1024;
+/// What is shown of an answer that is about something else, characters.
+const FOUND_CHARACTERS_MAX: usize = 40;
 /// How long one answer may take, connecting included.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -22,6 +24,9 @@ pub struct Source {
     /// JSON pointer to the price of one bitcoin in major units, a number or
     /// a string, such as `/result/XXBTZEUR/c/0`.
     pub pointer: String,
+    /// What must stand elsewhere in the answer, by JSON pointer, so that a
+    /// price of another pair is not taken for this one.
+    pub expects: Vec<(String, String)>,
     /// ISO 4217.
     pub currency: String,
     /// Decimals of the currency's minor unit: 2 for EUR, 0 for JPY.
@@ -52,6 +57,16 @@ pub enum SourceError {
     /// The pointer leads nowhere, or to no number.
     #[error("there is no number at {0}")]
     NoNumber(String),
+    /// The answer is about something else.
+    #[error("the answer has {found:?} at {pointer}, not {expected:?}")]
+    WrongPair {
+        /// Where it stands.
+        pointer: String,
+        /// What should stand there.
+        expected: String,
+        /// What does.
+        found: String,
+    },
     /// The number is no price.
     #[error(transparent)]
     Decimal(#[from] DecimalError),
@@ -59,8 +74,12 @@ pub enum SourceError {
 
 /// The client for all sources.
 pub(super) fn agent() -> ureq::Agent {
+    agent_with(CALL_TIMEOUT)
+}
+
+fn agent_with(timeout: Duration) -> ureq::Agent {
     ureq::Agent::config_builder()
-        .timeout_global(Some(CALL_TIMEOUT))
+        .timeout_global(Some(timeout))
         .http_status_as_error(false)
         .max_redirects(2)
         .proxy(None)
@@ -97,9 +116,20 @@ pub(super) fn fetch(agent: &ureq::Agent, source: &Source) -> Result<u64, SourceE
             ureq::Error::BodyExceedsLimit(_) => SourceError::TooLong,
             error => unreachable(error),
         })?;
-    let text = json::number_at(&body, &source.pointer)
-        .map_err(|error| SourceError::NotJson(error.to_string()))?
-        .ok_or_else(|| SourceError::NoNumber(source.pointer.clone()))?;
+    let at = |pointer: &str| {
+        json::text_at(&body, pointer).map_err(|error| SourceError::NotJson(error.to_string()))
+    };
+    for (pointer, expected) in &source.expects {
+        let found = at(pointer)?.unwrap_or_default();
+        if found != *expected {
+            return Err(SourceError::WrongPair {
+                pointer: pointer.clone(),
+                expected: expected.clone(),
+                found: found.chars().take(FOUND_CHARACTERS_MAX).collect(),
+            });
+        }
+    }
+    let text = at(&source.pointer)?.ok_or_else(|| SourceError::NoNumber(source.pointer.clone()))?;
     Ok(minor_units(&text, source.decimals)?)
 }
 

@@ -7,7 +7,7 @@ use crate::rates::SATS_MAX;
 use crate::refuse::{ensure, exhausted, invalid, not_found};
 use crate::registry::Action;
 use crate::scope::{Scope, View};
-use crate::{ids, keys, payments, tables};
+use crate::{ids, keys, payments, tables, tabs};
 
 impl Action for PaymentObserve {
     type Plan = ();
@@ -19,6 +19,13 @@ impl Action for PaymentObserve {
             let message = "An amount is 1 to 21 million bitcoin in satoshi.";
             invalid("payment.amount", "amount_sats", message)
         })?;
+        ensure(
+            self.doubts.is_none() || self.view() == PaymentView::InMempool,
+            || {
+                let message = "Only an unconfirmed payment is in doubt.";
+                invalid("payment.doubts", "doubts", message)
+            },
+        )?;
         match self.view() {
             PaymentView::InBlock => ids::bytes32("block_hash", &self.block_hash),
             PaymentView::InMempool | PaymentView::Absent => {
@@ -35,7 +42,9 @@ impl Action for PaymentObserve {
 
     fn guard(&self, view: &View<'_>, caller: &Caller) -> Result<(), Refusal> {
         let index = self.address_index;
-        ensure(tables::vend_at_address(view.state, index).is_some(), || {
+        let issued = tables::vend_at_address(view.state, index).is_some()
+            || tabs::top_up(view.state, index).is_some();
+        ensure(issued, || {
             let message = format!("Address {index} has not been issued.");
             not_found("payment.address", message)
         })?;
@@ -57,8 +66,10 @@ impl Action for PaymentObserve {
     }
 
     fn execute(self, (): (), scope: &mut Scope<'_>, caller: &Caller) -> String {
-        let subject = tables::vend_at_address(scope, self.address_index);
+        let index = self.address_index;
         payments::observe(scope, caller.node(), self);
-        subject.unwrap_or_default()
+        tables::vend_at_address(scope, index)
+            .or_else(|| tabs::top_up(scope, index).map(|top_up| top_up.member_id))
+            .unwrap_or_default()
     }
 }

@@ -1,4 +1,5 @@
-//! `vend.quote`: a price and a fresh address for one unit.
+//! `vend.quote`: a price and a fresh address for one unit, or the price held
+//! on the buyer's tab.
 //!
 //! Whatever could keep the machine from dispensing is a refusal here, before
 //! any payment is asked for.
@@ -9,13 +10,10 @@ use dctrl_proto::v1::{MemberStatus, Product, Refusal, Vend, VendQuote};
 use dctrl_wallet::Chain;
 
 use crate::caller::{Caller, Role};
-use crate::refuse::{denied, ensure, exhausted, not_found, precond, unavailable};
+use crate::refuse::{denied, ensure, invalid, not_found, precond, unavailable};
 use crate::registry::Action;
 use crate::scope::{Scope, View};
-use crate::{ids, keys, quotes, rates, sellable, stock, tables, vends};
-
-/// Address indexes of a descriptor: unhardened steps are below 2^31 (BIP-32).
-const ADDRESS_INDEX_END: u32 = 1 << 31;
+use crate::{ids, keys, public_key, quotes, rates, sellable, stock, tables, tabs, vends};
 
 /// What was found out about the sale.
 pub(crate) struct Plan {
@@ -35,8 +33,19 @@ impl Action for VendQuote {
         ids::id("machine_id", &self.machine_id)?;
         ids::slot("slot", &self.slot)?;
         if self.member_id.is_empty() {
-            return Ok(());
+            ensure(!self.from_tab, || {
+                let message = "A guest has no tab.";
+                invalid("vend.from_tab", "from_tab", message)
+            })?;
+            if self.claim_key.is_empty() {
+                return Ok(());
+            }
+            return public_key::check("claim_key", &self.claim_key);
         }
+        ensure(self.claim_key.is_empty(), || {
+            let message = "A member is credited on the tab, without a claim.";
+            invalid("vend.claim_key", "claim_key", message)
+        })?;
         ids::id("member_id", &self.member_id)
     }
 
@@ -54,14 +63,15 @@ impl Action for VendQuote {
         let product = tables::product(view.state, &slot.product_id)
             .ok_or_else(|| not_found("product", "The slot's product is gone."))?;
         let price_sats = price_sats(view, &product)?;
+        if self.from_tab {
+            own_tab(caller, &self.member_id)?;
+            tabs::can_spend(view.state, &self.member_id, price_sats)?;
+        }
         let free = tables::vend(view.state, &vend_id(caller)).is_err();
         ensure(free, || {
             precond("vend.id", "Ask again with another request id.")
         })?;
-        let index = tables::meta(view.state).next_address_index;
-        ensure(index < ADDRESS_INDEX_END, || {
-            exhausted("vend.address", "The descriptor has no more addresses.")
-        })?;
+        quotes::require_address(view)?;
         Ok(Plan {
             product,
             price_sats,
@@ -74,6 +84,15 @@ impl Action for VendQuote {
             _ => None,
         };
         let address_index = scope.take_address_index();
+        // Nobody is to pay where the tab pays, so that no address is shown.
+        let address = if self.from_tab {
+            String::new()
+        } else {
+            scope
+                .wallet()
+                .address(Chain::Payments, address_index)
+                .to_string()
+        };
         let mut vend = Vend {
             id: vend_id(caller),
             machine_id: self.machine_id,
@@ -83,18 +102,21 @@ impl Action for VendQuote {
             price_sats: plan.price_sats,
             rate,
             address_index,
-            address: scope
-                .wallet()
-                .address(Chain::Payments, address_index)
-                .to_string(),
+            address,
             expires_at_ms: scope.time_ms() + u64::from(scope.policy().quote_ms),
+            quoted_by: caller.principal.encode(),
+            claim_key: self.claim_key,
             ..Vend::default()
         };
         scope.put_bytes(keys::vend_newest(address_index), vend.id.as_bytes());
         vends::step(scope, &mut vend, Quoted, "A price was quoted.");
         stock::hold(scope, &mut vend);
         vends::step(scope, &mut vend, Reserved, "One unit is held.");
-        quotes::opened(scope, &vend, caller);
+        if self.from_tab {
+            vends::pay_from_tab(scope, &mut vend);
+        } else {
+            quotes::opened(scope, &vend, caller);
+        }
         vend.id
     }
 }
@@ -119,6 +141,15 @@ fn buyer(view: &View<'_>, caller: &Caller, member_id: &str) -> Result<(), Refusa
     ensure(member.status() == MemberStatus::Active, || {
         let status = member.status().as_str_name().to_lowercase();
         denied("member.status", format!("The membership is {status}."))
+    })
+}
+
+/// Only the member spends what is on the tab: a machine or operator that could
+/// name any member would otherwise hold everybody's money.
+fn own_tab(caller: &Caller, member_id: &str) -> Result<(), Refusal> {
+    let own = caller.member.as_ref().map(|own| own.id.as_str());
+    ensure(own == Some(member_id), || {
+        denied("vend.tab", "You can buy on your own tab only.")
     })
 }
 

@@ -3,7 +3,7 @@
 use dctrl_proto::v1::{Refusal, Vend, VendResolve, VendState};
 
 use crate::caller::Caller;
-use crate::refuse::{ensure, invalid, precond};
+use crate::refuse::{ensure, exists, invalid, precond};
 use crate::registry::Action;
 use crate::scope::{Scope, View};
 use crate::{ids, tables, vends};
@@ -27,6 +27,11 @@ impl Action for VendResolve {
 
     fn guard(&self, view: &View<'_>, _: &Caller) -> Result<Vend, Refusal> {
         let vend = tables::vend(view.state, &self.vend_id)?;
+        let ended = matches!(vend.state(), VendState::Dispensed | VendState::Credited);
+        ensure(!ended, || {
+            let state = vend.state().as_str_name();
+            exists("vend.state", format!("The vend is {state} already."))
+        })?;
         ensure(vend.state() == VendState::Uncertain, || {
             let state = vend.state().as_str_name();
             precond("vend.state", format!("The vend is {state}, not UNCERTAIN."))

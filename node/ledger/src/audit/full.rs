@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use dctrl_proto::v1::VendState::{self, Authorised};
-use dctrl_proto::v1::{Account, JournalEntry, Machine, Payment, Slot, Vend};
+use dctrl_proto::v1::{
+    Account, HeldReason, JournalEntry, Machine, Refund, RefundState, Slot, Vend,
+};
 
-use super::{entry_sum, payouts, rosters};
-use crate::payments::is_gone;
+use super::{entry_sum, money, payouts, rosters};
 use crate::{StateRead, books, digest, keys, stock, tables, vends};
 
 /// What the audit found wrong, one sentence each.
@@ -80,33 +81,32 @@ fn accounts_follow_from_the_journal(state: &dyn StateRead, found: &mut Findings)
     balances
 }
 
-/// What came in is what is there, and what is owed for it.
+/// What came in is what is there, and no account is where it cannot be.
 fn money_is_conserved(state: &dyn StateRead, balances: &Balances, found: &mut Findings) {
-    let (mut here, mut gone) = (0, 0);
-    for payment in tables::rows::<Payment>(state, keys::PAYMENTS) {
-        if payment.booked {
-            let part = if is_gone(payment.state()) {
-                &mut gone
-            } else {
-                &mut here
-            };
-            *part += books::signed(payment.amount_sats);
+    let balance = |name: &str| balances.get(name).copied().unwrap_or_default();
+    let (here, waiting) = money::on_the_chain(state);
+    let here = here - payouts::spent(state);
+    for (name, counted) in [(books::BITCOIN, here), (books::UNCONFIRMED, waiting)] {
+        found.expect(balance(name) == counted, || {
+            format!("{counted} sats are counted, {} in {name}.", balance(name))
+        });
+    }
+    for (name, balance) in balances {
+        if let Some(problem) = money::problem(state, name, *balance) {
+            found.expect(false, || problem);
         }
     }
-    let balance = |name: &str| balances.get(name).copied().unwrap_or_default();
-    let here = here - payouts::spent(state);
-    found.expect(balance(books::BITCOIN) == here, || {
-        format!(
-            "{here} sats are in the wallet, {} in the books.",
-            balance(books::BITCOIN)
-        )
-    });
-    found.expect(balance(books::RECEIVABLE) == gone, || {
-        format!(
-            "{gone} sats have vanished, {} in the books.",
-            balance(books::RECEIVABLE)
-        )
-    });
+    let open = |refund: &Refund| refund.state() == RefundState::RefundOpen;
+    for refund in tables::rows::<Refund>(state, keys::REFUNDS) {
+        let sats = if open(&refund) { refund.sats } else { 0 };
+        let kept = -balance(&books::refund(&refund.id));
+        found.expect(kept == books::signed(sats), || {
+            format!(
+                "{kept} sats are set aside for refund {}, not {sats}.",
+                refund.id
+            )
+        });
+    }
 }
 
 fn units_are_conserved(state: &dyn StateRead, found: &mut Findings) {
@@ -141,13 +141,14 @@ fn vends_are_where_their_money_is(
             .filter(|payment| payment.booked)
             .map(|payment| payment.amount_sats)
             .sum();
+        let received = received + vend.tab_sats;
         found.expect(received == vend.received_sats, || {
             format!(
                 "Vend {id} received {received} sats, not {}.",
                 vend.received_sats
             )
         });
-        let price = books::signed(vend.price_sats);
+        let price = books::signed(vends::at_stake_sats(&vend));
         let unspent = books::signed(vend.received_sats) - books::signed(vend.credited_sats);
         let (for_vend, held, earned) = match vend.state() {
             state if vends::is_open(state) => (unspent, 0, 0),
@@ -167,7 +168,8 @@ fn vends_are_where_their_money_is(
         });
         let waits = vends::is_open(vend.state())
             || vends::is_ordered(vend.state())
-            || vend.state() == Authorised;
+            || vend.state() == Authorised
+            || vend.held_reason() == HeldReason::HeldWaits;
         found.expect(waits == state.get(&keys::deadline_of(id)).is_some(), || {
             format!("Vend {id} waits without a deadline, or has one and does not wait.")
         });

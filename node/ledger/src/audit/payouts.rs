@@ -9,13 +9,18 @@ use crate::{StateRead, books, keys, tables};
 
 /// Satoshi that settled payouts have taken from the wallet.
 pub(super) fn spent(state: &dyn StateRead) -> i64 {
-    let settled = tables::rows::<Payout>(state, keys::PAYOUTS).filter(|payout| payout.settled);
-    settled
-        .map(|payout| {
-            let gone = payout.reserved_sats + payout.reserved_fee_sats + payout.lost_sats;
-            books::signed(gone)
-        })
-        .sum()
+    let payouts = tables::rows::<Payout>(state, keys::PAYOUTS);
+    payouts.map(|payout| spent_by(&payout)).sum()
+}
+
+/// Satoshi that one payout has taken from the wallet.
+pub(super) fn spent_by(payout: &Payout) -> i64 {
+    let gone = payout.reserved_sats + payout.reserved_fee_sats + payout.lost_sats;
+    if payout.settled {
+        books::signed(gone)
+    } else {
+        0
+    }
 }
 
 /// Reservations are owed while a payout is open; each coin has one holder, and

@@ -3,6 +3,8 @@
 use dctrl_proto::v1::{Consensus, Genesis, Node, Policy, Refusal, Slot};
 
 use crate::actions::{CAPACITY_MAX, check_machine, check_member, check_product};
+use crate::money::UNDERPAID_BPS_MAX;
+use crate::rates::SATS_MAX;
 use crate::refuse::invalid;
 use crate::roster::{self, NODES_MAX, Unique};
 use crate::{address, ids, payouts};
@@ -189,6 +191,35 @@ fn keys(genesis: &Genesis, problems: &mut Problems) {
     }
 }
 
+/// No single rule may allow more money than there is.
+fn check_money(policy: &Policy, problems: &mut Problems) {
+    let money = policy.money.clone().unwrap_or_default();
+    if money.underpaid_bps_max > UNDERPAID_BPS_MAX {
+        let message = format!("At most {UNDERPAID_BPS_MAX} basis points may be missing.");
+        problems.add(
+            "policy.underpaid",
+            "policy.money.underpaid_bps_max",
+            message,
+        );
+    }
+    for (field, sats) in [
+        ("credit_sats_max", money.credit_sats_max),
+        ("cash_sats_max", money.cash_sats_max),
+        ("cash_day_sats_max", money.cash_day_sats_max),
+        ("held_day_sats_max", money.held_day_sats_max),
+        ("zero_conf_hour_sats_max", money.zero_conf_hour_sats_max),
+    ] {
+        if sats.is_some_and(|sats| sats > SATS_MAX) {
+            let message = "That is more than there will ever be.";
+            problems.add("policy.sats", format!("policy.money.{field}"), message);
+        }
+    }
+    if money.held_ms == Some(0) {
+        let message = "Must be more than 0.";
+        problems.add("policy.positive", "policy.money.held_ms", message);
+    }
+}
+
 fn check_policy(policy: &Policy, problems: &mut Problems) {
     for (field, value) in [
         ("quote_ms", policy.quote_ms),
@@ -202,6 +233,7 @@ fn check_policy(policy: &Policy, problems: &mut Problems) {
             problems.add("policy.positive", format!("policy.{field}"), message);
         }
     }
+    check_money(policy, problems);
     if policy.depths.is_empty() {
         problems.add(
             "policy.depths",

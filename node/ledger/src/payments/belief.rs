@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use dctrl_proto::v1::PaymentState::{Confirmed, Final, Reorged, Replaced, Reported, Seen};
-use dctrl_proto::v1::{Payment, PaymentView, PaymentVote};
+use dctrl_proto::v1::{Payment, PaymentDoubts, PaymentView, PaymentVote};
 
+use crate::money::COINBASE_DEPTH;
 use crate::votes::Federation;
 
 /// Brings address, amount, state, block and confirmations in line with the
@@ -12,11 +13,11 @@ use crate::votes::Federation;
 pub(super) fn update(payment: &mut Payment, federation: &Federation, tip_height: u32) {
     let enough = federation.one_honest();
     if payment.state() == Reported {
-        let Some((address_index, amount_sats)) = agreed_output(&payment.votes, enough) else {
+        let Some(output) = agreed_output(&payment.votes, enough) else {
             return;
         };
-        payment.address_index = address_index;
-        payment.amount_sats = amount_sats;
+        (payment.address_index, payment.amount_sats) = (output.0, output.1);
+        payment.coinbase = output.2;
     }
     let block = agreed_block(payment, enough);
     let seen = seen_by(payment);
@@ -29,15 +30,17 @@ pub(super) fn update(payment: &mut Payment, federation: &Federation, tip_height:
         payment.block_hash = hash;
     } else if matches!(state, Confirmed | Final) {
         if count(payment, |vote| !is_in(vote, payment)) >= enough {
-            payment.set_state(Reorged);
+            let waits = seen >= enough || count(payment, is_absent) < enough;
+            payment.set_state(if waits { Reorged } else { Replaced });
             payment.block_height = 0;
             payment.block_hash.clear();
         }
-    } else if state == Reorged {
-        // Only a block brings it back: the chain has dropped it once.
     } else if seen >= enough {
-        payment.set_state(Seen);
-    } else if state == Seen && count(payment, is_absent) >= enough {
+        // What the chain has dropped once waits under its own name.
+        if state != Reorged {
+            payment.set_state(Seen);
+        }
+    } else if matches!(state, Seen | Reorged) && count(payment, is_absent) >= enough {
         payment.set_state(Replaced);
     }
     payment.confirmations = match payment.state() {
@@ -50,8 +53,34 @@ pub(super) fn update(payment: &mut Payment, federation: &Federation, tip_height:
 
 /// A payment deep enough cannot be undone any more, for the books.
 pub(super) fn clamp_final(payment: &mut Payment, final_depth: u32) {
+    let final_depth = if payment.coinbase {
+        final_depth.max(COINBASE_DEPTH)
+    } else {
+        final_depth
+    };
     if payment.state() == Confirmed && payment.confirmations >= final_depth {
         payment.set_state(Final);
+    }
+}
+
+/// Keeps since when a quorum has seen the payment without a doubt.
+pub(super) fn trust(payment: &mut Payment, federation: &Federation, now_ms: u64) {
+    let unconflicted = count(payment, is_absent) < federation.one_honest();
+    let trusted = count(payment, is_undoubted) >= federation.quorum() && unconflicted;
+    if !trusted || !matches!(payment.state(), Seen | Confirmed) {
+        payment.trusted_since_ms = 0;
+    } else if payment.trusted_since_ms == 0 {
+        payment.trusted_since_ms = now_ms;
+    }
+}
+
+/// Seen in a block, or in the mempool with nothing against it.
+fn is_undoubted(vote: &PaymentVote) -> bool {
+    let doubts = vote.doubts.unwrap_or_default();
+    match vote.view() {
+        PaymentView::InBlock => true,
+        PaymentView::InMempool => doubts == PaymentDoubts::default(),
+        _ => false,
     }
 }
 
@@ -61,7 +90,7 @@ pub(super) fn is_forgotten(payment: &Payment) -> bool {
 }
 
 /// Nodes that see the payment, in the mempool or in a block.
-pub(super) fn seen_by(payment: &Payment) -> usize {
+fn seen_by(payment: &Payment) -> usize {
     count(payment, |vote| {
         matches!(vote.view(), PaymentView::InMempool | PaymentView::InBlock)
     })
@@ -80,7 +109,9 @@ fn is_in(vote: &PaymentVote, payment: &Payment) -> bool {
 /// Votes for the payment's own address and amount; others are lies.
 fn honest_votes(payment: &Payment) -> impl Iterator<Item = &PaymentVote> {
     payment.votes.iter().filter(|vote| {
-        vote.address_index == payment.address_index && vote.amount_sats == payment.amount_sats
+        vote.address_index == payment.address_index
+            && vote.amount_sats == payment.amount_sats
+            && vote.coinbase == payment.coinbase
     })
 }
 
@@ -88,12 +119,12 @@ fn count(payment: &Payment, holds: impl Fn(&PaymentVote) -> bool) -> usize {
     honest_votes(payment).filter(|vote| holds(vote)).count()
 }
 
-/// The address and amount that enough nodes see.
-fn agreed_output(votes: &[PaymentVote], enough: usize) -> Option<(u32, u64)> {
-    let mut outputs: BTreeMap<(u32, u64), usize> = BTreeMap::new();
+/// The address and amount that enough nodes see, and whether it is a reward.
+fn agreed_output(votes: &[PaymentVote], enough: usize) -> Option<(u32, u64, bool)> {
+    let mut outputs: BTreeMap<(u32, u64, bool), usize> = BTreeMap::new();
     for vote in votes.iter().filter(|vote| !is_absent(vote)) {
         *outputs
-            .entry((vote.address_index, vote.amount_sats))
+            .entry((vote.address_index, vote.amount_sats, vote.coinbase))
             .or_default() += 1;
     }
     // At most one output can have an honest vote, so at most one has enough.
@@ -196,6 +227,36 @@ mod tests {
         assert_eq!(after(&["mmmm", "mmaa"]).state(), Seen);
         assert_eq!(after(&["mmmm", "maaa"]).state(), Replaced);
         assert_eq!(after(&["mmmm", "aaaa", "mmaa"]).state(), Seen);
+    }
+
+    #[test]
+    fn a_reorganised_payment_that_nobody_finds_any_more_is_replaced() {
+        assert_eq!(after(&["5555", "aaa5"]).state(), Replaced);
+        assert_eq!(after(&["5555", "mmmm", "aaam"]).state(), Replaced);
+        assert_eq!(after(&["5555", "mmaa"]).state(), Reorged);
+        assert_eq!(after(&["5555", "aaaa", "mmmm"]).state(), Seen);
+        assert_eq!(after(&["5555", "aaaa", "6666"]).state(), Confirmed);
+    }
+
+    #[test]
+    fn an_unconfirmed_payment_is_trusted_while_a_quorum_sees_it_without_a_doubt() {
+        let since = |drawing: &str, doubted: usize| {
+            let mut payment = after(&[drawing]);
+            for vote in payment.votes.iter_mut().take(doubted) {
+                vote.doubts = Some(PaymentDoubts {
+                    unconfirmed_parent: true,
+                    ..PaymentDoubts::default()
+                });
+            }
+            trust(&mut payment, &four(), 77);
+            payment.trusted_since_ms
+        };
+        assert_eq!(since("mm--", 0), 0);
+        assert_eq!(since("mmm-", 0), 77);
+        assert_eq!(since("mmm-", 1), 0);
+        assert_eq!(since("mmmm", 1), 77);
+        assert_eq!(since("mmma", 0), 77);
+        assert_eq!(since("mmaa", 0), 0);
     }
 
     #[test]

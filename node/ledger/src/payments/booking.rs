@@ -1,44 +1,64 @@
 //! Payments in the books: each outpoint is counted once, and what was counted
 //! and then vanished is found again.
 //!
-//! A booked payment stands in `asset:bitcoin` while the chain has it and in
-//! `asset:receivable` while it does not.
+//! A counted payment stands in `asset:bitcoin` while the chain has it, in
+//! `asset:unconfirmed` while it waits for a block, and is taken from its payer
+//! while it is in neither.
 
-use dctrl_proto::v1::PaymentState::{self, Confirmed, Final, Reorged, Replaced, Seen};
+use dctrl_proto::v1::PaymentState::{self, Confirmed, Final, Reorged, Seen};
 use dctrl_proto::v1::VendState::{Authorised, Expired, PaidLate, Reserved};
 use dctrl_proto::v1::{Payment, Policy, Vend};
 
-use super::belief::seen_by;
-use crate::books;
+use super::risk;
+use crate::money::COINBASE_DEPTH;
+use crate::purse::{self, Purse};
 use crate::scope::Scope;
-use crate::vends::{is_open, leave_queue, note, step};
+use crate::vends::{at_stake_sats, is_open, leave_queue, note, step};
+use crate::{books, tabs};
 
 /// Payments listed in a vend's record; more are counted all the same.
 const LISTED_MAX: usize = 64;
 
-/// Was believed, and is not in the chain or the mempool now.
-pub(crate) fn is_gone(state: PaymentState) -> bool {
-    matches!(state, Replaced | Reorged)
+/// Where a counted payment stands; nowhere when it has vanished.
+pub(crate) fn account(state: PaymentState) -> Option<&'static str> {
+    match state {
+        Confirmed | Final => Some(books::BITCOIN),
+        Seen | Reorged => Some(books::UNCONFIRMED),
+        _ => None,
+    }
 }
 
-/// Brings the books in line with the payment, which was as `before`.
+/// Brings the books in line with a payment to a vend, which was as `before`.
 pub(super) fn follow(
     scope: &mut Scope<'_>,
     vend: &mut Vend,
     before: &Payment,
     payment: &mut Payment,
 ) {
-    match (is_gone(before.state()), is_gone(payment.state())) {
-        (false, true) if payment.booked => lose(scope, vend, payment),
-        (true, false) if payment.booked => {
-            let (debit, credit) = (books::BITCOIN, books::RECEIVABLE);
-            let text = "back in the chain";
-            transfer(scope, payment, text, debit, credit);
+    if payment.booked {
+        let purse = Purse::of(vend);
+        let dropped = payment.state() == Reorged && before.state() != Reorged;
+        match (account(before.state()), account(payment.state())) {
+            // No order rests on what the chain has dropped.
+            (Some(from), _) if dropped && is_unordered(vend) => {
+                uncount(scope, vend, payment, from);
+            }
+            (Some(from), None) => lose(scope, vend, payment, from),
+            (from, to) => moved(scope, &purse, payment, from, to),
         }
-        _ => {}
     }
-    if !payment.booked && is_enough(scope, vend, payment) {
+    if payment.booked {
+        // Deep enough: nothing was risked in the end.
+        payment.at_risk &= !is_deep(scope.policy(), payment);
+        return;
+    }
+    let deep = is_deep(scope.policy(), payment);
+    if deep || risk::is_taken(scope, vend, payment) {
         payment.booked = true;
+        payment.at_risk = !deep;
+        if payment.at_risk {
+            risk::take(scope, vend);
+        }
         if is_open(vend.state()) {
             count(scope, vend, payment);
         } else {
@@ -47,30 +67,63 @@ pub(super) fn follow(
     }
 }
 
+/// Brings the books in line with a payment to a member's own address. It
+/// counts when it is deep, and never before.
+pub(super) fn follow_top_up(scope: &mut Scope<'_>, before: &Payment, payment: &mut Payment) {
+    let purse = Purse::tab(&payment.member_id);
+    if payment.booked {
+        let (from, to) = (account(before.state()), account(payment.state()));
+        moved(scope, &purse, payment, from, to);
+    } else if is_deep(scope.policy(), payment) {
+        payment.booked = true;
+        let from = standing(payment);
+        give(scope, payment, "top-up", from, &purse);
+    }
+}
+
+/// A counted payment of a purse moves between chain, mempool and nowhere.
+fn moved(
+    scope: &mut Scope<'_>,
+    purse: &Purse,
+    payment: &Payment,
+    from: Option<&str>,
+    to: Option<&str>,
+) {
+    let sats = payment.amount_sats;
+    match (from, to) {
+        (Some(from), Some(to)) if from != to => {
+            let reference = reference(payment);
+            books::transfer(scope, &reference, "moved in the chain", to, from, sats);
+        }
+        (Some(from), None) => {
+            let text = "gone from the chain";
+            purse::take_back(scope, &reference(payment), text, from, purse, sats);
+        }
+        (None, Some(to)) => give(scope, payment, "back in the chain", to, purse),
+        _ => {}
+    }
+}
+
+fn give(scope: &mut Scope<'_>, payment: &Payment, text: &str, from: &str, purse: &Purse) {
+    let sats = payment.amount_sats;
+    purse::give(scope, &reference(payment), text, from, purse, sats);
+}
+
 fn reference(payment: &Payment) -> String {
     let outpoint = payment.outpoint.clone().unwrap_or_default();
     format!("{}:{}", hex::encode(&outpoint.txid), outpoint.vout)
 }
 
-/// Books the payment's amount.
-fn transfer(scope: &mut Scope<'_>, payment: &Payment, text: &str, debit: &str, credit: &str) {
-    let reference = reference(payment);
-    books::transfer(scope, &reference, text, debit, credit, payment.amount_sats);
+fn standing(payment: &Payment) -> &'static str {
+    account(payment.state()).expect("what counts is in the chain or the mempool")
 }
 
-/// Whether the payment counts: deep enough for its amount, or taken on trust.
-fn is_enough(scope: &Scope<'_>, vend: &Vend, payment: &Payment) -> bool {
-    let policy = scope.policy();
+/// Whether the payment is deep enough for its amount.
+fn is_deep(policy: &Policy, payment: &Payment) -> bool {
+    let least = if payment.coinbase { COINBASE_DEPTH } else { 0 };
     match payment.state() {
         Final => true,
-        Confirmed if payment.confirmations >= depth(policy, payment.amount_sats) => true,
-        Seen | Confirmed => {
-            vend.price_sats <= policy.zero_conf_sats_max
-                && is_open(vend.state())
-                && scope.time_ms() < vend.expires_at_ms
-                && vend.received_sats + payment.amount_sats >= vend.price_sats
-                && seen_by(payment) >= scope.federation().quorum()
-        }
+        Confirmed => payment.confirmations >= depth(policy, payment.amount_sats).max(least),
         _ => false,
     }
 }
@@ -85,8 +138,8 @@ fn depth(policy: &Policy, sats: u64) -> u32 {
 /// Money for a vend that waits for it.
 fn count(scope: &mut Scope<'_>, vend: &mut Vend, payment: &Payment) {
     let sats = payment.amount_sats;
-    let credit = books::vend(vend);
-    transfer(scope, payment, "received", books::BITCOIN, &credit);
+    let (debit, credit) = (standing(payment), books::vend(vend));
+    books::transfer(scope, &reference(payment), "received", debit, &credit, sats);
     vend.received_sats += sats;
     list(vend, payment);
 }
@@ -94,8 +147,13 @@ fn count(scope: &mut Scope<'_>, vend: &mut Vend, payment: &Payment) {
 /// Money for a vend that waits for none becomes the payer's credit.
 fn credit(scope: &mut Scope<'_>, vend: &mut Vend, payment: &Payment) {
     let sats = payment.amount_sats;
-    let credit = books::payer(vend);
-    transfer(scope, payment, "credit", books::BITCOIN, &credit);
+    give(
+        scope,
+        payment,
+        "credit",
+        standing(payment),
+        &Purse::of(vend),
+    );
     vend.received_sats += sats;
     vend.credited_sats += sats;
     list(vend, payment);
@@ -114,63 +172,55 @@ fn list(vend: &mut Vend, payment: &Payment) {
     }
 }
 
+/// Whether no order was issued yet, and one still may be.
+fn is_unordered(vend: &Vend) -> bool {
+    is_open(vend.state()) || vend.state() == Authorised
+}
+
 /// A counted payment has vanished. Before an order was issued it is simply
-/// not counted any more; afterwards somebody owes it.
-fn lose(scope: &mut Scope<'_>, vend: &mut Vend, payment: &mut Payment) {
-    if is_open(vend.state()) || vend.state() == Authorised {
-        uncount(scope, vend, payment);
+/// not counted any more; afterwards the payer owes it.
+fn lose(scope: &mut Scope<'_>, vend: &mut Vend, payment: &mut Payment, from: &str) {
+    if is_unordered(vend) {
+        uncount(scope, vend, payment, from);
         return;
     }
+    let purse = Purse::of(vend);
+    moved(scope, &purse, payment, Some(from), None);
+    if payment.at_risk {
+        tabs::withdraw_zero_conf(scope, &purse);
+    }
     let sats = payment.amount_sats;
-    let (debit, credit) = (books::RECEIVABLE, books::BITCOIN);
-    transfer(scope, payment, "gone from the chain", debit, credit);
     let detail = format!("A counted payment of {sats} sats is gone from the chain.");
     note(scope, vend, &detail);
 }
 
-fn uncount(scope: &mut Scope<'_>, vend: &mut Vend, payment: &mut Payment) {
+/// Takes a payment out of a vend without order: from the surplus where the
+/// price stays covered without it, otherwise from what lies for the vend first.
+fn uncount(scope: &mut Scope<'_>, vend: &mut Vend, payment: &mut Payment, from: &str) {
     let sats = payment.amount_sats;
-    let before = Split::of(vend);
+    let held = vend.received_sats - vend.credited_sats;
+    let beyond = vend.state() == Authorised && sats <= vend.credited_sats;
+    let out_of_vend = if beyond { 0 } else { sats.min(held) };
+    let out_of_purse = sats - out_of_vend;
+    let (reference, text) = (reference(payment), "gone from the chain");
+    let account = books::vend(vend);
+    books::transfer(scope, &reference, text, &account, from, out_of_vend);
+    if out_of_purse > 0 {
+        let purse = Purse::of(vend);
+        purse::take_back(scope, &reference, text, from, &purse, out_of_purse);
+    }
     vend.received_sats -= sats;
+    vend.credited_sats -= out_of_purse;
     vend.payments
         .retain(|outpoint| Some(outpoint) != payment.outpoint.as_ref());
-    let still_paid = vend.state() == Authorised && vend.received_sats >= vend.price_sats;
-    vend.credited_sats = if still_paid {
-        vend.received_sats - vend.price_sats
-    } else {
-        // Earlier credit counts towards the price again.
-        0
-    };
-    let after = Split::of(vend);
-    let postings = [
-        (books::BITCOIN, -books::signed(sats)),
-        (&*books::vend(vend), before.held - after.held),
-        (&*books::payer(vend), before.credited - after.credited),
-    ];
-    let reference = reference(payment);
-    books::post(scope, &reference, "gone from the chain", &postings);
     payment.booked = false;
-    if still_paid {
+    payment.at_risk = false;
+    if beyond {
         note(scope, vend, "A payment beyond the price is gone.");
     } else if vend.state() == Authorised {
+        debug_assert!(held == at_stake_sats(vend), "a paid vend holds its price");
+        vend.forgiven_sats = 0;
         leave_queue(scope, vend);
         step(scope, vend, Reserved, "A counted payment is gone.");
-    }
-}
-
-/// What has been received for a vend before its order: held for the price,
-/// or the payer's credit.
-struct Split {
-    held: i64,
-    credited: i64,
-}
-
-impl Split {
-    fn of(vend: &Vend) -> Self {
-        let credited = books::signed(vend.credited_sats);
-        Self {
-            held: books::signed(vend.received_sats) - credited,
-            credited,
-        }
     }
 }

@@ -3,15 +3,15 @@
 //! Every vend that waits has exactly one deadline, which follows from its
 //! state; the index sorts them by time.
 
-use dctrl_proto::v1::Vend;
-use dctrl_proto::v1::VendState::{Accepted, Authorised, Dispatched};
+use dctrl_proto::v1::VendState::{Accepted, Authorised, Dispatched, Uncertain};
+use dctrl_proto::v1::{HeldReason, Vend};
 
 use super::{
-    QUEUE_WAIT_MS, SEEN_WAIT_MS, failed, is_open, is_ordered, order_timeout_ms, reconsider,
+    QUEUE_WAIT_MS, SEEN_WAIT_MS, end, failed, is_open, is_ordered, order_timeout_ms, reconsider,
     uncertain, window,
 };
 use crate::scope::Scope;
-use crate::{StateRead, keys, tables};
+use crate::{StateRead, keys, money, payments, tables};
 
 /// Deadlines that fire in one block; the rest fires in the next.
 const FIRED_PER_BLOCK_MAX: usize = 10_000;
@@ -21,21 +21,25 @@ const FIRED_PER_BLOCK_MAX: usize = 10_000;
 const PAGE: usize = 256;
 
 /// When `vend`, which has just come to its state, must be looked at again.
-fn due_ms(vend: &Vend, now_ms: u64) -> Option<u64> {
+fn due_ms(vend: &Vend, now_ms: u64, held_ms: u64) -> Option<u64> {
     match vend.state() {
         state if is_open(state) && now_ms >= vend.expires_at_ms => {
             Some(vend.expires_at_ms + SEEN_WAIT_MS)
         }
+        state if is_open(state) && vend.recheck_at_ms > now_ms => {
+            Some(vend.recheck_at_ms.min(vend.expires_at_ms))
+        }
         state if is_open(state) => Some(vend.expires_at_ms),
         Authorised => Some(now_ms + QUEUE_WAIT_MS),
         Dispatched | Accepted => Some(order_timeout_ms(vend)),
+        Uncertain if vend.held_reason() == HeldReason::HeldWaits => Some(now_ms + held_ms),
         _ => None,
     }
 }
 
 /// Brings the vend's place in the index in line with its state.
-pub(super) fn schedule(scope: &mut Scope<'_>, vend: &Vend) {
-    let due = due_ms(vend, scope.time_ms());
+pub(crate) fn schedule(scope: &mut Scope<'_>, vend: &Vend) {
+    let due = due_ms(vend, scope.time_ms(), money::held_ms(scope.policy()));
     let place = keys::deadline_of(&vend.id);
     let before = scope.get(&place).map(|value| at_ms(&value));
     if before == due {
@@ -94,7 +98,11 @@ pub(crate) fn fire_due(scope: &mut Scope<'_>) {
 
 fn fire(scope: &mut Scope<'_>, vend: &mut Vend) {
     let state = vend.state();
-    if is_open(state) {
+    if is_open(state) && scope.time_ms() < vend.expires_at_ms {
+        // Time has passed over what is on its way; it sees to the rest.
+        schedule(scope, vend);
+        payments::recheck(scope, vend);
+    } else if is_open(state) {
         reconsider(scope, vend);
         // A vend that goes on waiting needs its later deadline.
         schedule(scope, vend);
@@ -103,5 +111,7 @@ fn fire(scope: &mut Scope<'_>, vend: &mut Vend) {
     } else if state == Authorised {
         window::leave_queue(scope, vend);
         failed(scope, vend, "The machine was not free in time.");
+    } else if state == Uncertain {
+        end::release(scope, vend);
     }
 }

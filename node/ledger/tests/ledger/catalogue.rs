@@ -100,6 +100,7 @@ fn nothing_is_quoted_that_could_not_be_dispensed() {
         machine_id: machine_id.into(),
         slot: "A1".into(),
         member_id: String::new(),
+        ..VendQuote::default()
     };
     let unknown = federation.submit(ALICE, &at("m9")).unwrap_err();
     assert_eq!((unknown.rule.as_str(), unknown.code), ("machine", 4));

@@ -34,6 +34,7 @@ fn many_deadlines_of_one_block_all_fire_and_cost_a_row_each() {
         machine_id: "m1".into(),
         slot: "A1".into(),
         member_id: String::new(),
+        ..VendQuote::default()
     };
     let mut vends = Vec::new();
     for seed in [ALICE, STAFF, OPERATOR, MACHINE].into_iter().chain(NODES) {

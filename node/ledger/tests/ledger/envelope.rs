@@ -12,6 +12,7 @@ fn quote() -> VendQuote {
         machine_id: "m1".into(),
         slot: "A1".into(),
         member_id: "alice".into(),
+        ..VendQuote::default()
     }
 }
 

@@ -6,9 +6,10 @@ use dctrl_proto::v1::VendState::{
     Accepted, Authorised, Credited, Dispatched, Dispensed, Expired, PaidLate, PaymentSeen, Quoted,
     Reserved, Underpaid,
 };
-use dctrl_proto::v1::{Outcome, Payment, PaymentObserve, PaymentState};
+use dctrl_proto::v1::{MoneyPolicy, Outcome, Payment, PaymentObserve, PaymentState};
 
 const TAB: &str = "liability:tab:alice";
+const DEBT: &str = "asset:debt:tab:alice";
 
 fn stored(federation: &Federation, payment: &PaymentObserve) -> Payment {
     let outpoint = payment.outpoint.clone().unwrap();
@@ -17,7 +18,12 @@ fn stored(federation: &Federation, payment: &PaymentObserve) -> Payment {
 
 fn with_zero_conf(sats_max: u64) -> Federation {
     Federation::with(|genesis| {
-        genesis.policy.as_mut().unwrap().zero_conf_sats_max = sats_max;
+        let policy = genesis.policy.as_mut().unwrap();
+        policy.zero_conf_sats_max = sats_max;
+        policy.money = Some(MoneyPolicy {
+            zero_conf_wait_ms: Some(0),
+            ..MoneyPolicy::default()
+        });
     })
 }
 
@@ -230,8 +236,8 @@ fn a_payment_replaced_after_the_vend_is_owed_by_the_payer() {
     federation.finish(&vend, Outcome::Dispensed);
     federation.see(&NODES, &absent(&paid));
     assert_eq!(federation.state_of(&vend), Dispensed);
-    assert_eq!(federation.balance("asset:receivable"), 1500);
-    assert_eq!(federation.balance("asset:bitcoin"), 0);
+    assert_eq!(federation.balance(DEBT), 1500);
+    assert_eq!(federation.balance("asset:unconfirmed"), 0);
 }
 
 #[test]
@@ -271,17 +277,18 @@ fn a_payment_beyond_the_price_that_vanishes_takes_its_credit_along() {
 }
 
 #[test]
-fn a_reorganised_payment_is_owed_until_it_is_mined_again_and_counts_once() {
+fn a_reorganised_payment_waits_until_it_is_mined_again_and_counts_once() {
     let mut federation = Federation::new();
     let vend = federation.quote();
     let paid = federation.pay(&vend, 1, PRICE);
     federation.finish(&vend, Outcome::Dispensed);
     federation.see(&NODES, &paid);
     assert_eq!(stored(&federation, &paid).state(), PaymentState::Reorged);
-    assert_eq!(federation.balance("asset:receivable"), 1500);
+    assert_eq!(federation.balance("asset:unconfirmed"), 1500);
+    assert_eq!(federation.balance("asset:bitcoin"), 0);
     federation.confirm(&paid, 101);
     assert_eq!(stored(&federation, &paid).state(), PaymentState::Confirmed);
-    assert_eq!(federation.balance("asset:receivable"), 0);
+    assert_eq!(federation.balance("asset:unconfirmed"), 0);
     assert_eq!(federation.balance("asset:bitcoin"), 1500);
     assert_eq!(federation.balance(TAB), 0);
 }

@@ -3,8 +3,9 @@
 
 use dctrl_ledger::{BlockInput, MemoryState, apply, audit, query};
 use dctrl_proto::v1::{
-    Genesis, MachineReset, Outcome, PaymentObserve, SlotRestock, TimeTick, Vend, VendQuote,
-    VendResolve, VendState,
+    ClaimRedeem, Genesis, MachineReset, Outcome, PaymentObserve, RefundRequest, RefundWithdraw,
+    SlotRestock, TabCash, TabLimit, TabTopUp, TabTransfer, TimeTick, Vend, VendQuote, VendResolve,
+    VendState,
 };
 use proptest::prelude::*;
 
@@ -51,7 +52,66 @@ enum Step {
     Wait {
         ms: u64,
     },
+    /// Something with tabs and claims; numbers that do not fit are refused.
+    Money(Money),
     Garbage(Vec<u8>),
+}
+
+/// What members, staff and operators do with money.
+#[derive(Clone, Debug)]
+enum Money {
+    Buy,
+    Transfer {
+        sats: u64,
+    },
+    Cash {
+        sats: u64,
+        paid_out: bool,
+    },
+    Limit {
+        sats: u64,
+    },
+    TopUp,
+    /// What some nodes see of a payment to the newest top-up address.
+    See {
+        number: u8,
+        sats: u64,
+        view: u8,
+        nodes: u8,
+    },
+    Redeem {
+        vend: usize,
+    },
+    Refund {
+        sats: u64,
+    },
+    Withdraw {
+        refund: usize,
+    },
+}
+
+fn money() -> impl Strategy<Value = Money> {
+    let sats = || {
+        prop_oneof![
+            Just(0),
+            Just(700),
+            Just(PRICE),
+            Just(4 * PRICE),
+            Just(u64::MAX)
+        ]
+    };
+    prop_oneof![
+        4 => Just(Money::Buy),
+        2 => sats().prop_map(|sats| Money::Transfer { sats }),
+        2 => (sats(), any::<bool>()).prop_map(|(sats, paid_out)| Money::Cash { sats, paid_out }),
+        1 => sats().prop_map(|sats| Money::Limit { sats }),
+        2 => Just(Money::TopUp),
+        8 => (0..3u8, Just(2 * PRICE), 0..5u8, 1..16u8)
+            .prop_map(|(number, sats, view, nodes)| Money::See { number, sats, view, nodes }),
+        2 => (0..3usize).prop_map(|vend| Money::Redeem { vend }),
+        1 => sats().prop_map(|sats| Money::Refund { sats }),
+        1 => (0..3usize).prop_map(|refund| Money::Withdraw { refund }),
+    ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -72,12 +132,20 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Heartbeat),
         1 => (0..4u32, 0..3u32).prop_map(|(added, shrinkage)| Step::Restock { added, shrinkage }),
         2 => ms.prop_map(|ms| Step::Wait { ms }),
+        14 => money().prop_map(Step::Money),
         1 => proptest::collection::vec(any::<u8>(), 0..40).prop_map(Step::Garbage),
     ]
 }
 
+/// Trusting and generous, so that much can go wrong.
 fn trusting(genesis: &mut Genesis) {
-    genesis.policy.as_mut().unwrap().zero_conf_sats_max = PRICE;
+    let policy = genesis.policy.as_mut().unwrap();
+    policy.zero_conf_sats_max = PRICE;
+    policy.money = Some(dctrl_proto::v1::MoneyPolicy {
+        zero_conf_wait_ms: Some(500),
+        underpaid_bps_max: 100,
+        ..Default::default()
+    });
 }
 
 /// A federation and the actions that wait for the next block.
@@ -143,6 +211,7 @@ impl History {
                     machine_id,
                     slot,
                     member_id,
+                    ..VendQuote::default()
                 };
                 self.say(ALICE, &quote);
             }
@@ -193,7 +262,87 @@ impl History {
                 self.federation.now_ms += ms;
                 self.say(NODES[0], &TimeTick {});
             }
+            Step::Money(money) => self.money(money),
             Step::Garbage(bytes) => self.waiting.push(bytes),
+        }
+    }
+
+    fn money(&mut self, money: Money) {
+        match money {
+            Money::Buy => {
+                let quote = VendQuote {
+                    machine_id: "m1".into(),
+                    slot: "A1".into(),
+                    member_id: "alice".into(),
+                    from_tab: true,
+                    ..VendQuote::default()
+                };
+                self.say(ALICE, &quote);
+            }
+            Money::Transfer { sats } => {
+                let transfer = TabTransfer {
+                    to_member_id: "olga".into(),
+                    sats,
+                    ..TabTransfer::default()
+                };
+                self.say(ALICE, &transfer);
+            }
+            Money::Cash { sats, paid_out } => {
+                let cash = TabCash {
+                    member_id: "alice".into(),
+                    sats,
+                    paid_out,
+                    reason: "jar".into(),
+                };
+                self.say(STAFF, &cash);
+            }
+            Money::Limit { sats } => {
+                let limit = TabLimit {
+                    member_id: "alice".into(),
+                    credit_limit_sats: sats,
+                    ..TabLimit::default()
+                };
+                self.say(OPERATOR, &limit);
+            }
+            Money::TopUp => self.say(ALICE, &TabTopUp {}),
+            Money::See {
+                number,
+                sats,
+                view,
+                nodes,
+            } => self.see_top_up(number, sats, view, nodes),
+            Money::Redeem { vend } => {
+                if let Some(vend) = self.recent(vend) {
+                    let (vend_id, signature) = (vend.id, Vec::new());
+                    self.say(ALICE, &ClaimRedeem { vend_id, signature });
+                }
+            }
+            Money::Refund { sats } => {
+                let refund = RefundRequest {
+                    sats,
+                    address: "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080".into(),
+                    ..RefundRequest::default()
+                };
+                self.say(ALICE, &refund);
+            }
+            Money::Withdraw { refund } => {
+                let refunds = query::refunds(&self.federation.state, 3, "").rows;
+                if let Some(refund) = refunds.get(refund) {
+                    let refund_id = refund.id.clone();
+                    self.say(ALICE, &RefundWithdraw { refund_id });
+                }
+            }
+        }
+    }
+
+    fn see_top_up(&mut self, number: u8, sats: u64, view: u8, nodes: u8) {
+        let tab = query::tab(&self.federation.state, "alice").unwrap();
+        let index = tab.tab.unwrap().address_index;
+        if let Some(top_up) = query::top_up(&self.federation.state, index) {
+            let mut seen = crate::tabs::paying(&top_up, number, sats);
+            let name = format!("{:>32}", index * 3 + u32::from(number));
+            seen.outpoint.as_mut().unwrap().txid = name.into_bytes();
+            self.say_as(nodes, &viewed(&seen, view));
         }
     }
 
@@ -227,7 +376,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn whatever_happens_the_books_balance_and_two_nodes_agree(
-        steps in proptest::collection::vec((step(), any::<bool>()), 1..90)
+        steps in proptest::collection::vec((step(), any::<bool>()), 1..120)
     ) {
         let federation = Federation::with(trusting);
         let mut history = History { federation, waiting: Vec::new() };

@@ -39,6 +39,7 @@ fn every_frame_names_the_frame_of_its_topic_before_it() {
             "machine.m1.status",
             "payment",
             "slot.m1",
+            "tab",
             "vend.m1"
         ]
     );
@@ -51,6 +52,7 @@ fn frames_are_numbered_and_the_last_of_every_block_counts_its_actions() {
         machine_id: "m1".into(),
         slot: "A3".into(),
         member_id: String::new(),
+        ..VendQuote::default()
     };
     let refused = federation.action(ALICE, &quote);
     let good = federation.action(

@@ -58,6 +58,7 @@ impl Arguments {
             nodes: self.nodes,
             chain: self.chain,
             zero_conf_sats_max: ZERO_CONF_SATS_MAX,
+            zero_conf_wait_ms: None,
             bitcoind: self.bitcoind.clone(),
         }
     }

@@ -19,3 +19,4 @@ mod replay;
 mod settings;
 mod stage;
 mod stopping;
+mod tabs;

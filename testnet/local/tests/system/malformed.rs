@@ -143,6 +143,7 @@ async fn actions(federation: &Federation, cluster: &[u8; 32]) -> Result<()> {
         machine_id: MACHINE.to_owned(),
         slot: SLOT_SATS.to_owned(),
         member_id: String::new(),
+        ..VendQuote::default()
     };
     let expires_at_ms = now_ms() + LIFETIME_MS;
     let sign = |cluster, expires_at_ms| {

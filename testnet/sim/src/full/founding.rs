@@ -7,7 +7,8 @@ use dctrl_consensus::{ClusterId, Digest, Roster, RosterMember};
 use dctrl_proto::genesis::{cluster_id, simulated_chain_genesis};
 use dctrl_proto::v1::product::Price;
 use dctrl_proto::v1::{
-    DepthRule, FiatPrice, Genesis, Machine, Member, MemberStatus, Node, Policy, Product, Slot,
+    DepthRule, FiatPrice, Genesis, Machine, Member, MemberStatus, MoneyPolicy, Node, Policy,
+    Product, Slot,
 };
 
 use super::parties::Party;
@@ -25,6 +26,8 @@ const DESCRIPTOR: &str = include_str!("descriptor.txt").trim_ascii_end();
 pub(super) const CHEAP_SATS: u64 = 1_500;
 /// What a bar costs in cents; sold once it is in a block.
 const BAR_CENTS: u64 = 250;
+/// How long an unconfirmed payment is waited with: less than a block takes.
+const ZERO_CONF_WAIT_MS: u32 = 2_000;
 /// Units that fit into a slot.
 pub(super) const CAPACITY: u32 = 40;
 /// The slots of each machine: name, product and line.
@@ -200,5 +203,9 @@ fn policy(plan: &Plan) -> Policy {
         zero_conf_sats_max: CHEAP_SATS,
         depths: vec![depth(100_000, 1), depth(1_000_000, 3)],
         final_depth: 6,
+        money: Some(MoneyPolicy {
+            zero_conf_wait_ms: Some(ZERO_CONF_WAIT_MS),
+            ..MoneyPolicy::default()
+        }),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dctrl_effects::chain::model::SimChain;
 use dctrl_effects::chain::{Block, ChainError, ChainSource, Hash, Hint, Tip, Transaction};
-use dctrl_proto::v1::SignedAction;
+use dctrl_proto::v1::{PaymentDoubts, SignedAction};
 
 use super::founding::SLOTS;
 use super::plan::Plan;
@@ -177,7 +177,7 @@ impl ChainSource for Backend<'_> {
         ChainSource::mempool(self.chain)
     }
 
-    fn in_mempool(&self, txid: Hash) -> Result<bool, ChainError> {
+    fn in_mempool(&self, txid: Hash) -> Result<Option<PaymentDoubts>, ChainError> {
         self.up()?;
         self.chain.in_mempool(txid)
     }

@@ -74,6 +74,7 @@ impl World {
             } else {
                 buyer_id(one.buyer)
             },
+            ..VendQuote::default()
         };
         let now_ms = self.nodes[seat].now_ms(self.now);
         let founding = &self.founding;

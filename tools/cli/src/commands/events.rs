@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use clap::Args;
-use dctrl_proto::v1::{BusBody, GetStatusRequest, bus_body::Event};
+use dctrl_proto::v1::{BusBody, GetStatusRequest, Payment, Refund, TabView, bus_body::Event};
 
 use crate::{
     commands::nodes,
@@ -11,7 +11,7 @@ use crate::{
     failure::Failure,
     follow::{Wanted, follow},
     table::printable,
-    text::{grouped, payment_state, sats, short, time, vend_state},
+    text::{grouped, payment_state, sats, short, signed_sats, time, vend_state, words},
     verify::Verified,
 };
 
@@ -109,14 +109,7 @@ fn what(body: &BusBody) -> String {
                 sats(vend.price_sats)
             )
         }),
-        Event::Payment(one) => one.payment.as_ref().map_or_else(String::new, |payment| {
-            let state = payment_state(payment.state(), payment.confirmations);
-            format!(
-                "{state} {} for {}",
-                sats(payment.amount_sats),
-                payment.vend_id
-            )
-        }),
+        Event::Payment(one) => one.payment.as_ref().map_or_else(String::new, payment),
         Event::Beacon(one) => format!("beacon for {} nonce {}", one.machine_id, short(&one.nonce)),
         Event::Rate(one) => one.rate.as_ref().map_or_else(String::new, |rate| {
             let price = i64::try_from(rate.minor_per_bitcoin).unwrap_or(i64::MAX);
@@ -158,7 +151,31 @@ fn what(body: &BusBody) -> String {
         }),
         Event::Block(one) => format!("{} actions, {} refused", one.actions, one.refused),
         Event::Evidence(one) => format!("evidence against {}: {}", one.subject, one.detail),
+        Event::Tab(one) => one.tab.as_ref().map_or_else(String::new, tab),
+        Event::TopUp(one) => one.top_up.as_ref().map_or_else(String::new, |top_up| {
+            format!("{} tops up at {}", top_up.member_id, top_up.address)
+        }),
+        Event::Refund(one) => one.refund.as_ref().map_or_else(String::new, refund),
     }
+}
+
+fn payment(payment: &Payment) -> String {
+    let state = payment_state(payment.state(), payment.confirmations);
+    let amount = sats(payment.amount_sats);
+    // It pays a vend, or tops up a member's tab.
+    let whom = [&payment.vend_id, &payment.member_id].map(String::as_str);
+    format!("{state} {amount} for {}", whom.concat())
+}
+
+fn tab(view: &TabView) -> String {
+    let member = view.tab.as_ref().map_or("-", |tab| &tab.member_id);
+    let (has, owes) = (signed_sats(view.balance_sats), sats(view.debt_sats));
+    format!("{member} has {has} and owes {owes}")
+}
+
+fn refund(refund: &Refund) -> String {
+    let state = words(refund.state().as_str_name());
+    format!("{state} {} to {}", sats(refund.sats), refund.address)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use dctrl_proto::v1::{
 use serde::Serialize;
 
 use crate::{
+    claim::ClaimCode,
     context::Context,
     failure::Failure,
     follow::{Wanted, follow},
@@ -35,9 +36,30 @@ pub enum VendCommand {
         /// The member who buys; a guest without
         #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
         member: String,
+        /// Make a claim code, with which a guest's credit can be redeemed
+        #[arg(long, conflicts_with = "member")]
+        claim: bool,
+        /// Use this claim code, as when a request is repeated
+        #[arg(long, value_name = "HEX", conflicts_with_all = ["member", "claim"])]
+        claim_code: Option<ClaimCode>,
         /// Draw the QR code even where the output is no terminal
         #[arg(long)]
         qr: bool,
+        /// How to submit.
+        #[command(flatten)]
+        submit: SubmitArgs,
+    },
+    /// Buy one unit on the own tab
+    Buy {
+        /// The machine
+        #[arg(long, value_name = "ID")]
+        machine: String,
+        /// The slot
+        #[arg(long)]
+        slot: String,
+        /// The member who signs, whose tab pays
+        #[arg(long, value_name = "ID")]
+        tab: String,
         /// How to submit.
         #[command(flatten)]
         submit: SubmitArgs,
@@ -85,25 +107,39 @@ pub async fn run(context: &mut Context, command: VendCommand) -> Result<(), Fail
             machine,
             slot,
             member,
+            claim,
+            claim_code,
             qr,
             submit: args,
         } => {
+            let code = match claim_code {
+                None if claim => Some(ClaimCode::fresh()?),
+                given => given,
+            };
+            let claim_key = code.map(|code| code.key()).transpose()?;
             let payload = VendQuote {
-                machine_id: machine.clone(),
+                machine_id: machine,
                 slot,
                 member_id: member,
+                from_tab: false,
+                claim_key: claim_key.map_or(Vec::new(), |key| key.public()),
             };
-            let outcome = submit(context, &args, &payload).await?;
-            let Some(quote) = quote::certified(context, &machine, &outcome).await? else {
-                // The caller did not wait until it was final, so no address is shown.
-                return context.out.answer(&outcome, |outcome| {
-                    crate::submit::describe("vend.quote", outcome)
-                });
+            ask(context, &args, &payload, code, qr).await
+        }
+        VendCommand::Buy {
+            machine,
+            slot,
+            tab,
+            submit,
+        } => {
+            let payload = VendQuote {
+                machine_id: machine,
+                slot,
+                member_id: tab,
+                from_tab: true,
+                claim_key: Vec::new(),
             };
-            let draw = qr || std::io::stdout().is_terminal();
-            context
-                .out
-                .answer(&quote, |quote| describe_quote(quote, draw))
+            submit_and_show(context, &submit, &payload).await
         }
         VendCommand::Show { id, watch: false } => {
             let answer = get(context, id).await?;
@@ -128,6 +164,32 @@ pub async fn run(context: &mut Context, command: VendCommand) -> Result<(), Fail
             submit_and_show(context, &submit, &payload).await
         }
     }
+}
+
+/// Asks for a quote and shows it once it is certified.
+async fn ask(
+    context: &mut Context,
+    args: &SubmitArgs,
+    payload: &VendQuote,
+    code: Option<ClaimCode>,
+    qr: bool,
+) -> Result<(), Failure> {
+    if let Some(code) = code {
+        // Before anything can go wrong: without it a credit could be lost.
+        eprintln!("claim code {code}: keep it, and tell it nobody");
+    }
+    let outcome = submit(context, args, payload).await?;
+    let Some(mut quote) = quote::certified(context, &payload.machine_id, &outcome).await? else {
+        // The caller did not wait until it was final, so no address is shown.
+        return context.out.answer(&outcome, |outcome| {
+            crate::submit::describe("vend.quote", outcome)
+        });
+    };
+    quote.reply.claim_code = code.map(|code| code.to_string());
+    let draw = qr || std::io::stdout().is_terminal();
+    context
+        .out
+        .answer(&quote, |quote| describe_quote(quote, draw))
 }
 
 async fn get(context: &Context, id: String) -> Result<Answered<VendReply>, Failure> {

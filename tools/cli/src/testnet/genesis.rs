@@ -5,8 +5,8 @@ use dctrl_access::Identity;
 use dctrl_proto::{
     genesis::simulated_chain_genesis,
     v1::{
-        Copayer, DepthRule, FiatPrice, Genesis, Machine, Member, MemberStatus, Node, PayoutRules,
-        PayoutTier, Policy, Product, Slot, product::Price,
+        Copayer, DepthRule, FiatPrice, Genesis, Machine, Member, MemberStatus, MoneyPolicy, Node,
+        PayoutRules, PayoutTier, Policy, Product, Slot, product::Price,
     },
 };
 
@@ -55,7 +55,10 @@ pub fn genesis(plan: &Plan, keys: &Keys, created_at_ms: u64) -> Genesis {
             slot("A2", "soldering-kit", 10, 10),
             slot("A3", "cookies", 15, 0),
         ],
-        policy: Some(policy(plan.args.zero_conf_sats_max)),
+        policy: Some(policy(
+            plan.args.zero_conf_sats_max,
+            plan.args.zero_conf_wait_ms,
+        )),
         created_at_ms,
         consensus: None,
         payouts: Some(payout_rules(keys)),
@@ -166,7 +169,7 @@ fn slot(slot: &str, product: &str, capacity: u32, stock: u32) -> Slot {
     }
 }
 
-fn policy(zero_conf_sats_max: u64) -> Policy {
+fn policy(zero_conf_sats_max: u64, zero_conf_wait_ms: Option<u32>) -> Policy {
     let depth = |sats_max, confirmations| DepthRule {
         sats_max,
         confirmations,
@@ -180,5 +183,9 @@ fn policy(zero_conf_sats_max: u64) -> Policy {
         zero_conf_sats_max,
         depths: vec![depth(50_000, 1), depth(500_000, 3), depth(u64::MAX, 6)],
         final_depth: 6,
+        money: Some(MoneyPolicy {
+            zero_conf_wait_ms,
+            ..MoneyPolicy::default()
+        }),
     }
 }

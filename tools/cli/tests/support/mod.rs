@@ -365,6 +365,21 @@ impl dctrl_server::Dctrl for Script {
     async fn list_payouts(&self, _: Request<ListRequest>) -> Answer<dctrl_proto::v1::PayoutList> {
         unscripted()
     }
+    async fn get_tab(&self, _: Request<GetTabRequest>) -> Answer<TabReply> {
+        unscripted()
+    }
+    async fn list_tabs(&self, _: Request<ListRequest>) -> Answer<TabList> {
+        unscripted()
+    }
+    async fn list_uncertain(&self, _: Request<ListRequest>) -> Answer<VendList> {
+        unscripted()
+    }
+    async fn list_refunds(&self, _: Request<ListRequest>) -> Answer<RefundList> {
+        unscripted()
+    }
+    async fn list_journal(&self, _: Request<ListRequest>) -> Answer<JournalList> {
+        unscripted()
+    }
     async fn get_balances(&self, _: Request<GetBalancesRequest>) -> Answer<Balances> {
         unscripted()
     }

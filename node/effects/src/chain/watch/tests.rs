@@ -63,7 +63,7 @@ fn say(watch: &mut Watch) -> Vec<String> {
 
 fn check(watch: &mut Watch, in_mempool: bool) {
     for txid in watch.unchecked() {
-        watch.checked(txid, in_mempool);
+        watch.checked(txid, in_mempool.then(PaymentDoubts::default));
     }
 }
 
@@ -122,8 +122,8 @@ fn a_reorganised_payment_is_said_again_where_it_is_now() {
     watch.connect(&block(1, &[transaction(1, false), transaction(2, false)]));
     assert_eq!(say(&mut watch), ["IN_BLOCK@1", "IN_BLOCK@1"]);
     watch.disconnect();
-    watch.checked(Hash([1; 32]), true);
-    watch.checked(Hash([2; 32]), false);
+    watch.checked(Hash([1; 32]), Some(PaymentDoubts::default()));
+    watch.checked(Hash([2; 32]), None);
     assert_eq!(say(&mut watch), ["IN_MEMPOOL@0", "ABSENT@0"]);
     let mut other = block(1, &[transaction(1, false)]);
     other.hash = Hash([99; 32]);
@@ -144,15 +144,31 @@ fn a_payment_that_came_before_its_quote_is_found() {
 }
 
 #[test]
-fn a_block_reward_counts_a_hundred_blocks_deep() {
+fn a_block_reward_is_said_to_be_one() {
     let mut watch = watching();
     watch.connect(&block(1, &[transaction(1, true)]));
-    for height in 2..100 {
-        watch.connect(&block(height, &[]));
-    }
-    assert!(say(&mut watch).is_empty());
-    watch.connect(&block(100, &[]));
-    assert_eq!(say(&mut watch), ["IN_BLOCK@1"]);
+    let unsaid = watch.unsaid();
+    assert!(unsaid[0].1.coinbase, "the ledger waits longer for it");
+}
+
+#[test]
+fn what_speaks_against_a_payment_is_said_and_taken_back() {
+    let mut watch = watching();
+    watch.see(&transaction(1, false));
+    let doubts = PaymentDoubts {
+        unconfirmed_parent: true,
+        ..PaymentDoubts::default()
+    };
+    watch.checked(Hash([1; 32]), Some(doubts));
+    assert_eq!(watch.unsaid()[0].1.doubts, Some(doubts));
+    assert_eq!(say(&mut watch), ["IN_MEMPOOL@0"]);
+    watch.recheck();
+    watch.checked(Hash([1; 32]), Some(doubts));
+    assert!(say(&mut watch).is_empty(), "nothing new");
+    watch.recheck();
+    check(&mut watch, true);
+    assert_eq!(watch.unsaid()[0].1.doubts, None);
+    assert_eq!(say(&mut watch), ["IN_MEMPOOL@0"], "its parent was mined");
 }
 
 /// The bus tells that node 2 had said this.

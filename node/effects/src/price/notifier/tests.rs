@@ -130,6 +130,7 @@ fn a_rate_limited_source_is_left_alone_and_named() {
         name: "kraken".to_owned(),
         url: String::new(),
         pointer: String::new(),
+        expects: Vec::new(),
         currency: "EUR".to_owned(),
         decimals: 2,
     };
@@ -157,6 +158,7 @@ fn a_currency_is_either_fixed_or_asked_for() {
         name: "a".to_owned(),
         url: String::new(),
         pointer: String::new(),
+        expects: Vec::new(),
         currency: "EUR".to_owned(),
         decimals: 2,
     });
@@ -168,4 +170,53 @@ fn a_currency_is_either_fixed_or_asked_for() {
             ..
         })
     ));
+}
+
+#[test]
+fn bad_sources_are_named_and_the_good_ones_make_the_price() {
+    let (mut prices, health) = (Prices::default(), Health::default());
+    let limits = config(&[]).limits;
+    let source = |name: &str| Source {
+        name: name.to_owned(),
+        url: String::new(),
+        pointer: String::new(),
+        expects: Vec::new(),
+        currency: "EUR".to_owned(),
+        decimals: 2,
+    };
+    for (name, price) in [("a", 6_000_000), ("b", 6_010_000), ("jumps", 6_005_000)] {
+        prices.take(&source(name), Ok(price), 0, limits, &health);
+    }
+    let silent = || Err(SourceError::Unreachable("timeout".to_owned()));
+    for answer in [Ok(60_050_000), Err(SourceError::Status(503)), silent()] {
+        prices.take(&source("jumps"), answer, 1_000, limits, &health);
+        assert!(health.troubles()[0].starts_with("jumps: "), "it is named");
+    }
+    let verdicts = prices.verdicts(1_000, limits, &health);
+    let eur = |price| vec![("EUR".to_owned(), price)];
+    assert_eq!(
+        verdicts,
+        eur(Some((6_005_000, 3))),
+        "the last good one counts"
+    );
+    for name in ["a", "b"] {
+        prices.take(
+            &source(name),
+            Ok(6_008_000),
+            MINUTE_MS + 500,
+            limits,
+            &health,
+        );
+    }
+    let later = MINUTE_MS + 1_000;
+    let verdicts = prices.verdicts(later, limits, &health);
+    assert_eq!(verdicts, eur(Some((6_008_000, 2))), "without the stale one");
+    let verdicts = prices.verdicts(3 * MINUTE_MS, limits, &health);
+    assert_eq!(verdicts, eur(None), "all are stale");
+    assert!(
+        health
+            .troubles()
+            .iter()
+            .any(|trouble| trouble.contains("there is no price for EUR"))
+    );
 }

@@ -4,6 +4,7 @@ use std::{
 };
 
 use super::*;
+use crate::price::Shape;
 
 /// One price from a server that gives one answer.
 fn price(answer: String, pointer: &str) -> Result<u64, SourceError> {
@@ -23,6 +24,7 @@ fn price(answer: String, pointer: &str) -> Result<u64, SourceError> {
         name: "test".to_owned(),
         url,
         pointer: pointer.to_owned(),
+        expects: Vec::new(),
         currency: "EUR".to_owned(),
         decimals: 2,
     };
@@ -93,6 +95,71 @@ fn what_is_no_good_answer_is_refused_with_its_reason() {
     assert_eq!(price(long, "/last"), Err(SourceError::TooLong));
     assert!(matches!(
         price("garbage\r\n\r\n".to_owned(), "/"),
+        Err(SourceError::Unreachable(_))
+    ));
+}
+
+/// A server that answers every call the same way until it is dropped.
+fn serving(answer: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/ticker", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let request = BufReader::new(stream.try_clone().unwrap());
+            let mut lines = request.lines();
+            while lines
+                .next()
+                .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
+            {}
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    url
+}
+
+fn shaped(shape: Shape, url: String) -> Source {
+    Source {
+        name: "test".to_owned(),
+        url,
+        pointer: shape.pointer("EUR", "/price"),
+        expects: shape.expects("EUR"),
+        currency: "EUR".to_owned(),
+        decimals: 2,
+    }
+}
+
+#[test]
+fn the_price_of_another_pair_is_not_taken_for_this_one() {
+    let dollars = r#"{"data":{"amount":"67345.10","base":"BTC","currency":"USD"}}"#;
+    let ether = r#"{"data":{"amount":"2345.10","base":"ETH","currency":"EUR"}}"#;
+    for (answer, found) in [(dollars, "USD"), (ether, "ETH")] {
+        let source = shaped(Shape::Coinbase, serving(ok(answer)));
+        let error = fetch(&agent(), &source).unwrap_err();
+        assert!(
+            matches!(&error, SourceError::WrongPair { found: text, .. } if text == found),
+            "{error}"
+        );
+    }
+    let dollars = r#"{"error":[],"result":{"XXBTZUSD":{"c":["67345.1","1"]}}}"#;
+    let source = shaped(Shape::Kraken, serving(ok(dollars)));
+    assert!(matches!(
+        fetch(&agent(), &source),
+        Err(SourceError::NoNumber(_))
+    ));
+    let euros = r#"{"data":{"amount":"62345.10","base":"BTC","currency":"EUR"}}"#;
+    let source = shaped(Shape::Coinbase, serving(ok(euros)));
+    assert_eq!(fetch(&agent(), &source), Ok(6_234_510));
+}
+
+#[test]
+fn a_source_that_never_answers_is_given_up() {
+    // The kernel takes the connection; nobody ever reads it.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/ticker", listener.local_addr().unwrap());
+    let source = shaped(Shape::Bitstamp, url);
+    let impatient = agent_with(Duration::from_millis(200));
+    assert!(matches!(
+        fetch(&impatient, &source),
         Err(SourceError::Unreachable(_))
     ));
 }

@@ -108,6 +108,7 @@ pub(crate) fn genesis() -> Genesis {
                 },
             ],
             final_depth: 6,
+            money: None,
         }),
         created_at_ms: START_MS,
         consensus: None,

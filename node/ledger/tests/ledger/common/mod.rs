@@ -173,6 +173,7 @@ impl Federation {
             machine_id: "m1".into(),
             slot: slot.into(),
             member_id: "alice".into(),
+            ..VendQuote::default()
         };
         let id = self.submit(ALICE, &quote)?;
         Ok(self.vend(&id))
@@ -188,6 +189,7 @@ impl Federation {
             machine_id: "m1".into(),
             slot: "A1".into(),
             member_id: String::new(),
+            ..VendQuote::default()
         };
         let id = self.submit(MACHINE, &quote).unwrap();
         self.vend(&id)
@@ -345,4 +347,27 @@ pub(crate) fn tip(height: u32) -> ChainObserve {
         height,
         hash: vec![u8::try_from(height % 256).unwrap(); 32],
     }
+}
+
+/// Every order in which sequences can be merged, each kept in its own order,
+/// as the position of the sequence that comes next.
+pub(crate) fn merges(lengths: &[usize]) -> Vec<Vec<usize>> {
+    fn go(left: &mut [usize], before: &mut Vec<usize>, all: &mut Vec<Vec<usize>>) {
+        if left.iter().all(|rest| *rest == 0) {
+            all.push(before.clone());
+            return;
+        }
+        for position in 0..left.len() {
+            if left[position] > 0 {
+                left[position] -= 1;
+                before.push(position);
+                go(left, before, all);
+                before.pop();
+                left[position] += 1;
+            }
+        }
+    }
+    let mut all = Vec::new();
+    go(&mut lengths.to_vec(), &mut Vec::new(), &mut all);
+    all
 }

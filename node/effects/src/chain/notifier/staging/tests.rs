@@ -9,8 +9,8 @@ use std::{
 use bitcoin::Network;
 use dctrl_follow::DoorError;
 use dctrl_proto::v1::{
-    ActionBody, ChainObserve, Outpoint, Payment, PaymentChanged, PaymentObserve, PaymentView,
-    PaymentVote, Receipt, SignedAction, TipAgreed, Vend, VendChanged, bus_body::Event,
+    ActionBody, ChainObserve, Outpoint, Payment, PaymentChanged, PaymentDoubts, PaymentObserve,
+    PaymentView, PaymentVote, Receipt, SignedAction, TipAgreed, Vend, VendChanged, bus_body::Event,
 };
 use prost::Message;
 
@@ -126,7 +126,10 @@ fn a_payment_that_is_gone_at_once_is_taken_back_behind_its_sighting() {
             amount_sats: 1_500,
         }],
     });
-    staging.sight.watch.checked(txid, true);
+    staging
+        .sight
+        .watch
+        .checked(txid, Some(PaymentDoubts::default()));
     let lost = Ledger {
         loses: true,
         ..Ledger::default()
@@ -139,7 +142,7 @@ fn a_payment_that_is_gone_at_once_is_taken_back_behind_its_sighting() {
         "taken, and not applied yet"
     );
     staging.sight.watch.removed(txid);
-    staging.sight.watch.checked(txid, false);
+    staging.sight.watch.checked(txid, None);
     staging.stage();
     now_ms.store(1_499, Ordering::SeqCst);
     staging.work(&ledger);
