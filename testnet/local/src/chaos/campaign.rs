@@ -133,6 +133,7 @@ impl Campaign {
             nodes: u16::try_from(self.plan.nodes).context("too many nodes")?,
             chain: ChainKind::Simulated,
             zero_conf_sats_max: self.manifest.zero_conf_sats_max,
+            zero_conf_wait_ms: Some(0),
             bitcoind: None,
         };
         let mut federation = Federation::init(options, programs, folder).await?;

@@ -17,8 +17,8 @@ use crate::{
     trace::Pulse,
 };
 
-/// The account of what was received on the chain and is still there.
-const BITCOIN: &str = "asset:bitcoin";
+/// The accounts of what was counted: in the chain, and waiting for a block.
+const COUNTED: [&str; 2] = ["asset:bitcoin", "asset:unconfirmed"];
 
 /// Units that were put into the counting slot, as a node says.
 ///
@@ -127,8 +127,10 @@ async fn books(federation: &Federation, node: usize, sales: &[Sale]) -> Result<(
     settle(since, "the books to hold what was paid", async || {
         let (accounts, sum) = client.balances().await?;
         ensure!(sum == 0, "the books sum to {sum}");
-        let bitcoin = accounts.iter().find(|(name, _)| name == BITCOIN);
-        let bitcoin = bitcoin.map_or(0, |(_, balance)| *balance);
+        let counted = accounts
+            .iter()
+            .filter(|(name, _)| COUNTED.contains(&name.as_str()));
+        let bitcoin: i64 = counted.map(|(_, balance)| balance).sum();
         ensure!(
             bitcoin == paid,
             "{bitcoin} satoshi are booked of {paid} paid"

@@ -47,7 +47,7 @@ async fn purchase(load: &Load, random: &mut Random) -> Option<()> {
     let quote = VendQuote {
         machine_id: MACHINE.to_owned(),
         slot: SLOT_SOLD.to_owned(),
-        member_id: String::new(),
+        ..VendQuote::default()
     };
     let home = random.index(load.clients.len());
     let action = load.sign(&quote);
