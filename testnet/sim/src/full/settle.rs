@@ -129,9 +129,7 @@ impl World {
             let waits = chain.mempool().iter().any(|one| one.txid == *txid);
             let gone = matches!(
                 state,
-                None | Some(
-                    PaymentState::Replaced | PaymentState::Reorged | PaymentState::Reported
-                )
+                None | Some(PaymentState::Replaced | PaymentState::Reported)
             );
             if deep == 0 && !waits && !gone {
                 return Err(format!(

@@ -26,9 +26,12 @@ pub(in crate::full) struct Books {
     pub(in crate::full) vends: BTreeMap<String, Vend>,
     slots: BTreeMap<Vec<u8>, Slot>,
     machines: BTreeMap<String, Machine>,
-    /// Sums of all booked payments: those that are there, and those that went.
-    here: i64,
+    /// Sums of all booked payments, by where they stand.
+    in_chain: i64,
+    waiting: i64,
     gone: i64,
+    /// What is owed for payments that went.
+    owed: i64,
     /// Sum of all accounts.
     total: i64,
     /// Vends that came to DISPENSED since somebody asked.
@@ -43,13 +46,6 @@ pub(in crate::full) fn is_settled(state: VendState) -> bool {
     matches!(
         state,
         VendState::Dispensed | VendState::Credited | VendState::Expired | VendState::PaidLate
-    )
-}
-
-fn vanished(payment: &Payment) -> bool {
-    matches!(
-        payment.state(),
-        PaymentState::Replaced | PaymentState::Reorged
     )
 }
 
@@ -85,8 +81,8 @@ impl Books {
         let balance = |name: &[u8]| self.accounts.get(name).copied().unwrap_or(0);
         let sums = [
             ("all accounts", self.total, 0),
-            ("bitcoin", balance(b"asset:bitcoin"), self.here),
-            ("receivable", balance(b"asset:receivable"), self.gone),
+            ("bitcoin", balance(b"asset:bitcoin"), self.in_chain),
+            ("unconfirmed", balance(b"asset:unconfirmed"), self.waiting),
         ];
         for (what, is, should) in sums {
             if is != should {
@@ -94,6 +90,13 @@ impl Books {
                     "block {height}: {what} come to {is} sats, not {should}"
                 ));
             }
+        }
+        // Credit that is there pays first for what went.
+        if self.owed < 0 || self.owed > self.gone {
+            let (owed, gone) = (self.owed, self.gone);
+            found.push(format!(
+                "block {height}: {owed} sats are owed, and {gone} are gone"
+            ));
         }
         found
     }
@@ -106,6 +109,9 @@ impl Books {
                 let after = value.map_or(0, |value| decode::<Account>(value).balance_sats);
                 let before = self.accounts.insert(name.to_vec(), after).unwrap_or(0);
                 self.total += after - before;
+                if name.starts_with(b"asset:debt:") {
+                    self.owed += after - before;
+                }
             } else if key.starts_with(b"payment/") {
                 self.take_payment(key, value.map(decode), seen);
             } else if key.starts_with(b"vend/") {
@@ -135,29 +141,29 @@ impl Books {
 
     fn take_payment(&mut self, key: &[u8], after: Option<Payment>, seen: &mut Seen) {
         if let Some(before) = self.payments.get(key).filter(|before| before.booked) {
-            let part = if vanished(before) {
-                &mut self.gone
-            } else {
-                &mut self.here
-            };
-            *part -= signed(before.amount_sats);
+            let (state, sats) = (before.state(), signed(before.amount_sats));
+            *self.standing(state) -= sats;
         }
         let Some(after) = after else {
             self.payments.remove(key);
             return;
         };
         if after.booked {
-            let part = if vanished(&after) {
-                &mut self.gone
-            } else {
-                &mut self.here
-            };
-            *part += signed(after.amount_sats);
+            *self.standing(after.state()) += signed(after.amount_sats);
         }
         if after.state() == PaymentState::Reorged {
             seen.hit("payments_reorged");
         }
         self.payments.insert(key.to_vec(), after);
+    }
+
+    /// Where a booked payment of this state is summed up.
+    fn standing(&mut self, state: PaymentState) -> &mut i64 {
+        match state {
+            PaymentState::Confirmed | PaymentState::Final => &mut self.in_chain,
+            PaymentState::Seen | PaymentState::Reorged => &mut self.waiting,
+            _ => &mut self.gone,
+        }
     }
 
     /// A vend that has ended stays so, and nobody gets more than came in.
@@ -172,7 +178,7 @@ impl Books {
             problem = Some(format!("vend {id} went from {before:?} to {state:?}"));
         }
         let earned = if state == VendState::Dispensed {
-            vend.price_sats
+            vend.price_sats - vend.forgiven_sats
         } else {
             0
         };
