@@ -85,7 +85,9 @@ async fn a_node_whose_disk_fails_ends_itself_and_resumes_on_a_sound_one() -> Res
     let mut stage = Stage::start(Options::default()).await?;
     stage.vend(SLOT_SATS).await?;
     stage.kill_node(1);
-    stage.start_node_with(1, &[("DCTRL_CRASH", "store.commit.written@20!eio")])?;
+    stage.start_node_with(1, &[("DCTRL_CRASH", "store.commit.written@5!eio")])?;
+    // At rest it would write nothing; the others sell without it.
+    let missed = stage.vend(SLOT_SATS).await?;
     let node = stage.node(1).context("it was started")?;
     let limit = STEP_LIMIT.max(Duration::from_secs(60));
     let ended = until(limit, "the node to end itself", async || node.ended()).await?;
@@ -93,7 +95,6 @@ async fn a_node_whose_disk_fails_ends_itself_and_resumes_on_a_sound_one() -> Res
     let log = fs::read_to_string(stage.node_log(1))?;
     ensure!(log.contains("the store failed, so the node stops"), "{log}");
 
-    let missed = stage.vend(SLOT_SATS).await?;
     stage.start_node(1)?;
     stage.nodes_ready().await?;
     stage.is_sound(Stage::height_of(&missed)).await?;
