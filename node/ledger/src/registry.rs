@@ -71,8 +71,8 @@ const BUYER: &[Role] = &[Role::Member, Role::Machine, Role::Node];
 #[rustfmt::skip]
 pub static ACTIONS: &[ActionKind] = &[
     passing::<ChainObserve>("ChainObserve", NODE, "A node's present best block."),
-    passing::<FeeObserve>("FeeObserve", NODE, "A node's present view of the right fee rate."),
     row::<ClaimRedeem>("ClaimRedeem", MEMBER, "Put a guest's credit onto the own tab."),
+    passing::<FeeObserve>("FeeObserve", NODE, "A node's present view of the right fee rate."),
     row::<MachineAccept>("MachineAccept", MACHINE, "The agent has journalled an order and will carry it out."),
     passing::<MachineHeartbeat>("MachineHeartbeat", MACHINE, "The agent is alive, ready or not, and asks for the consensus time."),
     row::<MachineReceipt>("MachineReceipt", MACHINE, "How an order ended."),
