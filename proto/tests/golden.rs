@@ -3,7 +3,7 @@
 //!
 //! After a meant change: `DCTRL_BLESS=1 cargo test -p dctrl-proto`.
 
-use std::{env, fs, path::PathBuf};
+use std::{env, fs, path::Path};
 
 use dctrl_proto::{
     action::{action_id, body, signing_bytes},
@@ -23,9 +23,8 @@ use dctrl_proto::{
 use prost::Message;
 
 fn check(name: &str, bytes: &[u8]) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("golden")
-        .join(format!("{name}.hex"));
+    // Cargo runs the tests of a crate in its folder.
+    let path = Path::new("golden").join(format!("{name}.hex"));
     let now = hex::encode(bytes);
     if env::var_os("DCTRL_BLESS").is_some() {
         fs::write(&path, format!("{now}\n")).expect("the golden folder is writable");

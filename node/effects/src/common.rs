@@ -13,9 +13,6 @@ use dctrl_follow::{Door, Federation, Follower, FollowerConfig, Position, Rosters
 
 use crate::Health;
 
-/// How often an effect looks whether its follower has caught up.
-const CATCH_UP_LOOK: Duration = Duration::from_millis(250);
-
 /// Longest wait of an effect that has nothing to do. What happens, and a stop,
 /// wake it.
 pub(crate) const AT_REST: Duration = Duration::from_secs(60);
@@ -180,41 +177,6 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop.set();
-    }
-}
-
-/// Tells when a follower has handed out what there was before it began.
-#[derive(Debug)]
-pub(crate) struct CatchUp {
-    done: bool,
-    give_up_at: Instant,
-}
-
-impl CatchUp {
-    /// An effect that hears nothing begins with what it knows after this.
-    const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
-
-    pub(crate) fn new() -> Self {
-        Self {
-            done: false,
-            give_up_at: Instant::now() + Self::GIVE_UP_AFTER,
-        }
-    }
-
-    /// To be asked when the follower has had nothing for a while; stays true.
-    pub(crate) fn idle(&mut self, follower: &Follower) -> bool {
-        self.done |= follower.settled() > Position::default() || Instant::now() >= self.give_up_at;
-        self.done
-    }
-
-    pub(crate) fn is_done(&self) -> bool {
-        self.done
-    }
-
-    /// How long to wait for the next frame, where nothing else happens for
-    /// `rest`.
-    pub(crate) fn wait(&self, rest: Duration) -> Duration {
-        if self.done { rest } else { CATCH_UP_LOOK }
     }
 }
 

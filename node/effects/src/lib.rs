@@ -28,6 +28,7 @@ pub mod price;
 
 mod common;
 mod crash;
+mod frames;
 mod health;
 
 pub use common::{Clock, Common, Running, Seat, StartError};

@@ -20,18 +20,19 @@ mod walk;
 use std::{
     sync::{
         Arc,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, sync_channel},
     },
     time::{Duration, Instant},
 };
 
-use dctrl_follow::{Door, Follower, Position};
+use dctrl_follow::{Door, Position, Verified};
 use dctrl_proto::v1::{FeeObserve, Payout, PayoutObserve, bus_body::Event as Told};
 
 use crate::{
     Common, Health, Running, StartError,
     chain::{Backend, ChainAdaptor, ChainError, Hash, Sent},
-    common::{AT_REST, CatchUp, Stop},
+    common::{AT_REST, Stop},
+    frames,
     outbox::{Ended, Outbox},
 };
 use view::{Order, Payouts};
@@ -85,7 +86,7 @@ pub fn start(common: Common, config: PayoutConfig) -> Result<Running, StartError
     stop.wakes(move || drop(woken.try_send(Event::Stop)));
     running.spawn({
         let (stop, health) = (stop.clone(), health.clone());
-        move || pass_frames(follower, &events, &stop, &health)
+        move || frames::pass(follower, &events, &stop, &health, told, || Event::CaughtUp)
     })?;
     running.spawn(move || {
         // The simulated chain's client has a runtime of its own, which must be
@@ -109,27 +110,13 @@ enum Event {
     Stop,
 }
 
-fn pass_frames(mut follower: Follower, events: &SyncSender<Event>, stop: &Stop, health: &Health) {
-    let mut catch_up = CatchUp::new();
-    stop.wakes_follower(&follower);
-    while !stop.is_set() {
-        let event = match follower.next(catch_up.wait(AT_REST)) {
-            Ok(Some(frame)) => match frame.body.event {
-                Some(Told::Payout(changed)) => {
-                    Event::Payout(Box::new(changed.payout.unwrap_or_default()))
-                }
-                _ => continue,
-            },
-            Ok(None) if catch_up.is_done() || !catch_up.idle(&follower) => continue,
-            Ok(None) => Event::CaughtUp,
-            Err(error) => {
-                health.raise("bus", format!("the bus cannot be followed: {error}"));
-                return;
-            }
-        };
-        if events.send(event).is_err() {
-            return;
+/// What a frame has to tell.
+fn told(frame: Verified) -> Option<Event> {
+    match frame.body.event {
+        Some(Told::Payout(changed)) => {
+            Some(Event::Payout(Box::new(changed.payout.unwrap_or_default())))
         }
+        _ => None,
     }
 }
 

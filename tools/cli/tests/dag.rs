@@ -28,6 +28,9 @@ use std::{
 
 use serde_json::{Value, json};
 
+/// Cargo runs the tests of a crate in its folder.
+const GRAPHS: &str = "tests/graphs";
+
 fn dctrl(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_dctrl"))
         .args(arguments)
@@ -36,8 +39,7 @@ fn dctrl(arguments: &[&str]) -> Output {
 }
 
 fn graphs() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/graphs");
-    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+    let mut files: Vec<PathBuf> = fs::read_dir(GRAPHS)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| {
@@ -50,8 +52,7 @@ fn graphs() -> Vec<PathBuf> {
 }
 
 fn named(graph: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/graphs");
-    folder.join(graph).with_extension("json")
+    Path::new(GRAPHS).join(graph).with_extension("json")
 }
 
 fn read(path: &Path) -> Value {

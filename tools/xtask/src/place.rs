@@ -24,8 +24,12 @@ impl Place {
     /// # Errors
     /// Where neither `XDG_CACHE_HOME` nor `HOME` is set.
     pub(crate) fn find() -> Result<Self> {
-        // The manifest folder is `tools/xtask`, two below the root.
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        // Asked of cargo when it runs us, not when it compiled us: checkouts
+        // that share a build folder share this program, too. The manifest
+        // folder is `tools/xtask`, two below the root.
+        let manifest =
+            variable("CARGO_MANIFEST_DIR").context("run this as `cargo xtask`, not by hand")?;
+        let root = Path::new(&manifest)
             .ancestors()
             .nth(2)
             .context("xtask is not two folders below the root of the checkout")?

@@ -25,12 +25,13 @@ use std::{
 };
 
 use bitcoin::Network;
-use dctrl_follow::{Door, Follower, Position, Verified};
+use dctrl_follow::{Door, Position, Verified};
 
 use super::{Backend, ChainAdaptor, ChainError, Hash, Hint, Hints, sight::Sight};
 use crate::{
     Common, Health, Running, StartError,
-    common::{AT_REST, CatchUp, Stop},
+    common::{AT_REST, Stop},
+    frames,
 };
 use staging::Staging;
 
@@ -97,7 +98,10 @@ pub fn start(common: Common, config: ChainNotifierConfig) -> Result<Running, Sta
     stop.wakes(move || drop(woken.try_send(Event::Stop)));
     running.spawn({
         let (events, stop, health) = (events.clone(), stop.clone(), health.clone());
-        move || pass_frames(follower, &events, &stop, &health)
+        move || {
+            let told = |frame| Some(Event::Frame(Box::new(frame)));
+            frames::pass(follower, &events, &stop, &health, told, || Event::CaughtUp);
+        }
     })?;
     running.spawn({
         let stop = stop.clone();
@@ -150,25 +154,6 @@ enum Event {
     Hint(Hint),
     /// There is a reason to look at the stop flag.
     Stop,
-}
-
-fn pass_frames(mut follower: Follower, events: &SyncSender<Event>, stop: &Stop, health: &Health) {
-    let mut catch_up = CatchUp::new();
-    stop.wakes_follower(&follower);
-    while !stop.is_set() {
-        let event = match follower.next(catch_up.wait(AT_REST)) {
-            Ok(Some(frame)) => Event::Frame(Box::new(frame)),
-            Ok(None) if catch_up.is_done() || !catch_up.idle(&follower) => continue,
-            Ok(None) => Event::CaughtUp,
-            Err(error) => {
-                health.raise("bus", format!("the bus cannot be followed: {error}"));
-                return;
-            }
-        };
-        if events.send(event).is_err() {
-            return;
-        }
-    }
 }
 
 fn pass_hints(mut hints: Hints, events: &SyncSender<Event>, stop: &Stop) {

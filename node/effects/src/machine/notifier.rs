@@ -11,10 +11,7 @@ use super::{
     alerts::{AlertFile, Alerts},
     view::View,
 };
-use crate::{
-    Common, Health, Running, StartError,
-    common::{CatchUp, Stop},
-};
+use crate::{Common, Health, Running, StartError, common::Stop, frames::CatchUp};
 
 /// How often silence is looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(5);

@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     Common, Health, Running, StartError,
-    common::{CatchUp, Stop},
+    common::Stop,
+    frames::CatchUp,
     outbox::{Desk, Ended, Outbox},
 };
 

@@ -7,38 +7,6 @@ use anyhow::{Context, Result, ensure};
 
 use crate::programs::Programs;
 
-/// Of the agent, in the order in which a vend passes them.
-pub(super) const AGENT: &[&str] = &[
-    "agent.after_safe_state",
-    "agent.before_summary_sync",
-    "agent.summary_half_written",
-    "agent.after_summary_sync",
-    "agent.after_summary_named",
-    "agent.after_journal_open",
-    "agent.before_adopted_sync",
-    "agent.after_adopted_sync",
-    "agent.before_begun_sync",
-    "agent.begun_half_written",
-    "agent.after_begun_sync",
-    "agent.order_received",
-    "agent.before_armed_sync",
-    "agent.armed_half_written",
-    "agent.after_armed_sync",
-    "agent.after_accept_sent",
-    "agent.before_firing_sync",
-    "agent.firing_half_written",
-    "agent.after_firing_sync",
-    "agent.pulse_high",
-    "agent.pulse_low",
-    "agent.after_pulse",
-    "agent.before_settled_sync",
-    "agent.settled_half_written",
-    "agent.after_settled_sync",
-    "agent.after_receipt_sent",
-    "agent.before_applied_sync",
-    "agent.after_applied_sync",
-];
-
 /// The variable that names one.
 pub(super) const VARIABLE: &str = "DCTRL_CRASH";
 
@@ -62,24 +30,4 @@ pub(super) fn of_node(programs: &Programs) -> Result<Vec<String>> {
         places.len()
     );
     Ok(places)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_agent_has_exactly_these_places() {
-        let source = include_str!("../../../../machine-agent/src/crash.rs");
-        let named: Vec<&str> = source
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix("\"agent."))
-            .filter_map(|rest| rest.split('"').next())
-            .collect();
-        let ours: Vec<&str> = AGENT
-            .iter()
-            .filter_map(|place| place.strip_prefix("agent."))
-            .collect();
-        assert_eq!(named, ours);
-    }
 }

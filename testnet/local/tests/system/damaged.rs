@@ -67,14 +67,10 @@ async fn a_damaged_node_is_named_set_aside_and_comes_back_equal() -> Result<()> 
     let aside = PathBuf::from(report["set_aside"].as_str().context("a place")?);
     ensure!(first_segment(&aside).exists(), "nothing is deleted");
     let missed = stage.vend(SLOT_SATS).await?;
-    stage.start_node(1)?;
-    stage.nodes_ready().await?;
-    stage.is_sound(Stage::height_of(&missed)).await?;
+    stage.comes_back(1, &missed).await?;
 
     // It takes part again: now another one may fail.
-    stage.kill_node(2);
-    let vend = stage.vend(SLOT_SATS).await?;
-    stage.is_sound(Stage::height_of(&vend)).await?;
+    stage.sells_without(2).await?;
     ensure!(stage.trace().pulses()?.len() == 3);
     stage.end().await
 }
@@ -95,8 +91,6 @@ async fn a_node_whose_disk_fails_ends_itself_and_resumes_on_a_sound_one() -> Res
     let log = fs::read_to_string(stage.node_log(1))?;
     ensure!(log.contains("the store failed, so the node stops"), "{log}");
 
-    stage.start_node(1)?;
-    stage.nodes_ready().await?;
-    stage.is_sound(Stage::height_of(&missed)).await?;
+    stage.comes_back(1, &missed).await?;
     stage.end().await
 }

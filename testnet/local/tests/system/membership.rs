@@ -58,9 +58,7 @@ async fn nodes_go_and_come_by_approval_and_the_machine_goes_on_selling() -> Resu
     has_roster(&stage, 1, 4).await?;
     stage.kill_node(4);
     // Three of the four that are left are a quorum now; of five they were not.
-    stage.kill_node(3);
-    let vend = stage.vend(SLOT_SATS).await?;
-    stage.is_sound(Stage::height_of(&vend)).await?;
+    stage.sells_without(3).await?;
     stage.start_node(3)?;
     stage.nodes_ready().await?;
 
@@ -95,9 +93,7 @@ async fn nodes_go_and_come_by_approval_and_the_machine_goes_on_selling() -> Resu
     stage.is_sound(Stage::height_of(&vend)).await?;
 
     // It takes part: without it, four of five would not be there.
-    stage.kill_node(2);
-    let vend = stage.vend(SLOT_SATS).await?;
-    stage.is_sound(Stage::height_of(&vend)).await?;
+    stage.sells_without(2).await?;
     ensure!(stage.trace().pulses()?.len() == 4);
     stage.end().await
 }
@@ -115,9 +111,7 @@ async fn a_member_that_lost_its_disk_gets_its_seat_back_by_itself() -> Result<()
     let vend = stage.vend(SLOT_SATS).await?;
     stage.is_sound(Stage::height_of(&vend)).await?;
     // The others need it now.
-    stage.kill_node(2);
-    let vend = stage.vend(SLOT_SATS).await?;
-    stage.is_sound(Stage::height_of(&vend)).await?;
+    stage.sells_without(2).await?;
     stage.end().await
 }
 
@@ -157,9 +151,7 @@ async fn a_member_without_a_disk_takes_over_the_state_where_its_peers_forgot_the
         ensure!(taken(node)? == times, "node {node} took over a state");
     }
     // It takes part: without it, three of four would not be there.
-    stage.kill_node(2);
-    let vend = stage.vend(SLOT_SATS).await?;
-    stage.is_sound(Stage::height_of(&vend)).await?;
+    stage.sells_without(2).await?;
     ensure!(stage.trace().pulses()?.len() == 5);
     stage.end().await
 }

@@ -29,15 +29,10 @@ async fn a_node_that_was_killed_resumes_with_the_state_of_the_others() -> Result
     stage.vend(SLOT_SATS).await?;
     stage.kill_node(1);
     let missed = stage.vend(SLOT_SATS).await?;
-    stage.start_node(1)?;
-    stage.nodes_ready().await?;
-    // Includes the restarted node, at a height that it has missed.
-    stage.is_sound(Stage::height_of(&missed)).await?;
+    stage.comes_back(1, &missed).await?;
 
     // It takes part again: now another one may fail.
-    stage.kill_node(2);
-    let vend = stage.vend(SLOT_SATS).await?;
-    stage.is_sound(Stage::height_of(&vend)).await?;
+    stage.sells_without(2).await?;
     ensure!(stage.trace().pulses()?.len() == 3);
     stage.end().await
 }

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use dctrl_proto::v1::{Payment, PaymentState, Vend, VendState};
-use dctrl_testnet::{Federation, MACHINE, Options, Programs, Txid, until};
+use dctrl_testnet::{Federation, MACHINE, Options, Programs, SLOT_SATS, Txid, until};
 use tempfile::TempDir;
 
 /// How long a step of a vend may take.
@@ -151,6 +151,21 @@ impl Stage {
             ensure!(slot.received == out, "goods are missing: {slot:?}");
         }
         Ok(())
+    }
+
+    /// Starts a node and waits until it has what happened up to the end of a
+    /// vend that it missed.
+    pub(crate) async fn comes_back(&mut self, node: usize, missed: &Vend) -> Result<()> {
+        self.start_node(node)?;
+        self.nodes_ready().await?;
+        self.is_sound(Self::height_of(missed)).await
+    }
+
+    /// Sells with another node dead, so that every other one is needed.
+    pub(crate) async fn sells_without(&mut self, node: usize) -> Result<()> {
+        self.kill_node(node);
+        let vend = self.vend(SLOT_SATS).await?;
+        self.is_sound(Self::height_of(&vend)).await
     }
 
     /// Height of the block in which the vend came to its present state.

@@ -125,6 +125,7 @@ const TABLE: [Row; 20] = [
             "dctrl-access",
             "dctrl-consensus",
             "dctrl-follow",
+            "dctrl-agent",
         ],
     ),
     row("dctrl-model", &["dctrl-consensus"]),

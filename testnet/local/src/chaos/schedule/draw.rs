@@ -1,9 +1,10 @@
 //! Schedules from seeds.
 
+use dctrl_agent::crash::CRASH_POINTS;
+
 use super::{Fault, Round, Schedule, Theme, Timed};
 use crate::{
     chaos::{
-        places,
         relay::Link,
         volume::Keep,
         weather::{Passage, Weather},
@@ -192,7 +193,7 @@ impl Drawing<'_> {
             },
             4 if self.means.disks => Fault::AgentPowerCut { down_ms, keep },
             _ => Fault::AgentCrashPoint {
-                place: (*self.random.pick(places::AGENT)).to_owned(),
+                place: (*self.random.pick(CRASH_POINTS)).to_owned(),
             },
         };
         self.add(fault);
