@@ -24,6 +24,7 @@ mod promises;
 mod relay;
 mod report;
 mod schedule;
+pub mod vends;
 mod volume;
 mod watch;
 mod weather;

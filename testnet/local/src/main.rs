@@ -34,6 +34,8 @@ enum Command {
     BenchConsensus(consensus::Arguments),
     /// Everything fails, in seeded ways, and nothing that was final may be lost
     Chaos(chaos::Arguments),
+    /// Agents die at every step of paid vends, and no order moves a machine twice
+    Vends(chaos::vends::Arguments),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -59,6 +61,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::BenchRestart(bench) => dctrl_testnet::restart::run(bench, programs).await,
         Command::BenchIdle(bench) => dctrl_testnet::idle::run(bench, programs).await,
         Command::Chaos(campaign) => dctrl_testnet::chaos::run(campaign, programs).await,
+        Command::Vends(campaign) => dctrl_testnet::chaos::vends::run(campaign, programs).await,
         Command::BenchConsensus(bench) => dctrl_testnet::consensus::run(bench, programs).await,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::ErrorKind,
+    io::{ErrorKind, Write},
     path::PathBuf,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -17,8 +17,11 @@ pub struct Pulse {
     pub high_at_ms: u64,
     /// When it went low again, where it did.
     pub low_at_ms: Option<u64>,
-    /// The order that asked for it.
+    /// The order that asked for it, which has its number within the
+    /// incarnation.
     pub sequence: u64,
+    /// The machine's incarnation.
+    pub incarnation: u32,
 }
 
 impl Pulse {
@@ -51,11 +54,37 @@ struct Edge {
     at_ms: u64,
     level: u8,
     sequence: u64,
+    incarnation: u32,
 }
 
 impl Trace {
     pub(crate) fn new(file: PathBuf) -> Self {
         Self { file }
+    }
+
+    /// Length of the file, bytes: it grows by each edge, and a look at it costs
+    /// less than the edges.
+    pub(crate) fn length(&self) -> u64 {
+        fs::metadata(&self.file).map_or(0, |found| found.len())
+    }
+
+    /// Adds a rising edge that no machine made, to see that it is found.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub(crate) fn plant(&self, pulse: Pulse) -> Result<()> {
+        let Pulse {
+            high_at_ms,
+            sequence,
+            incarnation,
+            ..
+        } = pulse;
+        let edge = serde_json::json!({
+            "at_ms": high_at_ms, "line": 0, "level": 1,
+            "sequence": sequence, "incarnation": incarnation,
+        });
+        let mut file = fs::File::options().append(true).open(&self.file)?;
+        writeln!(file, "{edge}").with_context(|| self.file.display().to_string())
     }
 
     /// Every pulse up to now, oldest first.
@@ -89,6 +118,7 @@ fn parse(text: &str) -> Result<Vec<Pulse>> {
                 high_at_ms: edge.at_ms,
                 low_at_ms: None,
                 sequence: edge.sequence,
+                incarnation: edge.incarnation,
             });
         }
     }
@@ -121,12 +151,14 @@ mod tests {
                 Pulse {
                     high_at_ms: 10,
                     low_at_ms: Some(30),
-                    sequence: 1
+                    sequence: 1,
+                    incarnation: 1
                 },
                 Pulse {
                     high_at_ms: 50,
                     low_at_ms: None,
-                    sequence: 2
+                    sequence: 2,
+                    incarnation: 1
                 },
             ]
         );

@@ -160,12 +160,12 @@ impl BenchVend {
     }
 }
 
-/// Prepares, builds for release and becomes a benchmark that reads its own
-/// arguments.
+/// Prepares, builds for release and becomes a benchmark or campaign that reads
+/// its own arguments.
 ///
 /// # Errors
 /// Where a preparation fails.
-pub(crate) fn bench(place: &Place, name: &str, arguments: &[String]) -> Result<()> {
+pub(crate) fn driven(place: &Place, name: &str, arguments: &[String]) -> Result<()> {
     setup::packages()?;
     build::workspace(place, Profile::Release)?;
     let mut command = driver(place, Profile::Release);

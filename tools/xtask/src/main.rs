@@ -99,6 +99,14 @@ enum Campaign {
     /// Thousands of damaged files of a node and of an agent, each of which must
     /// be detected and healed; the last line is the result as JSON.
     Corruption(corruption::Corruption),
+    /// Paid vends of real processes in which the machine's agent dies at each
+    /// of its steps; arguments are its own (try `--help`).
+    #[command(disable_help_flag = true)]
+    Vends {
+        /// Arguments for the campaign.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -163,13 +171,13 @@ fn run(place: &Place, command: Command) -> anyhow::Result<()> {
         } => bench.run(place),
         Command::Bench {
             what: Bench::Consensus { arguments },
-        } => demo::bench(place, "bench-consensus", &arguments),
+        } => demo::driven(place, "bench-consensus", &arguments),
         Command::Bench {
             what: Bench::Idle { arguments },
-        } => demo::bench(place, "bench-idle", &arguments),
+        } => demo::driven(place, "bench-idle", &arguments),
         Command::Bench {
             what: Bench::Restart { arguments },
-        } => demo::bench(place, "bench-restart", &arguments),
+        } => demo::driven(place, "bench-restart", &arguments),
         Command::Bench {
             what: Bench::Core { arguments },
         } => build::core_benches(place, &arguments),
@@ -182,6 +190,9 @@ fn run(place: &Place, command: Command) -> anyhow::Result<()> {
         Command::Campaign {
             what: Campaign::Corruption(campaign),
         } => campaign.run(place),
+        Command::Campaign {
+            what: Campaign::Vends { arguments },
+        } => demo::driven(place, "vends", &arguments),
         Command::Tidy => tidy::run(place),
         Command::Deny => deny::run(place),
     }

@@ -1,6 +1,6 @@
 //! What must hold at the end, asked through the doors that everybody has.
 
-mod books;
+pub(super) mod books;
 mod states;
 
 use std::{

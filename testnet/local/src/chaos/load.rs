@@ -49,6 +49,7 @@ pub(super) struct Load {
     operator: Identity,
     cluster: [u8; 32],
     purse: Purse,
+    machines: Vec<String>,
     promises: Mutex<Promises>,
     latencies_ms: Mutex<Vec<u64>>,
     seed: u64,
@@ -75,28 +76,54 @@ impl Running {
         seed: u64,
         pace: Duration,
     ) -> Result<Self> {
+        let mut running = Self::alone(federation, genesis, purse, seed, pace)?;
+        let load = running.load.clone();
+        for node in 0..federation.len() {
+            running.let_in(worker::work(load.clone(), node));
+        }
+        for number in 0..CUSTOMERS {
+            running.let_in(customer::buy(load.clone(), number));
+        }
+        Ok(running)
+    }
+
+    /// Nobody but the miner is there yet.
+    ///
+    /// # Errors
+    /// Where the operator's key cannot be read.
+    pub(super) fn alone(
+        federation: &Federation,
+        genesis: &Genesis,
+        purse: Purse,
+        seed: u64,
+        pace: Duration,
+    ) -> Result<Self> {
         let (stop, stopped) = watch::channel(false);
         let nodes = federation.len();
+        let machines = genesis.machines.iter();
         let load = Arc::new(Load {
             clients: (0..nodes).map(|node| federation.client_of(node)).collect(),
             operator: Identity::load(&federation.dir().join("keys/operator.key"))?,
             cluster: cluster_id(genesis),
             purse,
+            machines: machines.map(|machine| machine.id.clone()).collect(),
             promises: Mutex::new(Promises::new(nodes)),
             latencies_ms: Mutex::default(),
             seed,
             pace,
             stop: stopped,
         });
-        let mut people = JoinSet::new();
-        for node in 0..nodes {
-            people.spawn(worker::work(load.clone(), node));
-        }
-        for number in 0..CUSTOMERS {
-            people.spawn(customer::buy(load.clone(), number));
-        }
-        people.spawn(mine(load.clone()));
-        Ok(Self { load, stop, people })
+        let mut running = Self {
+            people: JoinSet::new(),
+            load: load.clone(),
+            stop,
+        };
+        running.let_in(mine(load));
+        Ok(running)
+    }
+
+    fn let_in(&mut self, person: impl Future<Output = ()> + Send + 'static) {
+        self.people.spawn(person);
     }
 
     pub(super) fn load(&self) -> &Arc<Load> {
@@ -131,8 +158,14 @@ impl Load {
         std::mem::take(&mut *kept)
     }
 
-    pub(super) fn client(&self, node: usize) -> &Client {
-        &self.clients[node]
+    /// A client of any node.
+    pub(super) fn some_client(&self, random: &mut Random) -> &Client {
+        &self.clients[random.index(self.clients.len())]
+    }
+
+    /// The machines of the genesis.
+    pub(super) fn machines(&self) -> &[String] {
+        &self.machines
     }
 
     /// Finds blocks of the chain.
@@ -143,17 +176,17 @@ impl Load {
         self.purse.mine(blocks).await.map(drop)
     }
 
-    fn stopped(&self) -> bool {
+    pub(super) fn stopped(&self) -> bool {
         *self.stop.borrow()
     }
 
     /// Waits, but not beyond the end.
-    async fn rest(&self, pause: Duration) {
+    pub(super) async fn rest(&self, pause: Duration) {
         let mut stop = self.stop.clone();
         let _ = tokio::time::timeout(pause, stop.wait_for(|stop| *stop)).await;
     }
 
-    fn sign<P: Payload>(&self, payload: &P) -> SignedAction {
+    pub(super) fn sign<P: Payload>(&self, payload: &P) -> SignedAction {
         let expires = now_ms() + LIFETIME_MS;
         self.operator
             .sign_action(&self.cluster, fresh_request_id(), expires, payload)
@@ -161,7 +194,7 @@ impl Load {
 
     /// Hands an action in until it is final somewhere; none where everything
     /// stopped before. Every other attempt is at `home`.
-    async fn drive(
+    pub(super) async fn drive(
         &self,
         action: SignedAction,
         work: Work,

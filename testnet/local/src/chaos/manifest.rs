@@ -25,7 +25,7 @@ pub(super) const SLOT_COUNTED: &str = "Z9";
 const CAPACITY: u32 = 10_000;
 
 /// Above every price of the testnet.
-const ZERO_CONF_SATS: u64 = 1_000_000;
+pub(super) const ZERO_CONF_SATS: u64 = 1_000_000;
 
 /// What differs between federations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,29 +80,13 @@ impl Manifest {
             no_unanimity: self.no_unanimity,
             ..Consensus::default()
         });
-        self.stock(&mut genesis);
+        stock(&mut genesis);
         fs::write(&file, serde_json::to_vec_pretty(&genesis)?)?;
         for node in 0..federation.len() {
             self.node(federation, relays, node).await?;
         }
         agent(federation, relays).await?;
         Ok(genesis)
-    }
-
-    fn stock(&self, genesis: &mut Genesis) {
-        for slot in &mut genesis.slots {
-            if slot.slot == SLOT_SOLD {
-                (slot.capacity, slot.stock) = (CAPACITY, CAPACITY);
-                slot.received = CAPACITY.into();
-            }
-        }
-        genesis.slots.push(Slot {
-            machine_id: MACHINE.to_owned(),
-            slot: SLOT_COUNTED.to_owned(),
-            product_id: "cookies".to_owned(),
-            capacity: CAPACITY,
-            ..Slot::default()
-        });
     }
 
     async fn node(&self, federation: &Federation, relays: &mut Relays, node: usize) -> Result<()> {
@@ -130,6 +114,23 @@ impl Manifest {
         );
         write(&file, &text)
     }
+}
+
+/// Fills the slots that are sold from, and adds the one that counts.
+pub(super) fn stock(genesis: &mut Genesis) {
+    for slot in &mut genesis.slots {
+        if slot.slot == SLOT_SOLD {
+            (slot.capacity, slot.stock) = (CAPACITY, CAPACITY);
+            slot.received = CAPACITY.into();
+        }
+    }
+    genesis.slots.push(Slot {
+        machine_id: MACHINE.to_owned(),
+        slot: SLOT_COUNTED.to_owned(),
+        product_id: "cookies".to_owned(),
+        capacity: CAPACITY,
+        ..Slot::default()
+    });
 }
 
 async fn agent(federation: &Federation, relays: &mut Relays) -> Result<()> {

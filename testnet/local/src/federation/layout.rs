@@ -13,7 +13,13 @@ impl Federation {
     /// The pin trace of the machine.
     #[must_use]
     pub fn trace(&self) -> Trace {
-        Trace::new(self.agent_dir().join("actuator.trace"))
+        self.trace_of(MACHINE)
+    }
+
+    /// The pin trace of a machine, where there are more than the first.
+    #[must_use]
+    pub fn trace_of(&self, machine: &str) -> Trace {
+        Trace::new(self.machine_dir(machine).join("actuator.trace"))
     }
 
     /// The command line with this federation's settings.
@@ -43,7 +49,13 @@ impl Federation {
     /// The folder of the machine's agent.
     #[must_use]
     pub fn agent_dir(&self) -> PathBuf {
-        self.dir.join(format!("machine-{MACHINE}"))
+        self.machine_dir(MACHINE)
+    }
+
+    /// The folder of a machine's agent.
+    #[must_use]
+    pub fn machine_dir(&self, machine: &str) -> PathBuf {
+        self.dir.join(format!("machine-{machine}"))
     }
 
     /// The log of one node.

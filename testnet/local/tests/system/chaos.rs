@@ -1,4 +1,5 @@
-//! A short campaign of faults: what `cargo xtask chaos` does for hours.
+//! Short campaigns: what `cargo xtask chaos` and `cargo xtask campaign vends` do
+//! for hours.
 
 use std::{process::Stdio, time::Duration};
 
@@ -7,16 +8,15 @@ use dctrl_testnet::{Programs, within};
 use serde_json::Value;
 use tokio::process::Command;
 
-/// A minute of faults, and the checks behind it, on a slow machine.
+/// A minute of faults, or some vends, and the checks behind it, on a slow
+/// machine.
 const CAMPAIGN_LIMIT: Duration = Duration::from_secs(600);
 
-#[tokio::test]
-#[ignore = "starts processes; run by cargo xtask test"]
-async fn a_minute_of_every_fault_loses_and_doubles_nothing() -> Result<()> {
+/// Runs a campaign to its good end; its result.
+async fn sound(arguments: &[&str]) -> Result<Value> {
     let mut campaign = Command::new(Programs::find()?.testnet()?);
     campaign
-        .args(["chaos", "--minutes", "1", "--nodes", "4", "--json"])
-        .args(["--seed", "20"])
+        .args(arguments)
         .stdin(Stdio::null())
         .kill_on_drop(true);
     let said = within(CAMPAIGN_LIMIT, "the campaign", async {
@@ -28,16 +28,66 @@ async fn a_minute_of_every_fault_loses_and_doubles_nothing() -> Result<()> {
     let last = out.lines().last().with_context(|| story.to_string())?;
     let result: Value = serde_json::from_str(last)?;
     ensure!(said.status.success(), "{result:#}\n{story}");
-    let number = |key: &str| result.get(key).and_then(Value::as_u64);
-    ensure!(number("violations") == Some(0), "{result:#}");
-    ensure!(number("lost_final") == Some(0), "{result:#}");
-    ensure!(number("double_effects") == Some(0), "{result:#}");
-    let deaths = number("kills").zip(number("power_cuts"));
+    Ok(result)
+}
+
+fn number(result: &Value, key: &str) -> Option<u64> {
+    result.get(key).and_then(Value::as_u64)
+}
+
+#[tokio::test]
+#[ignore = "starts processes; run by cargo xtask test"]
+async fn a_minute_of_every_fault_loses_and_doubles_nothing() -> Result<()> {
+    let result = sound(&[
+        "chaos",
+        "--minutes",
+        "1",
+        "--nodes",
+        "4",
+        "--json",
+        "--seed",
+        "20",
+    ])
+    .await?;
+    ensure!(number(&result, "violations") == Some(0), "{result:#}");
+    ensure!(number(&result, "lost_final") == Some(0), "{result:#}");
+    ensure!(number(&result, "double_effects") == Some(0), "{result:#}");
+    let deaths = number(&result, "kills").zip(number(&result, "power_cuts"));
     let deaths = deaths.map_or(0, |(kills, cuts)| kills + cuts);
     ensure!(deaths > 0, "nobody was killed: {result:#}");
-    ensure!(number("final_actions") > Some(20), "{result:#}");
+    ensure!(number(&result, "final_actions") > Some(20), "{result:#}");
     ensure!(
         result.get("digests_equal") == Some(&Value::Bool(true)),
+        "{result:#}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "starts processes; run by cargo xtask test"]
+async fn no_agent_that_dies_in_a_paid_vend_pulses_twice_or_loses_it() -> Result<()> {
+    let result = sound(&[
+        "vends",
+        "--vends",
+        "16",
+        "--machines",
+        "8",
+        "--json",
+        "--seed",
+        "4",
+    ])
+    .await?;
+    ensure!(number(&result, "violations") == Some(0), "{result:#}");
+    ensure!(
+        number(&result, "vends_with_a_kill") == Some(16),
+        "{result:#}"
+    );
+    ensure!(number(&result, "kills") >= Some(16), "{result:#}");
+    for none in ["doubled", "lost", "unresolved"] {
+        ensure!(number(&result, none) == Some(0), "{none}: {result:#}");
+    }
+    ensure!(
+        result.get("planted_double_found") == Some(&Value::Bool(true)),
         "{result:#}"
     );
     Ok(())

@@ -14,7 +14,6 @@ use crate::{
         promises::Sale,
     },
     federation::{Federation, MACHINE},
-    trace::Pulse,
 };
 
 /// The accounts of what was counted: in the chain, and waiting for a block.
@@ -32,22 +31,27 @@ pub(super) async fn counted(federation: &Federation, node: usize) -> Result<u64>
 pub(super) async fn check(federation: &Federation, load: &Load, findings: &mut Findings) {
     let sales = load.promises().sales.clone();
     findings.vends = sales.len();
-    if let Err(error) = vends(federation, &sales, findings).await {
+    if let Err(error) = vends(federation, load, &sales, findings).await {
         findings.violation(format!("paid sales without an end: {error:#}"));
     }
-    match pulses(federation) {
+    match pulses(federation, load) {
         Ok(pulses) => doubles(&pulses, findings),
         Err(error) => findings.violation(format!("the trace cannot be read: {error:#}")),
     }
     for node in 0..federation.len() {
-        if let Err(error) = books(federation, node, &sales).await {
+        if let Err(error) = books(federation, load, node, &sales).await {
             findings.violation(format!("node {node}: {error:#}"));
         }
     }
 }
 
 /// Waits until every paid sale has ended, and asks how.
-async fn vends(federation: &Federation, sales: &[Sale], findings: &mut Findings) -> Result<()> {
+async fn vends(
+    federation: &Federation,
+    load: &Load,
+    sales: &[Sale],
+    findings: &mut Findings,
+) -> Result<()> {
     let since = Instant::now();
     let mut ended = Vec::new();
     for sale in sales {
@@ -69,7 +73,7 @@ async fn vends(federation: &Federation, sales: &[Sale], findings: &mut Findings)
         ended.push(vend);
     }
     // Read when all have ended: a pulse comes before its receipt.
-    let pulses = pulses(federation)?;
+    let pulses = pulses(federation, load)?;
     for vend in ended {
         *findings
             .vends_by_end
@@ -82,26 +86,46 @@ async fn vends(federation: &Federation, sales: &[Sale], findings: &mut Findings)
     Ok(())
 }
 
-/// How often the pin went high for each order.
-fn pulses(federation: &Federation) -> Result<BTreeMap<u64, usize>> {
-    let mut by_order = BTreeMap::new();
-    for Pulse { sequence, .. } in federation.trace().pulses()? {
-        *by_order.entry(sequence).or_default() += 1;
+/// An order: machine, incarnation and number.
+pub(in crate::chaos) type Order = (String, u32, u64);
+
+/// How often the pin of its machine went high for each order.
+pub(in crate::chaos) type Pulses = BTreeMap<Order, usize>;
+
+/// What all machines did.
+///
+/// # Errors
+/// Where a trace cannot be read.
+pub(in crate::chaos) fn pulses(federation: &Federation, load: &Load) -> Result<Pulses> {
+    let mut by_order = Pulses::new();
+    for machine in load.machines() {
+        for pulse in federation.trace_of(machine).pulses()? {
+            let order = (machine.clone(), pulse.incarnation, pulse.sequence);
+            *by_order.entry(order).or_default() += 1;
+        }
     }
     Ok(by_order)
 }
 
-fn doubles(pulses: &BTreeMap<u64, usize>, findings: &mut Findings) {
-    for (order, times) in pulses.iter().filter(|(_, times)| **times > 1) {
+/// How often the machine moved for a vend.
+pub(in crate::chaos) fn moved(vend: &Vend, pulses: &Pulses) -> usize {
+    let order = (vend.machine_id.clone(), vend.incarnation, vend.sequence);
+    pulses.get(&order).copied().unwrap_or(0)
+}
+
+pub(in crate::chaos) fn doubles(pulses: &Pulses, findings: &mut Findings) {
+    for ((machine, incarnation, order), times) in pulses.iter().filter(|(_, times)| **times > 1) {
         findings.double_effects += times - 1;
-        findings.violation(format!("order {order} moved the machine {times} times"));
+        findings.violation(format!(
+            "order {order} of run {incarnation} moved the machine {machine} {times} times"
+        ));
     }
 }
 
 /// A sale that was dispensed moved the machine once; one that was credited
 /// gives back what was paid.
-fn judged(vend: &Vend, pulses: &BTreeMap<u64, usize>) -> Result<()> {
-    let moved = pulses.get(&vend.sequence).copied().unwrap_or(0);
+fn judged(vend: &Vend, pulses: &Pulses) -> Result<()> {
+    let moved = moved(vend, pulses);
     match vend.state() {
         VendState::Dispensed => ensure!(
             moved == 1 && vend.sequence > 0,
@@ -120,7 +144,7 @@ fn judged(vend: &Vend, pulses: &BTreeMap<u64, usize>) -> Result<()> {
     Ok(())
 }
 
-async fn books(federation: &Federation, node: usize, sales: &[Sale]) -> Result<()> {
+async fn books(federation: &Federation, load: &Load, node: usize, sales: &[Sale]) -> Result<()> {
     let client = federation.client_of(node);
     let paid: i64 = sales.iter().map(|sale| sale.sats as i64).sum();
     let since = Instant::now();
@@ -138,10 +162,12 @@ async fn books(federation: &Federation, node: usize, sales: &[Sale]) -> Result<(
         Ok(Some(()))
     })
     .await?;
-    let machine = client.machine(MACHINE).await.context("no machine")?;
-    for slot in machine.slots {
-        let out = u64::from(slot.stock) + u64::from(slot.held) + slot.sold + slot.shrinkage;
-        ensure!(slot.received == out, "goods are missing: {slot:?}");
+    for machine in load.machines() {
+        let machine = client.machine(machine).await.context("no machine")?;
+        for slot in machine.slots {
+            let out = u64::from(slot.stock) + u64::from(slot.held) + slot.sold + slot.shrinkage;
+            ensure!(slot.received == out, "goods are missing: {slot:?}");
+        }
     }
     Ok(())
 }
@@ -153,38 +179,45 @@ mod tests {
     fn vend(state: VendState) -> Vend {
         Vend {
             state: state.into(),
+            machine_id: MACHINE.to_owned(),
+            incarnation: 1,
             sequence: 3,
             price_sats: 1_500,
             ..Vend::default()
         }
     }
 
+    fn pulses(times: &[(u64, usize)]) -> Pulses {
+        let of = |(order, times): &(u64, usize)| ((MACHINE.to_owned(), 1, *order), *times);
+        times.iter().map(of).collect()
+    }
+
     #[test]
     fn a_second_pulse_for_one_order_is_a_double_effect() {
         let mut findings = Findings::default();
-        doubles(&BTreeMap::from([(1, 1), (2, 1)]), &mut findings);
+        doubles(&pulses(&[(1, 1), (2, 1)]), &mut findings);
         assert_eq!(findings.double_effects, 0);
-        doubles(&BTreeMap::from([(1, 1), (2, 3)]), &mut findings);
+        doubles(&pulses(&[(1, 1), (2, 3)]), &mut findings);
         assert_eq!((findings.double_effects, findings.violation_count), (2, 1));
     }
 
     #[test]
     fn a_vend_that_says_dispensed_without_a_pulse_is_found() {
         let dispensed = vend(VendState::Dispensed);
-        assert!(judged(&dispensed, &BTreeMap::from([(3, 1)])).is_ok());
-        assert!(judged(&dispensed, &BTreeMap::new()).is_err());
-        assert!(judged(&dispensed, &BTreeMap::from([(3, 2)])).is_err());
+        assert!(judged(&dispensed, &pulses(&[(3, 1)])).is_ok());
+        assert!(judged(&dispensed, &Pulses::new()).is_err());
+        assert!(judged(&dispensed, &pulses(&[(3, 2)])).is_err());
     }
 
     #[test]
     fn a_paid_vend_that_is_neither_dispensed_nor_credited_is_found() {
-        assert!(judged(&vend(VendState::Credited), &BTreeMap::new()).is_err());
+        assert!(judged(&vend(VendState::Credited), &Pulses::new()).is_err());
         let credited = Vend {
             credited_sats: 1_500,
             ..vend(VendState::Credited)
         };
-        assert!(judged(&credited, &BTreeMap::new()).is_ok());
-        assert!(judged(&vend(VendState::Expired), &BTreeMap::new()).is_err());
-        assert!(judged(&vend(VendState::Uncertain), &BTreeMap::new()).is_ok());
+        assert!(judged(&credited, &Pulses::new()).is_ok());
+        assert!(judged(&vend(VendState::Expired), &Pulses::new()).is_err());
+        assert!(judged(&vend(VendState::Uncertain), &Pulses::new()).is_ok());
     }
 }

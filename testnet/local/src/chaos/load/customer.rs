@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dctrl_proto::v1::{Vend, VendQuote, VendState};
+use dctrl_proto::v1::{Refusal, Vend, VendQuote, VendState};
 
 use super::{AGAIN, Load};
 use crate::{
@@ -44,33 +44,21 @@ pub(super) async fn buy(load: Arc<Load>, number: usize) {
 }
 
 async fn purchase(load: &Load, random: &mut Random) -> Option<()> {
-    let quote = VendQuote {
-        machine_id: MACHINE.to_owned(),
-        slot: SLOT_SOLD.to_owned(),
-        ..VendQuote::default()
+    let vend = match quote(load, MACHINE, random).await? {
+        Ok(vend) => vend,
+        Err(_) => {
+            // The machine does not sell now, such as when its agent is away.
+            load.rest(4 * AGAIN).await;
+            return None;
+        }
     };
-    let home = random.index(load.clients.len());
-    let action = load.sign(&quote);
-    let receipt = load.drive(action, Work::Other, home, random).await?;
-    if receipt.refusal.is_some() {
-        // The machine does not sell now, such as when its agent is away.
-        load.rest(4 * AGAIN).await;
-        return None;
-    }
-    let vend = find(load, &receipt.subject, random).await?;
     if random.chance(WINDOW_SHOPPERS) {
         return None;
     }
-    let paid = load.purse.pay(&vend.address, vend.price_sats).await;
-    paid.ok()?;
-    load.promises().sales.push(Sale {
-        vend: vend.id.clone(),
-        sats: vend.price_sats,
-    });
+    pay(load, &vend).await.ok()?;
     let begun = Instant::now();
     while begun.elapsed() < PATIENCE && !load.stopped() {
-        let node = random.index(load.clients.len());
-        if let Ok(vend) = load.client(node).vend(&vend.id).await
+        if let Ok(vend) = load.some_client(random).vend(&vend.id).await
             && has_ended(&vend)
         {
             break;
@@ -80,11 +68,44 @@ async fn purchase(load: &Load, random: &mut Random) -> Option<()> {
     Some(())
 }
 
+/// Asks a machine for a quote: the vend, or why the federation refuses; none
+/// where everything stopped before.
+pub(in crate::chaos) async fn quote(
+    load: &Load,
+    machine: &str,
+    random: &mut Random,
+) -> Option<Result<Vend, Refusal>> {
+    let quote = VendQuote {
+        machine_id: machine.to_owned(),
+        slot: SLOT_SOLD.to_owned(),
+        ..VendQuote::default()
+    };
+    let home = random.index(load.clients.len());
+    let action = load.sign(&quote);
+    let receipt = load.drive(action, Work::Other, home, random).await?;
+    match receipt.refusal {
+        Some(refusal) => Some(Err(refusal)),
+        None => find(load, &receipt.subject, random).await.map(Ok),
+    }
+}
+
+/// Pays a quote in full and remembers that.
+///
+/// # Errors
+/// Where the chain does not take it.
+pub(in crate::chaos) async fn pay(load: &Load, vend: &Vend) -> Result<(), anyhow::Error> {
+    load.purse.pay(&vend.address, vend.price_sats).await?;
+    load.promises().sales.push(Sale {
+        vend: vend.id.clone(),
+        sats: vend.price_sats,
+    });
+    Ok(())
+}
+
 /// The vend of a quote, from any node that has come so far.
 async fn find(load: &Load, id: &str, random: &mut Random) -> Option<Vend> {
     while !load.stopped() {
-        let node = random.index(load.clients.len());
-        if let Ok(vend) = load.client(node).vend(id).await {
+        if let Ok(vend) = load.some_client(random).vend(id).await {
             return Some(vend);
         }
         load.rest(AGAIN).await;
