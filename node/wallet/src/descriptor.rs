@@ -3,12 +3,13 @@
 //! The text is the external descriptor, whose keys end in `/0/*`. Change goes
 //! to `/1/*` of the same keys: together `/<0;1>/*` of BIP-389.
 
+use std::fmt;
 use std::str::FromStr;
 
 use bitcoin::bip32::{ChildNumber, DerivationPath, Fingerprint, Xpub};
 use bitcoin::{Address, Network, NetworkKind, ScriptBuf};
 use miniscript::descriptor::{
-    DefiniteDescriptorKey, Descriptor, DescriptorPublicKey, DescriptorXKey, WshInner,
+    DefiniteDescriptorKey, Descriptor, DescriptorPublicKey, DescriptorXKey, Wildcard, WshInner,
 };
 
 /// Most keys of a wallet; `sortedmulti` in a P2WSH cannot have more.
@@ -48,6 +49,9 @@ pub enum WalletError {
     /// More keys than a script may have.
     #[error("More than {KEYS_MAX} copayers.")]
     Keys,
+    /// Two descriptors that are not the two chains of one wallet.
+    #[error("There are descriptors of more than one wallet.")]
+    Another,
     /// One of its keys, counted from 1.
     #[error("Key {number} {fault}.")]
     Key {
@@ -67,6 +71,17 @@ pub struct Key {
     pub path: DerivationPath,
     /// The account.
     pub xpub: Xpub,
+}
+
+/// As a descriptor writes it, without the steps below the account.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}", self.fingerprint)?;
+        for step in &self.path {
+            write!(f, "/{step}")?;
+        }
+        write!(f, "]{}", self.xpub)
+    }
 }
 
 /// The wallet.
@@ -112,6 +127,29 @@ impl Wallet {
             threshold,
             keys,
         })
+    }
+
+    /// The wallet of these accounts, with both chains.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn of(threshold: usize, keys: &[Key], network: Network) -> Result<Self, Vec<WalletError>> {
+        let keys: Vec<String> = keys.iter().map(|key| format!("{key}/0/*")).collect();
+        let text = format!("wsh(sortedmulti({threshold},{}))", keys.join(","));
+        let descriptor = Descriptor::<DescriptorPublicKey>::from_str(&text)
+            .map_err(|error| vec![WalletError::Invalid(error.to_string())])?;
+        Self::parse(&descriptor.to_string(), network)
+    }
+
+    /// The descriptor of one chain, with its checksum.
+    #[must_use]
+    pub fn descriptor(&self, chain: Chain) -> Option<String> {
+        let [payments, change] = &self.chains;
+        let descriptor = match chain {
+            Chain::Payments => payments,
+            Chain::Change => change,
+        };
+        descriptor.as_ref().map(ToString::to_string)
     }
 
     /// Signatures that a payout needs.
@@ -171,14 +209,8 @@ impl Wallet {
         if !self.has_change() {
             return None;
         }
-        let keys: Vec<String> = self
-            .keys
-            .iter()
-            .map(|key| {
-                let (fingerprint, path) = (key.fingerprint, &key.path);
-                format!("[{fingerprint}/{path}]{}/<0;1>/*", key.xpub)
-            })
-            .collect();
+        let keys = self.keys.iter().map(|key| format!("{key}/<0;1>/*"));
+        let keys: Vec<String> = keys.collect();
         let text = format!("wsh(sortedmulti({},{}))", self.threshold, keys.join(","));
         let both = Descriptor::<DescriptorPublicKey>::from_str(&text).ok()?;
         Some(both.to_string())
@@ -199,6 +231,9 @@ fn problems(keys: &[DescriptorPublicKey], kind: NetworkKind) -> Vec<WalletError>
             DescriptorPublicKey::XPub(xpub) if xpub.origin.is_none() => {
                 Some("lacks its origin [fingerprint/path]")
             }
+            DescriptorPublicKey::XPub(xpub) if has_hardened_step(xpub) => {
+                Some("has a hardened step below its public key, which nobody can derive")
+            }
             DescriptorPublicKey::XPub(_) if !key.has_wildcard() => Some("does not end in /*"),
             DescriptorPublicKey::XPub(_) => None,
             _ => Some("is not one extended public key"),
@@ -208,6 +243,11 @@ fn problems(keys: &[DescriptorPublicKey], kind: NetworkKind) -> Vec<WalletError>
         problems.extend(faults.map(|fault| WalletError::Key { number, fault }));
     }
     problems
+}
+
+fn has_hardened_step(key: &DescriptorXKey<Xpub>) -> bool {
+    let mut steps = key.derivation_path.into_iter();
+    key.wildcard == Wildcard::Hardened || steps.any(|step| step.is_hardened())
 }
 
 fn account(key: &DescriptorPublicKey) -> Option<Key> {

@@ -4,7 +4,8 @@
 //! keys (BIP-380, BIP-383, BIP-48, BIP-67). From the same coins and terms
 //! [`plan`] makes the same PSBT (BIP-174) on every machine, byte for byte;
 //! [`check_returned`] takes the signatures out of what a signer gave back and
-//! refuses everything else; [`finish`] makes the transaction of them. Nodes
+//! refuses everything else; [`finish`] makes the transaction of them;
+//! [`read_psbt`] also understands version 2 (BIP-370). Nodes
 //! use this to order payouts, copayers to check them without trusting a node.
 //!
 //! Amounts are in satoshi, fee rates in satoshi for 1000 virtual bytes; all
@@ -12,19 +13,25 @@
 //!
 //! Deliberately absent: private keys, randomness, floats, clocks, the network.
 
+mod child;
 mod descriptor;
 mod finish;
+mod import;
+mod maps;
 mod plan;
 mod psbt;
 mod returned;
 mod select;
 mod size;
+mod version;
 
+pub use child::{Parent, child};
 pub use descriptor::{Chain, KEYS_MAX, Key, Wallet, WalletError};
 pub use finish::{PartialSignature, finish};
 pub use plan::{INPUTS_MAX, Plan, PlanError, Recipient, Terms, parse_address, plan, plan_over};
 pub use returned::{Deviation, PSBT_BYTES_MAX, check_returned};
 pub use size::{DUST_SATS, fee_sats};
+pub use version::{VersionError, read_psbt, to_version_2};
 
 use bitcoin::OutPoint;
 

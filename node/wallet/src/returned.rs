@@ -8,6 +8,7 @@ use bitcoin::sighash::{EcdsaSighashType, SighashCache};
 use bitcoin::{Psbt, PublicKey, TxOut};
 
 use crate::finish::PartialSignature;
+use crate::version::version_of;
 
 /// Longest PSBT that is looked at, bytes.
 pub const PSBT_BYTES_MAX: usize = 256 * 1024;
@@ -21,6 +22,9 @@ pub enum Deviation {
     /// Not a PSBT, or cut off.
     #[error("This is no PSBT: {0}.")]
     Malformed(String),
+    /// A newer version (BIP-370); [`crate::read_psbt`] makes it into this one.
+    #[error("This is a PSBT of version {0}; hand it in as version 0.")]
+    Version(u32),
     /// A signature's type is none that there is.
     #[error("A signature cannot be read: {0}.")]
     Signature(String),
@@ -80,6 +84,7 @@ impl Deviation {
         match self {
             Self::TooLong(_) => "psbt.size",
             Self::Malformed(_) => "psbt.malformed",
+            Self::Version(_) => "psbt.version",
             Self::Output(_) => "psbt.output",
             Self::Transaction { .. } => "psbt.txid",
             Self::Final(_) => "psbt.final",
@@ -116,6 +121,11 @@ pub fn check_returned(ordered: &Psbt, returned: &[u8]) -> Result<Vec<PartialSign
 
 /// Reads all of the bytes: the library would leave what comes after the end.
 fn read(mut bytes: &[u8]) -> Result<Psbt, Deviation> {
+    // Version 2 has no unsigned transaction, and would be called malformed.
+    match version_of(bytes) {
+        None | Some(0) => {}
+        Some(version) => return Err(Deviation::Version(version)),
+    }
     let psbt = Psbt::deserialize_from_reader(&mut bytes).map_err(|error| match error {
         bitcoin::psbt::Error::InvalidEcdsaSignature(error) => {
             Deviation::Signature(error.to_string())

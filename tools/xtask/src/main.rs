@@ -89,6 +89,8 @@ enum Extra {
     Bitcoind,
     /// Fetch Electrum, an independent signer of payouts, into the cache folder.
     Electrum,
+    /// Fetch embit, an independent implementation of descriptors and PSBTs, into the cache folder.
+    Embit,
 }
 
 #[derive(Debug, Subcommand)]
@@ -164,6 +166,9 @@ fn run(place: &Place, command: Command) -> anyhow::Result<()> {
         Command::Setup {
             extra: Some(Extra::Electrum),
         } => setup::electrum::install(place).map(drop),
+        Command::Setup {
+            extra: Some(Extra::Embit),
+        } => setup::embit::install(place).map(drop),
         Command::Demo(demo) => demo.run(place),
         Command::Test => suite::run(place),
         Command::Bench {

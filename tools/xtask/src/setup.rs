@@ -5,6 +5,7 @@
 
 pub(crate) mod bitcoind;
 pub(crate) mod electrum;
+pub(crate) mod embit;
 
 use std::{collections::BTreeSet, path::Path, process::Command};
 

@@ -6,6 +6,7 @@
 //! each starts a whole federation.
 
 use std::{
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -34,6 +35,9 @@ struct Outcome {
 pub(crate) fn run(place: &Place) -> Result<()> {
     setup::packages()?;
     let bitcoind = setup::bitcoind::install(place)?;
+    let embit = setup::embit::install(place)
+        .inspect_err(|error| say(&format!("embit is not compared: {error:#}")))
+        .ok();
     let mut outcomes = vec![
         check("formatting", || format(place)),
         check("house rules", || tidy::run(place)),
@@ -51,7 +55,9 @@ pub(crate) fn run(place: &Place) -> Result<()> {
     outcomes.push(check("whole system", || {
         build::short_whole_simulation(place)
     }));
-    outcomes.push(check("system tests", || system_tests(place, &bitcoind)));
+    outcomes.push(check("system tests", || {
+        system_tests(place, &bitcoind, embit.as_deref())
+    }));
     summary(&outcomes)
 }
 
@@ -108,9 +114,14 @@ fn doc_tests(place: &Place) -> Result<()> {
     clean(cargo(place).args(["test", "--workspace", "--doc", "--quiet"]))
 }
 
-fn system_tests(place: &Place, bitcoind: &setup::bitcoind::Bitcoind) -> Result<()> {
+fn system_tests(
+    place: &Place,
+    bitcoind: &setup::bitcoind::Bitcoind,
+    embit: Option<&Path>,
+) -> Result<()> {
+    let mut command = cargo(place);
     clean(
-        cargo(place)
+        command
             .args([
                 "test",
                 "--workspace",
@@ -126,6 +137,10 @@ fn system_tests(place: &Place, bitcoind: &setup::bitcoind::Bitcoind) -> Result<(
                 "--skip=no_mutated_psbt_of_a_million",
                 "--skip=fixture::make",
             ])
+            // The last arguments go to the tests. Without embit there is
+            // nothing to compare with, which was said above.
+            .args(embit.is_none().then_some("--skip=embit"))
+            .envs(embit.map(|python| ("DCTRL_EMBIT", python)))
             .env(
                 "DCTRL_PROGRAMS",
                 build::programs(place, Profile::Development),

@@ -180,7 +180,7 @@ fn fields_that_were_not_ordered_are_refused() {
 }
 
 #[test]
-fn what_is_cut_off_or_no_psbt_or_too_long_is_refused() {
+fn what_is_cut_off_or_no_psbt_or_of_version_2_or_too_long_is_refused() {
     assert_eq!(
         refused_bytes(|_, mut psbt| {
             psbt.truncate(psbt.len() / 2);
@@ -193,6 +193,10 @@ fn what_is_cut_off_or_no_psbt_or_too_long_is_refused() {
         "psbt.malformed"
     );
     assert_eq!(refused_bytes(|_, _| Vec::new()), "psbt.malformed");
+    assert_eq!(
+        refused_bytes(|_, psbt| dctrl_wallet::to_version_2(&Psbt::deserialize(&psbt).unwrap())),
+        "psbt.version"
+    );
     // As long as an action can be: longer ones do not get into the ledger.
     assert_eq!(
         refused_bytes(|_, mut psbt| {

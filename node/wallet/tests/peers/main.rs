@@ -1,0 +1,81 @@
+//! Other implementations say the same: bitcoind's own wallet, and embit.
+//!
+//! They are programs of the test machine: `cargo xtask setup bitcoind` and
+//! `cargo xtask setup embit` fetch them.
+
+#![allow(clippy::unwrap_used, reason = "a failure in a test is a panic")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the crate is pure; its tests start programs"
+)]
+
+mod bitcoind;
+mod embit;
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use bitcoin::bip32::{DerivationPath, Xpriv, Xpub};
+use bitcoin::hashes::Hash;
+use bitcoin::secp256k1::Secp256k1;
+use bitcoin::{Network, Psbt, ScriptBuf, WPubkeyHash};
+use dctrl_wallet::{Coin, Plan, Recipient, Terms, Wallet, plan};
+
+/// BIP-48: P2WSH on a network of play money.
+const PATH: &str = "48h/1h/0h/2h";
+/// What one recipient gets.
+const PAID_SATS: u64 = 70_000;
+
+/// A copayer's master key.
+fn master(seed: u8) -> Xpriv {
+    Xpriv::new_master(Network::Regtest, &[seed; 32]).unwrap()
+}
+
+/// A copayer's account, as descriptors write it.
+fn account(seed: u8) -> String {
+    let curve = Secp256k1::new();
+    let path = DerivationPath::from_str(PATH).unwrap();
+    let account = master(seed).derive_priv(&curve, &path).unwrap();
+    let print = master(seed).fingerprint(&curve);
+    format!("[{print}/{PATH}]{}", Xpub::from_priv(&curve, &account))
+}
+
+fn wallet() -> Wallet {
+    let keys = [1, 2, 3].map(|seed| account(seed) + "/<0;1>/*").join(",");
+    let text = format!("wsh(sortedmulti(2,{keys}))");
+    Wallet::import(&[&text], Network::Regtest).unwrap()
+}
+
+/// A payout from one coin, with change.
+fn payout(wallet: &Wallet, coin: Coin) -> Plan {
+    let terms = Terms {
+        recipients: vec![Recipient {
+            script: ScriptBuf::new_p2wpkh(&WPubkeyHash::from_byte_array([7; 20])),
+            sats: PAID_SATS,
+        }],
+        fee_rate: 2_000,
+        fee_sats_min: 0,
+        fee_sats_max: 100_000,
+        fee_bps_max: 10_000,
+        change_index: 5,
+        lock_time: 50,
+    };
+    plan(wallet, &[coin], &terms).unwrap()
+}
+
+/// With one copayer's signatures.
+fn signed(psbt: &Psbt, seed: u8) -> Psbt {
+    let mut psbt = psbt.clone();
+    psbt.sign(&master(seed), &Secp256k1::new()).unwrap();
+    psbt
+}
+
+/// A file below the folder in which `cargo xtask setup` keeps what it fetches.
+fn fetched(variable: &str, below: &str) -> PathBuf {
+    if let Some(named) = std::env::var_os(variable) {
+        return named.into();
+    }
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache");
+    cache.unwrap_or_else(home).join("dctrl").join(below)
+}
