@@ -49,6 +49,7 @@ const EVIDENCE_MAX: usize = 256;
 pub(crate) enum Event {
     Frame(Box<Verified>),
     CaughtUp(Position),
+    Skipped(Position),
     Sensed(Report),
 }
 
@@ -244,6 +245,7 @@ impl Agent {
                     Input::Frame(frame)
                 }
                 Ok(Event::CaughtUp(position)) => Input::CaughtUp(position),
+                Ok(Event::Skipped(to)) => Input::Skipped(to),
                 Ok(Event::Sensed(report)) => Input::Sensed(report),
                 Err(RecvTimeoutError::Timeout) => Input::Tick,
                 Err(RecvTimeoutError::Disconnected) => return Err(AgentError::LinkLost),

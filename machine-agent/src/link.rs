@@ -3,7 +3,8 @@
 //! One follows the machine's topics and hands in certified frames, the other
 //! hands actions to a node's door. Both are joined by bounded queues: frames
 //! wait for the machine (the bus replays them), actions that find the queue
-//! full are dropped (the machine says them again).
+//! full are dropped (the machine says them again). Where a quorum of nodes has
+//! forgotten what comes next, the follower goes on behind it, and the machine is told.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +27,10 @@ const CATCH_UP_LOOK: Duration = Duration::from_millis(50);
 /// The same, once it has come: it only serves to note the place.
 const AT_REST: Duration = Duration::from_secs(2);
 
+/// What is said where nothing can come any more.
+const TOO_FEW: &str = "the nodes that are followed have forgotten what comes next, but are too \
+                       few to be believed: name more of them";
+
 /// Follows the bus until `stop` is set or nobody listens.
 pub(crate) fn follow(
     mut follower: Follower,
@@ -34,6 +39,7 @@ pub(crate) fn follow(
 ) -> JoinHandle<Result<(), FollowError>> {
     thread::spawn(move || {
         let mut told: Option<Position> = None;
+        let mut warned = false;
         while !stop.load(Ordering::Relaxed) {
             let settled = told == Some(follower.settled());
             let wait = if settled { AT_REST } else { CATCH_UP_LOOK };
@@ -42,6 +48,22 @@ pub(crate) fn follow(
                     break;
                 }
                 continue;
+            }
+            match follower.forgotten() {
+                Some(forgotten) if forgotten.by_quorum => {
+                    follower.skip_to(forgotten.go_on);
+                    if events.send(Event::Skipped(forgotten.go_on)).is_err() {
+                        break;
+                    }
+                    told = None;
+                    continue;
+                }
+                Some(forgotten) if !warned => {
+                    warned = true;
+                    let height = forgotten.height;
+                    tracing::error!(height, "{TOO_FEW}");
+                }
+                _ => {}
             }
             let settled = follower.settled();
             if follower.caught_up() && told != Some(settled) {

@@ -7,6 +7,7 @@
 //! boot in FIRING: never pulsed again; a latched sensor decides, else UNKNOWN
 //! an order older than the journal: LOST, nothing fires until the machine is reset
 //! an order by a roster that has a successor: never armed, settled as EXPIRED
+//! an order in blocks that the nodes have forgotten: never seen, never carried out
 //! ```
 //!
 //! [`Machine::step`] takes what happened and returns what to do, in order. A
@@ -19,6 +20,7 @@ mod begin;
 mod durable;
 mod orders;
 mod outgoing;
+mod rejoin;
 mod time;
 mod vend;
 
@@ -32,7 +34,9 @@ use dctrl_proto::v1::{self, Outcome, SignedAction};
 
 use crate::clock::Now;
 
-pub use durable::{Begin, Durable, Life, OrderInHand, Place, Record, Report, SettledOrder, Stage};
+pub use durable::{
+    Begin, Durable, Life, OrderInHand, Place, Record, Report, SettledOrder, Skip, Stage,
+};
 pub use time::{TimeBase, drifted};
 
 use outgoing::{Beat, Retry};
@@ -99,8 +103,11 @@ pub struct PulseEnd {
 pub enum Input {
     /// A certified frame of one of the machine's topics.
     Frame(Box<Verified>),
-    /// Everything up to here has been handed in as frames.
+    /// Everything up to here has been handed in as frames, or was skipped.
     CaughtUp(Position),
+    /// A quorum of nodes has forgotten what stands up to here and was not handed
+    /// in; what follows comes.
+    Skipped(Position),
     /// The result of the actuator's self-test.
     Ready(Result<(), String>),
     /// The end of the pulse that [`Effect::Pulse`] asked for.
@@ -162,7 +169,8 @@ pub struct Machine {
     /// first beacon of its incarnation.
     oldest_issue: Option<(u64, u64)>,
     caught_up: Option<Position>,
-    status: Option<v1::Machine>,
+    /// How the machine is, and where that was told.
+    status: Option<(Position, v1::Machine)>,
     readiness: Result<(), String>,
     lost: bool,
     latch_wanted: bool,
@@ -214,6 +222,9 @@ impl Machine {
         if self.is_lost() {
             return Some("the journal of this incarnation is lost; reset the machine".to_owned());
         }
+        if let Some(reason) = self.not_rejoined() {
+            return Some(reason);
+        }
         if self.begin() == Begin::Awaited {
             return Some("the first beacon of this incarnation has not come yet".to_owned());
         }
@@ -238,6 +249,7 @@ impl Machine {
         match input {
             Input::Frame(frame) => self.on_frame(*frame, &mut out),
             Input::CaughtUp(position) => self.caught_up = Some(position),
+            Input::Skipped(to) => self.on_skipped(to, &mut out),
             Input::Ready(result) => self.on_ready(result),
             Input::Pulsed(end) => self.on_pulsed(now, end, &mut out),
             Input::Latched(latch) => self.on_latched(now, latch, &mut out),
@@ -260,6 +272,7 @@ impl Machine {
             out.push(Effect::ReadLatch);
         }
         self.adopt(out);
+        self.rejoin(out);
         self.vend(now, out);
         self.beat(now, out);
         self.send_receipt(now, out);
@@ -293,7 +306,7 @@ impl Machine {
             Some(Event::Beacon(beacon)) => self.on_beacon(&beacon, out),
             Some(Event::Machine(changed)) => {
                 if let Some(status) = changed.machine {
-                    self.on_status(status, out);
+                    self.on_status(frame.position, status, out);
                 }
             }
             Some(Event::Report(reported)) => {
@@ -305,13 +318,13 @@ impl Machine {
         }
     }
 
-    fn on_status(&mut self, status: v1::Machine, out: &mut Vec<Effect>) {
+    fn on_status(&mut self, told_at: Position, status: v1::Machine, out: &mut Vec<Effect>) {
         if status.id != self.facts.machine_id {
             return;
         }
         self.on_applied(&status.last_receipt_hash, out);
         self.on_reported(status.incarnation, status.last_report_number, out);
-        self.status = Some(status);
+        self.status = Some((told_at, status));
     }
 
     /// Takes up the incarnation that the federation knows, once everything
@@ -320,7 +333,8 @@ impl Machine {
         if self.caught_up.is_none() {
             return;
         }
-        let status = self.status.clone().unwrap_or_default();
+        let status = self.status.clone().map(|(_, status)| status);
+        let status = status.unwrap_or_default();
         // Before its first change no frame shows a machine: it is as in the genesis.
         let incarnation = status.incarnation.max(1);
         let known = self

@@ -1,5 +1,5 @@
-//! What the node answers at its door: replay, submission, how far an action
-//! has come, rosters.
+//! What the node answers at its door: replay, facts, submission, how far an
+//! action has come, rosters.
 
 use std::{
     sync::{Arc, Mutex, TryLockError},
@@ -7,10 +7,11 @@ use std::{
 };
 
 use dctrl_api::{Progress, Question, ReadError, acknowledge};
-use dctrl_ledger::query;
+use dctrl_ledger::{facts, query};
 use dctrl_proto::v1::{
-    DoorReply, DoorRequest, GetActionRequest, GetReceipt, Refusal, RefusalCode, Replay,
-    ReplayReply, RosterChain, Stage, SubmitReply, door_reply::Reply, door_request::Request,
+    DoorReply, DoorRequest, FactsReply, GetActionRequest, GetFacts, GetReceipt, Refusal,
+    RefusalCode, Replay, ReplayReply, RosterChain, Stage, SubmitReply, door_reply::Reply,
+    door_request::Request,
 };
 use dctrl_store::{Store, StoreError};
 use prost::Message;
@@ -66,6 +67,7 @@ impl Door {
             Some(Request::Submit(action)) => self.admission.submit(action).map(Reply::Submitted),
             Some(Request::GetReceipt(wanted)) => self.receipt(&wanted),
             Some(Request::GetAction(wanted)) => self.action(&wanted).map(Reply::Action),
+            Some(Request::GetFacts(wanted)) => self.facts(&wanted).map(Reply::Facts),
             Some(Request::GetRosterChain(wanted)) => {
                 self.rosters(wanted.after_number).map(Reply::RosterChain)
             }
@@ -83,30 +85,29 @@ impl Door {
     }
 
     fn replay(&self, replay: &Replay) -> Result<ReplayReply, Refusal> {
-        if replay.topics.len() > TOPICS_MAX {
-            return Err(Refusal::field(
-                RefusalCode::Invalid,
-                "door.topics",
-                "replay.topics",
-                format!("at most {TOPICS_MAX} topics in one request"),
-            ));
-        }
+        check_topics(&replay.topics)?;
         let most = match replay.frames_max {
             0 => FRAMES_PER_REPLY_MAX,
             asked => asked.min(FRAMES_PER_REPLY_MAX),
         };
         let snapshot = self.store.snapshot();
-        let read = snapshot
-            .frames(
-                (replay.after_height, replay.after_sub_index),
-                &replay.topics,
-                most as usize,
-            )
-            .map_err(|error| unreadable(&error))?;
+        let read = snapshot.frames(
+            (replay.after_height, replay.after_sub_index),
+            &replay.topics,
+            most as usize,
+        );
+        if let Err(StoreError::Pruned { first }) = read {
+            return Ok(ReplayReply {
+                first_height: first,
+                ..ReplayReply::default()
+            });
+        }
+        let read = read.map_err(|error| unreadable(&error))?;
         let mut reply = ReplayReply {
             frames: Vec::with_capacity(read.frames.len()),
             covered_height: read.covered_height,
             more: read.more,
+            first_height: read.first_height,
         };
         let mut bytes = 0;
         for frame in read.frames {
@@ -118,6 +119,19 @@ impl Door {
             reply.frames.push(frame);
         }
         Ok(reply)
+    }
+
+    /// The state as this node has it, a page from one snapshot.
+    fn facts(&self, wanted: &GetFacts) -> Result<FactsReply, Refusal> {
+        check_topics(&wanted.topics)?;
+        let most = wanted.events_max as usize;
+        let page = facts::page(&self.store.snapshot(), &wanted.topics, &wanted.cursor, most)?;
+        Ok(FactsReply {
+            height: page.height,
+            events: page.events,
+            more: !page.next.is_empty(),
+            cursor: page.next,
+        })
     }
 
     fn rosters(&self, after: u64) -> Result<RosterChain, Refusal> {
@@ -180,6 +194,18 @@ impl Door {
     }
 }
 
+fn check_topics(topics: &[String]) -> Result<(), Refusal> {
+    if topics.len() <= TOPICS_MAX {
+        return Ok(());
+    }
+    Err(Refusal::field(
+        RefusalCode::Invalid,
+        "door.topics",
+        "topics",
+        format!("at most {TOPICS_MAX} topics in one request"),
+    ))
+}
+
 fn unknown_action() -> Refusal {
     Refusal::field(
         RefusalCode::Notfound,
@@ -190,13 +216,6 @@ fn unknown_action() -> Refusal {
 }
 
 fn unreadable(error: &StoreError) -> Refusal {
-    if let StoreError::Pruned { first } = error {
-        return Refusal::rule(
-            RefusalCode::Unavailable,
-            "replay.pruned",
-            format!("this node keeps frames from block {first} on; ask another one"),
-        );
-    }
     tracing::error!(%error, "cannot read the store for a caller of the door");
     unreadable_now()
 }

@@ -80,7 +80,7 @@ impl Machine {
         }
     }
 
-    fn lose(&mut self, sequence: u64, out: &mut Vec<Effect>) {
+    pub(super) fn lose(&mut self, sequence: u64, out: &mut Vec<Effect>) {
         self.append(Record::Lost { sequence }, out);
         out.push(Effect::Alarm(format!(
             "order {sequence} is older than the journal: the journal it was meant for is lost, \

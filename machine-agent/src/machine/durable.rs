@@ -108,6 +108,16 @@ pub struct Place {
     pub sub_index: u32,
 }
 
+/// Blocks that were never read, because the nodes had forgotten them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skip {
+    /// The last one.
+    pub to: Place,
+    /// The present incarnation was adopted without them: orders of it may stand in
+    /// them that were meant for a journal that is lost.
+    pub blind: bool,
+}
+
 /// One line of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Record {
@@ -158,6 +168,15 @@ pub enum Record {
     },
     /// Everything up to here has been dealt with.
     Followed(Place),
+    /// What was not read up to here is never read: the nodes have forgotten it.
+    Skipped(Place),
+    /// The federation has told how the machine is behind what was skipped.
+    Rejoined {
+        /// No order up to this one is carried out any more.
+        sequence: u64,
+        /// The last report that the federation knows.
+        reports_done: u64,
+    },
 }
 
 impl Record {
@@ -176,6 +195,8 @@ impl Record {
             Self::Sensed(_) => "sensed",
             Self::Forwarded { .. } => "forwarded",
             Self::Followed(_) => "followed",
+            Self::Skipped(_) => "skipped",
+            Self::Rejoined { .. } => "rejoined",
         }
     }
 }
@@ -197,6 +218,9 @@ pub struct Durable {
     pub reports: VecDeque<Report>,
     /// Where to follow on after a start.
     pub followed: Place,
+    /// Blocks were skipped, and how the machine is behind them is not known yet.
+    #[serde(default)]
+    pub skipped: Option<Skip>,
 }
 
 impl Durable {
@@ -209,6 +233,9 @@ impl Durable {
                 self.last = None;
                 self.receipts.clear();
                 self.reports_done = *reports_done;
+                if let Some(skip) = &mut self.skipped {
+                    skip.blind = true;
+                }
             }
             Record::Begun { time_ms } => self.begin(Begin::At(*time_ms)),
             Record::Lost { .. } => self.begin(Begin::Lost),
@@ -252,6 +279,24 @@ impl Durable {
                 }
             }
             Record::Followed(place) => self.followed = *place,
+            Record::Skipped(to) => {
+                self.followed = *to;
+                let blind = self.skipped.is_some_and(|skip| skip.blind);
+                self.skipped = Some(Skip { to: *to, blind });
+            }
+            Record::Rejoined {
+                sequence,
+                reports_done,
+            } => self.rejoin(*sequence, *reports_done),
+        }
+    }
+
+    fn rejoin(&mut self, sequence: u64, reports_done: u64) {
+        if let Some(life) = &mut self.life {
+            life.sequence = life.sequence.max(sequence);
+        }
+        if self.skipped.take().is_some_and(|skip| skip.blind) {
+            self.reports_done = reports_done;
         }
     }
 

@@ -4,6 +4,7 @@ mod begin;
 mod firing;
 mod orders;
 mod outgoing;
+mod rejoin;
 
 use dctrl_access::key_file::Secrets;
 use dctrl_proto::order::{NO_RECEIPT, ORDER_DOMAIN};
@@ -28,6 +29,8 @@ struct Bench {
     evidence: usize,
     alarms: Vec<String>,
     latch: Option<bool>,
+    /// Height of the block that tells.
+    height: u64,
     /// The number of the roster that certifies.
     roster: u64,
     /// A later one is known.
@@ -66,6 +69,7 @@ impl Bench {
             evidence: 0,
             alarms: Vec::new(),
             latch: None,
+            height: 0,
             roster: 0,
             superseded: false,
             end: Some(Outcome::Dispensed),
@@ -140,7 +144,10 @@ impl Bench {
             ..BusBody::default()
         };
         self.input(Input::Frame(Box::new(Verified {
-            position: Position::default(),
+            position: Position {
+                height: self.height,
+                sub_index: 0,
+            },
             frame: BusFrame {
                 body: body.encode_to_vec(),
                 ..BusFrame::default()

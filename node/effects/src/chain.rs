@@ -8,6 +8,7 @@
 //! Notifications of the backend are hints; the truth is always asked for.
 
 mod adaptor;
+mod agreed;
 mod bitcoind;
 pub mod model;
 pub mod notifier;

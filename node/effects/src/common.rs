@@ -11,7 +11,7 @@ use dctrl_access::Identity;
 use dctrl_consensus::PublicKey;
 use dctrl_follow::{Door, Federation, Follower, FollowerConfig, Position, Rosters};
 
-use crate::Health;
+use crate::{Health, frames::Feed};
 
 /// Longest wait of an effect that has nothing to do. What happens, and a stop,
 /// wake it.
@@ -48,6 +48,26 @@ pub struct Common {
 }
 
 impl Common {
+    /// The node's facts of `topics`, and what happens since then.
+    pub(crate) fn feed(
+        &self,
+        topics: &[&str],
+        health: &Health,
+        stop: &Arc<Stop>,
+    ) -> Result<Feed, StartError> {
+        // It is sent to where the facts end before it is asked for anything.
+        let follower = self.follow(topics, Position::default())?;
+        stop.wakes_follower(&follower);
+        let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
+        Ok(Feed::new(
+            topics,
+            self.door(),
+            follower,
+            health.clone(),
+            stop.clone(),
+        ))
+    }
+
     /// Follows `topics` from after a position.
     pub(crate) fn follow(&self, topics: &[&str], after: Position) -> Result<Follower, StartError> {
         Ok(Follower::start(FollowerConfig {

@@ -12,7 +12,7 @@
 //! the backend's fee rate is said as `fee.observe`.
 //!
 //! Deliberately absent: keys, any choice of what is paid, and a memory: all is
-//! learned from the bus and the backend at each start.
+//! learned from the node's facts, the bus and the backend at each start.
 
 mod view;
 mod walk;
@@ -25,14 +25,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dctrl_follow::{Door, Position, Verified};
-use dctrl_proto::v1::{FeeObserve, Payout, PayoutObserve, bus_body::Event as Told};
+use dctrl_follow::Door;
+use dctrl_proto::v1::{FeeObserve, Payout, PayoutObserve, bus_body::Event as BusEvent};
 
 use crate::{
     Common, Health, Running, StartError,
     chain::{Backend, ChainAdaptor, ChainError, Hash, Sent},
     common::{AT_REST, Stop},
-    frames,
+    frames::{self, Told},
     outbox::{Ended, Outbox},
 };
 use view::{Order, Payouts};
@@ -77,17 +77,14 @@ impl PayoutConfig {
 /// The configuration is unusable. A backend that does not answer yet is none:
 /// its network is checked before anything is said or sent.
 pub fn start(common: Common, config: PayoutConfig) -> Result<Running, StartError> {
-    let follower = common.follow(&["payout"], Position::default())?;
     let health = Health::default();
     let mut running = Running::new("payout", health.clone());
     let (events, received) = sync_channel(EVENTS_WAITING_MAX);
     let stop = running.stop_flag();
+    let feed = common.feed(&["payout"], &health, &stop)?;
     let woken = events.clone();
     stop.wakes(move || drop(woken.try_send(Event::Stop)));
-    running.spawn({
-        let (stop, health) = (stop.clone(), health.clone());
-        move || frames::pass(follower, &events, &stop, &health, told, || Event::CaughtUp)
-    })?;
+    running.spawn(move || frames::pass(feed, &events, told, || Event::CaughtUp))?;
     running.spawn(move || {
         // The simulated chain's client has a runtime of its own, which must be
         // made and dropped on this thread.
@@ -110,10 +107,10 @@ enum Event {
     Stop,
 }
 
-/// What a frame has to tell.
-fn told(frame: Verified) -> Option<Event> {
-    match frame.body.event {
-        Some(Told::Payout(changed)) => {
+/// What a fact or frame has to tell.
+fn told(told: Told) -> Option<Event> {
+    match told.into_body().event {
+        Some(BusEvent::Payout(changed)) => {
             Some(Event::Payout(Box::new(changed.payout.unwrap_or_default())))
         }
         _ => None,

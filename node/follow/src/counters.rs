@@ -19,4 +19,6 @@ pub struct Counters {
     pub gaps: u64,
     /// Replay requests that a node refused or left unanswered.
     pub unanswered: u64,
+    /// How often it was told to go on behind what the nodes have forgotten.
+    pub skips: u64,
 }

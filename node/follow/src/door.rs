@@ -9,8 +9,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dctrl_proto::v1::{
-    DoorReply, DoorRequest, GetActionRequest, GetReceipt, Receipt, Refusal, RefusalCode, Replay,
-    ReplayReply, SignedAction, SubmitReply, Submitted, door_reply, door_request,
+    DoorReply, DoorRequest, FactsReply, GetActionRequest, GetFacts, GetReceipt, Receipt, Refusal,
+    RefusalCode, Replay, ReplayReply, SignedAction, SubmitReply, Submitted, door_reply,
+    door_request,
 };
 use prost::Message;
 use zmq::{Context, DONTWAIT, POLLIN, POLLOUT, Socket, SocketType};
@@ -183,6 +184,19 @@ impl Door {
         });
         match self.call(request, timeout)? {
             door_reply::Reply::Replay(replay) => Ok(replay),
+            other => Err(refusal_or(other, timeout)),
+        }
+    }
+
+    /// A page of the ledger's present state. No certificate covers it: it is
+    /// the word of the node that answers.
+    ///
+    /// # Errors
+    /// A refusal, or no answer within `timeout`.
+    pub fn facts(&self, wanted: &GetFacts, timeout: Duration) -> Result<FactsReply, DoorError> {
+        let request = door_request::Request::GetFacts(wanted.clone());
+        match self.call(request, timeout)? {
+            door_reply::Reply::Facts(facts) => Ok(facts),
             other => Err(refusal_or(other, timeout)),
         }
     }

@@ -15,7 +15,7 @@ use crate::counters::Counters;
 use crate::federation::{Federation, NodeEndpoint};
 use crate::places;
 use crate::position::{Position, Verified};
-use crate::replay::Replays;
+use crate::replay::{Forgotten, Replays};
 use crate::rosters::Rosters;
 use crate::sequence::{Placed, Sequencer};
 use crate::socket::connect;
@@ -136,13 +136,16 @@ impl Follower {
             .into_iter()
             .map(|endpoint| dial.open(endpoint, &topics))
             .collect::<Result<Vec<_>, _>>()?;
-        let fault_bound = config.federation.roster.fault_bound();
+        let members = match &config.rosters.places() {
+            Some(places) => places.nodes.len(),
+            None => all.len(),
+        };
         Ok(Self {
             dial,
             nodes_before: all.len(),
             chosen,
             moved_to,
-            replays: Replays::new(links.len(), fault_bound, config.after, Instant::now()),
+            replays: Replays::new(links.len(), members, config.after, Instant::now()),
             rosters_asked: vec![0; links.len()],
             links,
             bell: Bell::new()?,
@@ -162,7 +165,8 @@ impl Follower {
         self.bell.waker()
     }
 
-    /// The next frame, or nothing after `timeout` or when woken.
+    /// The next frame, or nothing after `timeout`, when woken, or where the nodes
+    /// have forgotten it ([`Self::forgotten`]).
     ///
     /// # Errors
     /// Only where ZeroMQ itself is gone; what nodes send is never an error.
@@ -189,6 +193,8 @@ impl Follower {
             self.wait(if at_rest { left } else { left.min(TICK) })?;
             self.read()?;
             let over = self.bell.take() || Instant::now() >= deadline;
+            // Nothing would come before the deadline, and whoever asks must know.
+            let over = over || self.forgotten().is_some();
             if self.ready.is_empty() && over {
                 // What was read last may have settled more.
                 self.note_settled();
@@ -237,8 +243,8 @@ impl Follower {
         self.note_settled();
         // What is on its way from those who have gone is asked for again; what
         // is settled is not.
-        let fault_bound = places.nodes.len().saturating_sub(1) / 3;
-        self.replays = Replays::new(self.links.len(), fault_bound, self.settled, Instant::now());
+        let members = places.nodes.len();
+        self.replays = Replays::new(self.links.len(), members, self.settled, Instant::now());
         self.rosters_asked = vec![0; self.links.len()];
         Ok(())
     }
@@ -261,6 +267,34 @@ impl Follower {
     #[must_use]
     pub fn caught_up(&self) -> bool {
         self.replays.caught_up() && !self.sequencer.has_gaps() && self.ready.is_empty()
+    }
+
+    /// Whether the nodes that are followed have forgotten what comes next: then
+    /// nothing comes any more, until [`Self::skip_to`]. Asked when
+    /// [`Self::next`] had nothing; where something is ready it is nothing.
+    #[must_use]
+    pub fn forgotten(&self) -> Option<Forgotten> {
+        if !self.ready.is_empty() {
+            return None;
+        }
+        let next = self.replays.agreed().next_height();
+        let missing = self.sequencer.oldest_missing();
+        let heights = [Some(next), missing].into_iter().flatten();
+        heights
+            .min()
+            .and_then(|height| self.replays.forgotten(height))
+    }
+
+    /// Goes on behind `to`: what stands up to there and was not handed out is
+    /// never handed out. Does nothing where that is all behind already.
+    pub fn skip_to(&mut self, to: Position) {
+        if to <= self.settled && !self.sequencer.has_gaps() {
+            return;
+        }
+        self.counters.skips += 1;
+        self.sequencer.skip(to, &mut self.ready);
+        self.replays.skip(to, Instant::now());
+        self.settled = self.settled.max(to);
     }
 
     /// What has been seen so far.

@@ -44,4 +44,5 @@ pub use federation::{Federation, FederationError, NodeEndpoint};
 pub use follower::{FollowError, Follower, FollowerConfig};
 pub use places::Places;
 pub use position::{Position, Verified};
+pub use replay::Forgotten;
 pub use rosters::{Rosters, RostersError, StepError};

@@ -31,6 +31,14 @@ impl Position {
         }
     }
 
+    /// The height whose frames come next.
+    pub(crate) fn next_height(self) -> u64 {
+        match self.sub_index {
+            u32::MAX => self.height.saturating_add(1),
+            _ => self.height.max(1),
+        }
+    }
+
     /// The end of the block at `height`.
     #[must_use]
     pub fn end_of(height: u64) -> Self {

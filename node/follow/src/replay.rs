@@ -16,6 +16,8 @@ use crate::position::Position;
 pub(crate) const REPLAY_TIMEOUT: Duration = Duration::from_secs(2);
 /// A node that failed to answer is left alone for this long.
 const BACK_OFF: Duration = Duration::from_millis(250);
+/// A node that has forgotten what was asked for is asked again after this.
+const FORGOTTEN_PAUSE: Duration = Duration::from_secs(1);
 /// Catch-ups that run at once; a third one would mostly bring duplicates.
 /// More run where so many nodes may lie, or the liars could keep the honest
 /// ones from their turn for ever.
@@ -40,10 +42,24 @@ pub(crate) struct Ask {
     pub(crate) after: Position,
 }
 
+/// The nodes no longer have what comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forgotten {
+    /// The height that would come next, or in which a frame is missing.
+    pub height: u64,
+    /// Where there is something to follow again, behind what is lost: an honest
+    /// node keeps what comes after it.
+    pub go_on: Position,
+    /// As many nodes say so as any two sets of share an honest one (2f+1). One
+    /// who follows fewer nodes is told when all of those say it.
+    pub by_quorum: bool,
+}
+
 #[derive(Debug)]
 struct Flight {
     node: usize,
     need: Need,
+    after: Position,
     deadline: Instant,
 }
 
@@ -56,6 +72,8 @@ struct Source {
     not_before: Instant,
     /// It has once sent everything it had.
     completed: bool,
+    /// It keeps no frames of the heights before this one, by its word.
+    first: u64,
     /// It has shown certificates of a roster that is not known.
     rosters_wanted: bool,
 }
@@ -66,24 +84,32 @@ pub(crate) struct Replays {
     sources: Vec<Source>,
     /// This many equal claims include an honest one.
     honest: usize,
+    /// This many share an honest one with any others that are as many.
+    quorum: usize,
+    fault_bound: usize,
     flights: BTreeMap<u64, Flight>,
     next_id: u64,
     turn: usize,
 }
 
 impl Replays {
-    /// No node has claimed anything beyond `after`.
-    pub(crate) fn new(nodes: usize, fault_bound: usize, after: Position, now: Instant) -> Self {
+    /// No node has claimed anything beyond `after`. `nodes` are followed of a
+    /// roster of so many `members`.
+    pub(crate) fn new(nodes: usize, members: usize, after: Position, now: Instant) -> Self {
+        let fault_bound = members.saturating_sub(1) / 3;
         let source = || Source {
             covered: after,
             tip: 0,
             not_before: now,
             completed: false,
+            first: 0,
             rosters_wanted: false,
         };
         Self {
             sources: (0..nodes).map(|_| source()).collect(),
             honest: (fault_bound + 1).min(nodes),
+            quorum: members - fault_bound,
+            fault_bound,
             flights: BTreeMap::new(),
             next_id: 1,
             turn: 0,
@@ -136,6 +162,9 @@ impl Replays {
                 continue;
             }
             if let Some(node) = self.next_node(now) {
+                // What is missing may be newer than the topic's last frame.
+                let kept = self.sources[node].first.saturating_sub(1);
+                let after = after.max(Position::end_of(kept));
                 asks.push(self.launch(node, need, after, now));
             }
         }
@@ -195,6 +224,7 @@ impl Replays {
             Flight {
                 node,
                 need: need.clone(),
+                after,
                 deadline: now + REPLAY_TIMEOUT,
             },
         );
@@ -206,12 +236,52 @@ impl Replays {
         }
     }
 
-    /// Takes the request that a reply of `node` answers, if it is one of ours.
-    pub(crate) fn answered(&mut self, node: usize, id: u64) -> Option<Need> {
+    /// Takes the request that a reply of `node` answers, if it is one of ours:
+    /// what it was for, and from where on.
+    pub(crate) fn answered(&mut self, node: usize, id: u64) -> Option<(Need, Position)> {
         if self.flights.get(&id)?.node != node {
             return None;
         }
-        self.flights.remove(&id).map(|flight| flight.need)
+        let flight = self.flights.remove(&id)?;
+        Some((flight.need, flight.after))
+    }
+
+    /// A node says from which height on it keeps frames; true where it cannot
+    /// have answered what was asked for from `after` on.
+    pub(crate) fn keeps(&mut self, node: usize, first: u64, after: Position, now: Instant) -> bool {
+        let source = &mut self.sources[node];
+        source.first = first;
+        let forgotten = after.next_height() < first;
+        if forgotten {
+            source.not_before = now + FORGOTTEN_PAUSE;
+        }
+        forgotten
+    }
+
+    /// Whether too many nodes to be believed otherwise have forgotten `height`.
+    /// Of what they name the largest are left out, as many as may lie.
+    pub(crate) fn forgotten(&self, height: u64) -> Option<Forgotten> {
+        let firsts = self.sources.iter().map(|source| source.first);
+        let mut firsts: Vec<u64> = firsts.filter(|first| *first > height).collect();
+        if firsts.is_empty() || firsts.len() < self.quorum.min(self.sources.len()) {
+            return None;
+        }
+        firsts.sort_unstable();
+        let honest = firsts.len().saturating_sub(1 + self.fault_bound);
+        Some(Forgotten {
+            height,
+            go_on: Position::end_of(firsts[honest] - 1),
+            by_quorum: firsts.len() >= self.quorum,
+        })
+    }
+
+    /// Everything up to `to` counts as sent by all nodes.
+    pub(crate) fn skip(&mut self, to: Position, now: Instant) {
+        for source in &mut self.sources {
+            source.covered = source.covered.max(to);
+            source.completed = false;
+            source.not_before = now;
+        }
     }
 
     /// A node has sent everything up to `position`, and has more; false where
@@ -290,7 +360,7 @@ mod tests {
     #[test]
     fn one_node_that_claims_completeness_is_not_believed_alone() {
         let now = Instant::now();
-        let mut replays = Replays::new(4, 1, at(0), now);
+        let mut replays = Replays::new(4, 4, at(0), now);
         replays.completed(2, at(u64::MAX));
         assert_eq!(replays.agreed(), at(0));
         replays.completed(0, at(7));
@@ -300,7 +370,7 @@ mod tests {
     #[test]
     fn the_only_node_that_is_followed_is_believed_about_completeness() {
         let now = Instant::now();
-        let mut replays = Replays::new(1, 1, at(0), now);
+        let mut replays = Replays::new(1, 4, at(0), now);
         replays.completed(0, at(3));
         assert_eq!(replays.agreed(), at(3));
     }
@@ -308,7 +378,7 @@ mod tests {
     #[test]
     fn an_unanswered_gap_is_asked_of_the_next_node() {
         let start = Instant::now();
-        let mut replays = Replays::new(3, 0, at(5), start);
+        let mut replays = Replays::new(3, 3, at(5), start);
         for node in 0..3 {
             replays.completed(node, at(5));
         }
@@ -323,11 +393,14 @@ mod tests {
     #[test]
     fn a_hint_that_no_reply_bears_out_is_forgotten() {
         let now = Instant::now();
-        let mut replays = Replays::new(1, 0, at(0), now);
+        let mut replays = Replays::new(1, 1, at(0), now);
         replays.hint(0, u64::MAX);
         let asks = replays.due(now, std::iter::empty());
         assert_eq!(ids(&asks), [(0, at(0))]);
-        assert_eq!(replays.answered(0, asks[0].id), Some(Need::CatchUp));
+        assert_eq!(
+            replays.answered(0, asks[0].id),
+            Some((Need::CatchUp, at(0)))
+        );
         replays.completed(0, at(9));
         assert!(replays.due(now, std::iter::empty()).is_empty());
     }
@@ -335,7 +408,7 @@ mod tests {
     #[test]
     fn a_follower_that_is_up_to_date_asks_once_to_know_it() {
         let now = Instant::now();
-        let mut replays = Replays::new(1, 0, at(5), now);
+        let mut replays = Replays::new(1, 1, at(5), now);
         replays.hint(0, 5);
         assert!(!replays.caught_up());
         let asks = replays.due(now, std::iter::empty());
@@ -349,7 +422,7 @@ mod tests {
     #[test]
     fn a_reply_from_another_node_answers_nothing() {
         let now = Instant::now();
-        let mut replays = Replays::new(2, 0, at(0), now);
+        let mut replays = Replays::new(2, 2, at(0), now);
         let asks = replays.due(now, std::iter::empty());
         assert_eq!(replays.answered(1 - asks[0].node, asks[0].id), None);
         assert!(replays.answered(asks[0].node, asks[0].id).is_some());
@@ -358,7 +431,7 @@ mod tests {
     #[test]
     fn nodes_that_always_promise_more_leave_the_honest_ones_their_turn() {
         let now = Instant::now();
-        let mut replays = Replays::new(7, 2, at(0), now);
+        let mut replays = Replays::new(7, 7, at(0), now);
         for height in 1..20 {
             for ask in replays.due(now, std::iter::empty()) {
                 replays.answered(ask.node, ask.id);
@@ -370,5 +443,64 @@ mod tests {
         }
         assert!(replays.caught_up());
         assert!(!replays.went_on(0, at(1)), "that is no progress");
+    }
+
+    fn says(replays: &mut Replays, firsts: &[(usize, u64)]) {
+        for (node, first) in firsts {
+            replays.keeps(*node, *first, at(0), Instant::now());
+        }
+    }
+
+    fn goes_on(replays: &Replays, height: u64) -> Option<(Position, bool)> {
+        let forgotten = replays.forgotten(height)?;
+        Some((forgotten.go_on, forgotten.by_quorum))
+    }
+
+    #[test]
+    fn history_is_given_up_when_a_quorum_has_forgotten_it_and_not_before() {
+        let mut replays = Replays::new(4, 4, at(2), Instant::now());
+        assert!(replays.keeps(0, 50, at(2), Instant::now()));
+        assert!(
+            !replays.keeps(1, 3, at(2), Instant::now()),
+            "it has the next"
+        );
+        says(&mut replays, &[(1, 40), (1, 40), (0, 50)]);
+        assert_eq!(goes_on(&replays, 3), None, "said twice by the same");
+        says(&mut replays, &[(2, 3)]);
+        assert_eq!(goes_on(&replays, 3), None, "the third one has it");
+        says(&mut replays, &[(3, 60)]);
+        assert_eq!(goes_on(&replays, 3), Some((at(49), true)));
+        assert_eq!(goes_on(&replays, 45), None, "some still have that");
+    }
+
+    #[test]
+    fn liars_cannot_send_a_follower_beyond_what_honest_nodes_keep() {
+        let mut replays = Replays::new(4, 4, at(2), Instant::now());
+        says(&mut replays, &[(0, u64::MAX), (1, 40), (2, 41)]);
+        assert_eq!(goes_on(&replays, 3), Some((at(40), true)));
+        says(&mut replays, &[(3, 42)]);
+        assert_eq!(
+            goes_on(&replays, 3),
+            Some((at(41), true)),
+            "a quorum keeps it"
+        );
+        let mut seven = Replays::new(7, 7, at(2), Instant::now());
+        says(
+            &mut seven,
+            &[(0, u64::MAX), (1, u64::MAX), (2, 10), (3, 11)],
+        );
+        assert_eq!(goes_on(&seven, 3), None);
+        says(&mut seven, &[(4, 12)]);
+        assert_eq!(goes_on(&seven, 3), Some((at(11), true)));
+    }
+
+    #[test]
+    fn who_follows_one_node_is_told_by_it_but_not_in_the_federations_name() {
+        let mut replays = Replays::new(1, 4, at(2), Instant::now());
+        says(&mut replays, &[(0, 9)]);
+        assert_eq!(goes_on(&replays, 3), Some((at(8), false)));
+        replays.skip(at(8), Instant::now());
+        assert_eq!(replays.agreed(), at(8));
+        assert!(!replays.caught_up());
     }
 }

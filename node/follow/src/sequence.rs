@@ -61,6 +61,24 @@ impl Sequencer {
         self.last.get(topic).copied().unwrap_or(self.after)
     }
 
+    /// Of the topics in which a predecessor is missing, the height of the
+    /// oldest that is known to be.
+    pub fn oldest_missing(&self) -> Option<u64> {
+        let firsts = self.held.values().filter_map(BTreeMap::first_key_value);
+        firsts.map(|(_, frame)| frame.body.previous_height).min()
+    }
+
+    /// Frames up to and including `to` count as handed out from now on; what
+    /// was held for want of them is added to `ready`.
+    pub fn skip(&mut self, to: Position, ready: &mut VecDeque<Verified>) {
+        self.after = self.after.max(to);
+        self.last.retain(|_, last| *last > to);
+        let topics: Vec<String> = self.held.keys().cloned().collect();
+        for topic in topics {
+            self.release(&topic, ready);
+        }
+    }
+
     /// The topics in which a predecessor is missing.
     pub fn gaps(&self) -> impl Iterator<Item = &str> {
         self.held.keys().map(String::as_str)
@@ -213,6 +231,24 @@ mod tests {
     fn frames_up_to_the_start_count_as_handed_out() {
         let (out, _) = run(10, &[("a", 3, 7), ("a", 7, 11), ("b", 2, 12)]);
         assert_eq!(heights(&out), [11, 12]);
+    }
+
+    #[test]
+    fn what_was_held_for_want_of_skipped_frames_comes_in_order() {
+        let (mut out, mut sequencer) = (VecDeque::new(), Sequencer::new(at(0)));
+        for (topic, previous, height) in [("a", 4, 7), ("a", 7, 9), ("b", 3, 5), ("c", 8, 9)] {
+            sequencer.place(frame(topic, previous, height), &mut out);
+        }
+        assert_eq!(sequencer.oldest_missing(), Some(3));
+        sequencer.skip(at(6), &mut out);
+        let heights: Vec<u64> = out.iter().map(|frame| frame.position.height).collect();
+        assert_eq!(heights, [7, 9], "what stands before is left out");
+        assert_eq!(sequencer.oldest_missing(), Some(8));
+        assert_eq!(sequencer.last("b"), at(6));
+        assert_eq!(
+            sequencer.place(frame("b", 3, 5), &mut out),
+            Placed::Duplicate
+        );
     }
 
     #[test]

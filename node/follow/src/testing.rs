@@ -41,6 +41,8 @@ pub struct Vice {
     pub swallows: bool,
     /// The door shows no change of membership.
     pub hides_rosters: bool,
+    /// The door keeps nothing from before this height, or says so.
+    pub first_height: u64,
 }
 
 /// What becomes of submitted actions: the answer is their refusal, if any.
@@ -123,6 +125,18 @@ impl FakeFederation {
     /// real ones do.
     pub fn look_through(&self, heights: u64) {
         *self.shared.heights_max.lock().unwrap() = Some(heights);
+    }
+
+    /// From now on no door keeps anything from before this height.
+    pub fn forget_before(&self, height: u64) {
+        for node in &self.nodes {
+            node.vice.lock().unwrap().first_height = height;
+        }
+    }
+
+    /// What every door tells of the state at a height, whatever the topics.
+    pub fn state_facts(&self, height: u64, events: Vec<BusBody>) {
+        *self.shared.facts.lock().unwrap() = (height, events);
     }
 
     /// What is done with actions that come to any door.

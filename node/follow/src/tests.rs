@@ -1,5 +1,6 @@
 //! Claims about following a federation, over real sockets on loopback.
 
+mod forgotten;
 mod places;
 mod rosters;
 

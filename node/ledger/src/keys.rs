@@ -343,6 +343,7 @@ pub(crate) fn coin_spent(of: &Outpoint) -> Vec<u8> {
 }
 
 pub(crate) const TABS: &[u8] = b"tab/";
+pub(crate) const TOP_UPS: &[u8] = b"top-up/";
 pub(crate) const UNCERTAIN: &[u8] = b"uncertain/";
 pub(crate) const REFUNDS: &[u8] = b"refund/";
 
@@ -353,7 +354,7 @@ pub(crate) fn tab(member_id: &str) -> Vec<u8> {
 
 /// Whose tab the payments to an address go to.
 pub(crate) fn top_up(address_index: u32) -> Vec<u8> {
-    [b"top-up/".as_slice(), &address_index.to_be_bytes()].concat()
+    [TOP_UPS, &address_index.to_be_bytes()].concat()
 }
 
 /// A vend whose end nobody knows.

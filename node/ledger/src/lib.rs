@@ -23,6 +23,7 @@ mod claims;
 mod digest;
 mod envelope;
 mod execute;
+pub mod facts;
 mod genesis;
 mod ids;
 mod keys;

@@ -10,10 +10,7 @@ mod booking;
 mod risk;
 mod tip;
 
-use dctrl_proto::v1::bus_body::Event;
-use dctrl_proto::v1::{
-    Outpoint, Payment, PaymentChanged, PaymentObserve, PaymentState, PaymentVote, Vend,
-};
+use dctrl_proto::v1::{Outpoint, Payment, PaymentObserve, PaymentState, PaymentVote, Vend};
 
 pub(crate) use booking::account;
 pub(crate) use tip::observe_tip;
@@ -21,7 +18,7 @@ pub(crate) use tip::observe_tip;
 use crate::StateRead;
 use crate::scope::Scope;
 use crate::vends::{is_open, reconsider, reschedule, save};
-use crate::{keys, payouts, tables, tabs};
+use crate::{facts, keys, payouts, tables, tabs};
 
 /// Payments that one node alone may have reported: a liar's are bounded.
 pub(crate) const REPORTED_PER_NODE_MAX: usize = 1000;
@@ -132,10 +129,7 @@ fn keep(scope: &mut Scope<'_>, before: &Payment, payment: Payment) {
     scope.put(payment_key(&payment), &payment);
     payouts::payment_changed(scope, &payment);
     if is_changed(before, &payment) {
-        let changed = PaymentChanged {
-            payment: Some(payment),
-        };
-        scope.emit("payment", Event::Payment(changed));
+        scope.tell(facts::payment(payment));
     }
 }
 

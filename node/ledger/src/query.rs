@@ -35,7 +35,7 @@ pub struct Page<T> {
     pub next: String,
 }
 
-/// Facts about the ledger as a whole.
+/// What is known of the ledger as a whole.
 #[must_use]
 pub fn meta(state: &dyn StateRead) -> LedgerMeta {
     tables::meta(state)

@@ -1,11 +1,10 @@
 //! What a bitcoin costs, as the federation agrees on it, and what a price in
 //! a currency is in satoshi.
 
-use dctrl_proto::v1::bus_body::Event;
-use dctrl_proto::v1::{FiatPrice, PriceVotes, Rate, RateAgreed};
+use dctrl_proto::v1::{FiatPrice, PriceVotes, Rate};
 
 use crate::scope::{Scope, View};
-use crate::{keys, tables};
+use crate::{facts, keys, tables};
 
 /// Satoshi in one bitcoin.
 const SATS_PER_BITCOIN: u128 = 100_000_000;
@@ -50,10 +49,7 @@ pub(crate) fn agree(scope: &mut Scope<'_>, currency: &str) -> Option<Rate> {
         agreed_at_ms: scope.time_ms(),
     };
     scope.put(key, &rate);
-    let agreed = RateAgreed {
-        rate: Some(rate.clone()),
-    };
-    scope.emit(&format!("price.{currency}"), Event::Rate(agreed));
+    scope.tell(facts::rate(rate.clone()));
     Some(rate)
 }
 

@@ -9,6 +9,7 @@ use dctrl_proto::v1::{BusBody, Genesis, LedgerMeta, NodeRoster, Policy, TopicCur
 use dctrl_wallet::Wallet;
 use prost::Message;
 
+use crate::facts::Fact;
 use crate::votes::Federation;
 use crate::{Overlay, StateRead, address, keys, tables};
 
@@ -207,6 +208,11 @@ impl<'s> Scope<'s> {
             sub_index,
         };
         self.put(keys::cursor(topic), &cursor);
+    }
+
+    /// Tells how a thing is now.
+    pub(crate) fn tell(&mut self, fact: Fact) {
+        self.emit(&fact.topic, fact.event);
     }
 
     /// Closes the block: its height and time become the ledger's.

@@ -2,11 +2,10 @@
 //!
 //! Always `received = stock + held + sold + shrinkage`.
 
-use dctrl_proto::v1::bus_body::Event;
-use dctrl_proto::v1::{Slot, SlotChanged, Vend};
+use dctrl_proto::v1::{Slot, Vend};
 
 use crate::scope::Scope;
-use crate::{keys, tables};
+use crate::{facts, keys, tables};
 
 /// Whether the slot's numbers add up.
 pub(crate) fn adds_up(slot: &Slot) -> bool {
@@ -18,8 +17,7 @@ pub(crate) fn adds_up(slot: &Slot) -> bool {
 pub(crate) fn save(scope: &mut Scope<'_>, slot: Slot) {
     assert!(adds_up(&slot), "slot {slot:?} does not add up");
     scope.put(keys::slot(&slot.machine_id, &slot.slot), &slot);
-    let topic = format!("slot.{}", slot.machine_id);
-    scope.emit(&topic, Event::Slot(SlotChanged { slot: Some(slot) }));
+    scope.tell(facts::slot(slot));
 }
 
 /// Holds one unit for `vend`; the quote's guard saw that there is one.

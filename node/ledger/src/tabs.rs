@@ -1,7 +1,6 @@
 //! Members' tabs: what can be spent, addresses for top-ups, and what is told.
 
-use dctrl_proto::v1::bus_body::Event;
-use dctrl_proto::v1::{Refusal, Tab, TabChanged, TabView, TopUp, TopUpIssued};
+use dctrl_proto::v1::{Refusal, Tab, TabView, TopUp};
 
 use dctrl_wallet::Chain;
 
@@ -9,7 +8,7 @@ use crate::purse::{self, Purse};
 use crate::rates::SATS_MAX;
 use crate::refuse::{denied, ensure, invalid, precond};
 use crate::scope::Scope;
-use crate::{StateRead, keys, tables};
+use crate::{StateRead, facts, keys, tables};
 
 /// A member's tab; one that nobody has touched yet is empty.
 pub(crate) fn tab(state: &dyn StateRead, member_id: &str) -> Tab {
@@ -42,8 +41,8 @@ pub(crate) fn view(state: &dyn StateRead, member_id: &str) -> TabView {
 /// Tells how a member's tab is now.
 pub(crate) fn tell(scope: &mut Scope<'_>, purse: &Purse) {
     if let Purse::Tab(member_id) = purse {
-        let tab = Some(view(scope, member_id));
-        scope.emit("tab", Event::Tab(TabChanged { tab }));
+        let tab = view(scope, member_id);
+        scope.tell(facts::tab(tab));
     }
 }
 
@@ -125,14 +124,15 @@ pub(crate) fn issue(scope: &mut Scope<'_>, member_id: &str) {
         ..tab(scope, member_id)
     };
     save(scope, &tab);
-    let top_up = Some(top_up);
-    scope.emit("topup", Event::TopUp(TopUpIssued { top_up }));
+    scope.tell(facts::top_up(top_up));
 }
 
 /// Tells of the newest address once more.
 pub(crate) fn issued(scope: &mut Scope<'_>, member_id: &str) {
-    let top_up = top_up(scope, tab(scope, member_id).address_index);
-    scope.emit("topup", Event::TopUp(TopUpIssued { top_up }));
+    let newest = tab(scope, member_id).address_index;
+    if let Some(top_up) = top_up(scope, newest) {
+        scope.tell(facts::top_up(top_up));
+    }
 }
 
 /// A payment to a member's address is believed: the next top-up takes a new one.

@@ -21,11 +21,10 @@ use dctrl_proto::v1::VendState::{
     self, Accepted, Authorised, Credited, Dispatched, Dispensed, Expired, Failed, PaidLate,
     PaymentSeen, Quoted, Reserved, Uncertain, Underpaid,
 };
-use dctrl_proto::v1::bus_body::Event;
-use dctrl_proto::v1::{HeldReason, Vend, VendChanged, VendStep};
+use dctrl_proto::v1::{HeldReason, Vend, VendStep};
 
 use crate::scope::Scope;
-use crate::{keys, quotes};
+use crate::{facts, keys, quotes};
 
 pub(crate) use deadline::fire_due;
 pub(crate) use deadline::next as next_deadline_ms;
@@ -114,9 +113,5 @@ pub(crate) fn note(scope: &mut Scope<'_>, vend: &mut Vend, detail: &str) {
 /// Keeps the vend and tells, without a step.
 pub(crate) fn save(scope: &mut Scope<'_>, vend: &Vend) {
     scope.put(keys::vend(&vend.id), vend);
-    let topic = format!("vend.{}", vend.machine_id);
-    let changed = VendChanged {
-        vend: Some(vend.clone()),
-    };
-    scope.emit(&topic, Event::Vend(changed));
+    scope.tell(facts::vend(vend.clone()));
 }

@@ -23,6 +23,8 @@ pub struct Frames {
     /// There may be more. Ask again from the last frame, or where there is
     /// none from the end of `covered_height`.
     pub more: bool,
+    /// The first height whose frames are kept.
+    pub first_height: u64,
 }
 
 /// The one field of a `BusBody` that decides who gets it.
@@ -67,6 +69,7 @@ impl Snapshot<'_> {
         if first > final_height {
             return Ok(Frames {
                 covered_height: final_height,
+                first_height: kept,
                 ..Frames::default()
             });
         }
@@ -99,6 +102,7 @@ impl Snapshot<'_> {
             frames: answer.frames,
             covered_height: covered,
             more: covered < final_height,
+            first_height: kept,
         })
     }
 

@@ -1,9 +1,11 @@
 //! ChainNotifier: says what this node's backend shows of payments to the
 //! federation, and which block is its newest.
 //!
-//! It learns from the bus (`vend.`, `topup`, `payment`, `chain`) which addresses were
-//! issued and what it has said in earlier runs, both replayed from the first
-//! block at each start. Then it says only what has changed: `payment.observe`
+//! It learns from its node's facts and from the bus (`vend.`, `topup`, `payment`,
+//! `chain`) which addresses were issued and what it has said in earlier runs. An
+//! address that it learns of late, because its node is behind the federation, has
+//! it look through the blocks again that were mined since. It says only what has
+//! changed: `payment.observe`
 //! for a payment that is somewhere else than it last said, `chain.observe` for
 //! a new newest block, and of many blocks at once only the last. Should the
 //! bus not tell of an earlier view, it is said once more, which is harmless:
@@ -25,13 +27,13 @@ use std::{
 };
 
 use bitcoin::Network;
-use dctrl_follow::{Door, Position, Verified};
+use dctrl_follow::Door;
 
 use super::{Backend, ChainAdaptor, ChainError, Hash, Hint, Hints, sight::Sight};
 use crate::{
     Common, Health, Running, StartError,
     common::{AT_REST, Stop},
-    frames,
+    frames::{self, Told},
 };
 use staging::Staging;
 
@@ -43,6 +45,12 @@ const EVENTS_PER_TURN: usize = 512;
 /// After an error of the backend it is left alone for this long at first.
 const BACKOFF_MIN: Duration = Duration::from_millis(500);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+/// While the node catches up with the federation, addresses become known late one
+/// after the other: blocks are looked through again when none has come for so long,
+const QUIET: Duration = Duration::from_secs(1);
+/// but not later than this.
+const QUIET_MAX: Duration = Duration::from_secs(60);
 
 /// How the notifier works.
 #[derive(Clone, Debug)]
@@ -87,20 +95,20 @@ impl ChainNotifierConfig {
 /// A backend that does not answer yet is no error: the notifier abstains
 /// until it does, and checks its network then.
 pub fn start(common: Common, config: ChainNotifierConfig) -> Result<Running, StartError> {
-    let follower = common.follow(&["vend.", "topup", "payment", "chain"], Position::default())?;
     let (adaptor, hints, confirmed) = prepare(&common.context, &config)?;
     let health = Health::default();
     let mut running = Running::new("chain-notifier", health.clone());
     let (events, received) = sync_channel(EVENTS_WAITING_MAX);
     let stop = running.stop_flag();
+    let feed = common.feed(&["vend.", "topup", "payment", "chain"], &health, &stop)?;
     let woken = events.clone();
     // Where the queue is full, whoever empties it looks at the flag.
     stop.wakes(move || drop(woken.try_send(Event::Stop)));
     running.spawn({
-        let (events, stop, health) = (events.clone(), stop.clone(), health.clone());
+        let events = events.clone();
         move || {
-            let told = |frame| Some(Event::Frame(Box::new(frame)));
-            frames::pass(follower, &events, &stop, &health, told, || Event::CaughtUp);
+            let told = |told| Some(Event::Told(Box::new(told)));
+            frames::pass(feed, &events, told, || Event::CaughtUp);
         }
     })?;
     running.spawn({
@@ -115,6 +123,7 @@ pub fn start(common: Common, config: ChainNotifierConfig) -> Result<Running, Sta
         config,
         confirmed,
         caught_up: false,
+        behind_since: None,
         failures: 0,
     };
     running.spawn(move || notifier.run(&received, &stop))?;
@@ -148,7 +157,7 @@ fn sight(config: &ChainNotifierConfig) -> Sight {
 }
 
 enum Event {
-    Frame(Box<Verified>),
+    Told(Box<Told>),
     /// Everything that the bus had to tell of the past has come.
     CaughtUp,
     Hint(Hint),
@@ -176,6 +185,7 @@ struct Notifier {
     /// The backend's block 0 was seen to be the federation's.
     confirmed: bool,
     caught_up: bool,
+    behind_since: Option<Instant>,
     failures: u32,
 }
 
@@ -193,7 +203,7 @@ impl Notifier {
                         news |= self.take(event);
                     }
                     if news && self.failures == 0 {
-                        ask_at = Instant::now();
+                        ask_at = Instant::now() + self.quiet();
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -226,10 +236,28 @@ impl Notifier {
         wait
     }
 
+    /// How long to wait for more of what makes the notifier look back: one look
+    /// serves all.
+    fn quiet(&mut self) -> Duration {
+        if !self.staging.sight.looks_back() {
+            self.behind_since = None;
+            return Duration::ZERO;
+        }
+        let since = *self.behind_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < QUIET_MAX {
+            QUIET
+        } else {
+            Duration::ZERO
+        }
+    }
+
     /// Whether the backend should be asked soon.
     fn take(&mut self, event: Event) -> bool {
         match event {
-            Event::Frame(frame) => self.staging.frame(&frame.body),
+            Event::Told(told) => match *told {
+                Told::Fact(body) => self.staging.fact(&body),
+                Told::Frame(frame) => self.staging.frame(&frame.body),
+            },
             Event::CaughtUp => {
                 self.caught_up = true;
                 true

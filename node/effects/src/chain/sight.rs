@@ -18,6 +18,7 @@ use dctrl_proto::v1::{BusBody, ChainObserve, PaymentObserve, PaymentView, bus_bo
 use super::{
     ChainError, Hash, Hint, Tip,
     adaptor::ChainSource,
+    agreed::Agreed,
     sync::{self, Begin},
     watch::{Key, Watch},
 };
@@ -25,6 +26,11 @@ use super::{
 /// How far the federation's tip may be above this node's while a block is
 /// still on its way to it.
 const BEHIND_BLOCKS_MAX: u32 = 2;
+
+/// Blocks that pass while an address is on its way to this node: what pays it in
+/// them is found among the outputs that were seen. It is also as deep as the chain
+/// is expected to be reorganised below an agreed block.
+const ON_ITS_WAY_BLOCKS: u32 = 6;
 
 /// What an observation is about: a newer one takes the place of an older one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,8 +63,8 @@ impl Saying {
 pub struct Sight {
     network: Network,
     pub(super) watch: Watch,
-    /// The newest block that the federation has agreed on.
-    agreed: Option<Tip>,
+    /// The newest blocks that the federation has agreed on.
+    agreed: Agreed,
     /// The newest block that this node has said.
     said_tip: Option<Tip>,
     /// Nothing is said while the backend cannot be trusted.
@@ -78,7 +84,7 @@ impl Sight {
         Self {
             network,
             watch: Watch::default(),
-            agreed: None,
+            agreed: Agreed::default(),
             said_tip: None,
             abstain: true,
             begin: Begin {
@@ -99,15 +105,28 @@ impl Sight {
     /// Takes a frame; whether the backend should be asked for news. `own_seat`
     /// is the seat by which the ledger names this node.
     pub fn frame(&mut self, body: &BusBody, own_seat: Option<u32>) -> bool {
+        // An address that is new here is new in this block.
+        let since = self.agreed.at(body.height);
+        self.take(body, own_seat, since)
+    }
+
+    /// The same for a fact: what is so at some height, since whenever.
+    pub fn fact(&mut self, body: &BusBody, own_seat: Option<u32>) -> bool {
+        self.take(body, own_seat, None)
+    }
+
+    /// `since` is the chain's height when what this tells of began.
+    fn take(&mut self, body: &BusBody, own_seat: Option<u32>, since: Option<u32>) -> bool {
         match &body.event {
             Some(Event::Vend(changed)) => {
                 if let Some(vend) = &changed.vend {
-                    self.watch(&vend.address, vend.address_index, &vend.id);
+                    self.watch(&vend.address, vend.address_index, since, &vend.id);
                 }
             }
             Some(Event::TopUp(issued)) => {
                 if let Some(top_up) = &issued.top_up {
-                    self.watch(&top_up.address, top_up.address_index, &top_up.member_id);
+                    let (address, index) = (&top_up.address, top_up.address_index);
+                    self.watch(address, index, since, &top_up.member_id);
                 }
             }
             Some(Event::Payment(changed)) => {
@@ -116,18 +135,27 @@ impl Sight {
                 }
             }
             Some(Event::Tip(tip)) => {
-                self.agreed = Hash::from_slice(&tip.hash).map(|hash| Tip {
+                let agreed = Hash::from_slice(&tip.hash).map(|hash| Tip {
                     height: tip.height,
                     hash,
                 });
+                self.agreed.take(body.height, agreed);
             }
             _ => return false,
         }
-        !self.watch.unchecked().is_empty()
+        self.looks_back() || !self.watch.unchecked().is_empty()
     }
 
-    /// Watches an address that was given out for `whom`.
-    fn watch(&mut self, address: &str, index: u32, whom: &str) {
+    /// Whether the next look goes through blocks again, because an address became
+    /// known after blocks that may pay it: this node is behind the federation.
+    #[must_use]
+    pub fn looks_back(&self) -> bool {
+        self.watch.back().is_some()
+    }
+
+    /// Watches an address that was given out for `whom` when the chain was at the
+    /// height `since`.
+    fn watch(&mut self, address: &str, index: u32, since: Option<u32>, whom: &str) {
         if address.is_empty() {
             return;
         }
@@ -136,8 +164,12 @@ impl Sight {
         match address {
             Ok(address) => {
                 let script = address.script_pubkey().into_bytes();
+                let new = !self.watch.watches(&script);
                 if !self.watch.watch(script, index) {
                     tracing::error!(whom, "too many addresses: not watched");
+                } else if new && !self.watch.covers(since, ON_ITS_WAY_BLOCKS) {
+                    self.watch
+                        .look_back(since.map(|height| height.saturating_sub(ON_ITS_WAY_BLOCKS)));
                 }
             }
             Err(error) => {
@@ -235,6 +267,7 @@ impl Sight {
     /// know its block.
     pub(super) fn ahead_of(&self, own: Tip) -> Option<Tip> {
         self.agreed
+            .newest()
             .filter(|agreed| agreed.height > own.height + BEHIND_BLOCKS_MAX)
     }
 
@@ -250,7 +283,7 @@ impl Sight {
             .map(|((txid, vout), view)| (Subject::Payment(txid, vout), Saying::Payment(view)))
             .collect();
         // What the federation agrees on already needs no vote of ours.
-        let said = self.said_tip.or(self.agreed);
+        let said = self.said_tip.or(self.agreed.newest());
         if let Some(tip) = self.watch.tip().filter(|tip| Some(*tip) != said) {
             let view = ChainObserve {
                 height: tip.height,
@@ -259,6 +292,14 @@ impl Sight {
             unsaid.push((Subject::Tip, Saying::Tip(view)));
         }
         unsaid
+    }
+
+    /// A block `depth` below the newest one at least, up to which nothing is
+    /// missed by whoever begins above it with the addresses that are known now:
+    /// those that will become known are younger than what is agreed on.
+    pub(super) fn settled_block(&self, depth: usize) -> Option<Tip> {
+        let agreed = self.agreed.newest()?;
+        self.watch.below_tip(depth, agreed.height)
     }
 
     /// The present view of a subject is on its way.

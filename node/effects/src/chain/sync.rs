@@ -4,7 +4,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{ChainError, Hash, Tip, adaptor::ChainSource, watch::Watch};
+use super::{
+    ChainError, Hash, Tip,
+    adaptor::ChainSource,
+    watch::{Back, Watch},
+};
 
 /// A chain that changes during the walk is walked again, this often.
 const WALKS_MAX: usize = 10;
@@ -30,6 +34,7 @@ pub(super) fn walk(
     go_on: &dyn Fn() -> bool,
 ) -> Result<Tip, ChainError> {
     let mut tip = source.tip()?;
+    go_back(source, watch, tip, begin)?;
     for _ in 0..WALKS_MAX {
         if watch.tip() == Some(tip) {
             break;
@@ -50,6 +55,25 @@ pub(super) fn walk(
     }
     verify(source, watch)?;
     Ok(watch.tip().unwrap_or(tip))
+}
+
+/// Begins anew where addresses have become known behind the blocks that may pay
+/// them.
+fn go_back(
+    source: &dyn ChainSource,
+    watch: &mut Watch,
+    tip: Tip,
+    begin: Begin,
+) -> Result<(), ChainError> {
+    let height = match watch.back() {
+        None => return Ok(()),
+        Some(Back::Above(height)) => height.min(tip.height),
+        Some(Back::Far) => tip.height.saturating_sub(begin.rescan_blocks),
+    };
+    let hash = source.hash_at(height)?;
+    tracing::info!(height, "addresses became known late: looking back");
+    watch.begin_above(Tip { height, hash });
+    Ok(())
 }
 
 /// Disconnects the blocks that are no longer in the chain.

@@ -70,6 +70,19 @@ pub(super) struct Watch {
     blocks: VecDeque<Tip>,
     /// Some payments stand in blocks that were not seen in this run.
     unverified: bool,
+    /// Height above which all blocks have been looked at.
+    begun: u32,
+    /// Blocks are to be looked at again.
+    back: Option<Back>,
+}
+
+/// How far to look back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Back {
+    /// To the blocks above this height.
+    Above(u32),
+    /// As far as after a start that knows nothing.
+    Far,
 }
 
 impl Watch {
@@ -78,10 +91,40 @@ impl Watch {
         self.blocks.back().copied()
     }
 
-    /// The block `depth` below the newest one, where it is kept.
-    pub(super) fn below_tip(&self, depth: usize) -> Option<Tip> {
-        let position = self.blocks.len().checked_sub(1 + depth)?;
-        self.blocks.get(position).copied()
+    /// The newest block that is `depth` below the newest one at least, and no
+    /// higher than `height`, where it is kept.
+    pub(super) fn below_tip(&self, depth: usize, height: u32) -> Option<Tip> {
+        let deep = self.blocks.len().checked_sub(depth)?;
+        let mut deep = self.blocks.iter().take(deep).rev();
+        deep.find(|tip| tip.height <= height).copied()
+    }
+
+    /// Whether what pays an address that was given out at this height has been
+    /// met, or will be: `slack` blocks on, it is among what was seen lately.
+    pub(super) fn covers(&self, since: Option<u32>, slack: u32) -> bool {
+        let Some(tip) = self.tip() else {
+            // The walk has not begun.
+            return true;
+        };
+        since.is_some_and(|since| since >= self.begun && tip.height <= since.saturating_add(slack))
+    }
+
+    /// The next walk begins above this height, or far below the tip; of several
+    /// wishes the furthest counts.
+    pub(super) fn look_back(&mut self, above: Option<u32>) {
+        self.back = Some(match (self.back, above) {
+            (Some(Back::Far), _) | (_, None) => Back::Far,
+            (Some(Back::Above(before)), Some(above)) => Back::Above(above.min(before)),
+            (None, Some(above)) => Back::Above(above),
+        });
+    }
+
+    pub(super) fn back(&self) -> Option<Back> {
+        self.back
+    }
+
+    pub(super) fn watches(&self, script: &[u8]) -> bool {
+        self.scripts.contains_key(script)
     }
 
     pub(super) fn watches_nothing(&self) -> bool {
@@ -154,6 +197,8 @@ impl Watch {
     pub(super) fn begin_above(&mut self, below: Tip) {
         self.blocks.clear();
         self.blocks.push_back(below);
+        self.begun = below.height;
+        self.back = None;
         self.unverified = true;
     }
 
@@ -237,6 +282,9 @@ impl Watch {
             known.is_final = is_final;
         }
         let votes = payment.votes.iter();
+        if is_final && self.payments.len() >= PAYMENTS_MAX && !self.payments.contains_key(&key) {
+            return;
+        }
         let own = votes
             .filter(|vote| Some(vote.node) == own_seat)
             .find_map(|vote| {

@@ -44,8 +44,8 @@ impl Assembly {
     pub(super) fn next(&mut self) -> Option<Verified> {
         let entry = self.held.first_entry()?;
         let position = entry.key();
-        let next_leaf =
-            position.height == self.last.height && position.sub_index == self.last.sub_index + 1;
+        let next_leaf = position.height == self.last.height
+            && Some(position.sub_index) == self.last.sub_index.checked_add(1);
         let next_block =
             self.ended && position.height == self.last.height + 1 && position.sub_index == 0;
         if !(next_leaf || next_block) {
@@ -56,6 +56,17 @@ impl Assembly {
         let leaves = frame.frame.proof.as_ref().map(|proof| proof.leaf_count);
         self.ended = leaves == Some(frame.position.sub_index + 1);
         Some(frame)
+    }
+
+    /// The block of which frames come next.
+    pub(super) fn next_height(&self) -> u64 {
+        self.last.height + u64::from(self.ended)
+    }
+
+    /// Nothing up to `to`, the end of a block, comes any more.
+    pub(super) fn pass_over(&mut self, to: Position) {
+        self.held.retain(|position, _| *position > to);
+        (self.last, self.ended) = (to, true);
     }
 
     /// Whether frames wait for others that are missing.
@@ -132,6 +143,22 @@ mod tests {
             order((0, 0, false), &[(1, 0, 1), (1, 0, 1), (2, 0, 1)]),
             ["1.0", "2.0"]
         );
+    }
+
+    #[test]
+    fn what_is_passed_over_is_not_waited_for() {
+        let mut assembly = Assembly::after(Position::default(), true);
+        assert!(assembly.take(frame(1, 0, 2)));
+        assert!(assembly.next().is_some());
+        assert_eq!(assembly.next_height(), 1, "its second leaf is missing");
+        for (height, leaves) in [(4, 1), (5, 1)] {
+            assert!(assembly.take(frame(height, 0, leaves)));
+        }
+        assembly.pass_over(Position::end_of(4));
+        assert_eq!(assembly.next_height(), 5);
+        let next = assembly.next().unwrap();
+        assert_eq!(next.position.height, 5);
+        assert!(!assembly.has_hole());
     }
 
     #[test]

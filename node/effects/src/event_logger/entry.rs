@@ -9,14 +9,28 @@ use serde_json::value::RawValue;
 /// Hash before the first line.
 pub(super) const FIRST: [u8; 32] = [0; 32];
 
+/// Topic of a line that tells what is missing. No frame's topic begins so.
+const GAP_TOPIC: &str = "_gap";
+
+/// Blocks whose frames are not in the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// First block that is missing, or whose last frames are.
+    pub missing_from: u64,
+    /// Last block that is missing.
+    pub missing_to: u64,
+    /// Why.
+    pub why: String,
+}
+
 /// What a line says. Its hash is not part of it: that follows it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Entry {
     /// From 1, without gaps, through all segments.
     pub index: u64,
-    /// Consensus time, milliseconds since the Unix epoch.
+    /// Consensus time, milliseconds since the Unix epoch; 0 for a gap.
     pub time_ms: u64,
-    /// Topic of the frame.
+    /// Topic of the frame; of a gap, `_gap`.
     pub topic: String,
     /// Height of its block.
     pub height: u64,
@@ -24,7 +38,7 @@ pub struct Entry {
     pub sub_index: u32,
     /// What happened, for people.
     pub event: Box<RawValue>,
-    /// The encoded `BusBody`, as the nodes have signed it, in hex.
+    /// The encoded `BusBody`, as the nodes have signed it, in hex; empty for a gap.
     pub body: String,
     /// Hash of the line before it, in hex; zeros for the first.
     pub prev_hash: String,
@@ -56,6 +70,33 @@ impl Entry {
         })
     }
 
+    /// The entry of what is missing.
+    pub(super) fn of_gap(
+        index: u64,
+        gap: &Gap,
+        prev_hash: [u8; 32],
+    ) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            index,
+            time_ms: 0,
+            topic: GAP_TOPIC.to_owned(),
+            height: gap.missing_to,
+            sub_index: u32::MAX,
+            event: serde_json::value::to_raw_value(gap)?,
+            body: String::new(),
+            prev_hash: hex::encode(prev_hash),
+        })
+    }
+
+    /// What is missing, where the line tells of that.
+    #[must_use]
+    pub fn gap(&self) -> Option<Gap> {
+        let gap: Gap = serde_json::from_str(self.event.get()).ok()?;
+        let ends = (gap.missing_to, u32::MAX) == (self.height, self.sub_index);
+        let fits = self.topic == GAP_TOPIC && self.body.is_empty() && ends;
+        (fits && gap.missing_from <= gap.missing_to).then_some(gap)
+    }
+
     /// The line, without its end, and its hash.
     pub(super) fn line(&self) -> Result<(Vec<u8>, [u8; 32]), serde_json::Error> {
         let mut line = serde_json::to_vec(self)?;
@@ -83,6 +124,9 @@ impl Entry {
             return Err(EntryError::Hash);
         }
         let entry: Self = serde_json::from_slice(&written).map_err(|_| EntryError::Shape)?;
+        if entry.gap().is_some() {
+            return Ok((entry, hash));
+        }
         let bytes = hex::decode(&entry.body).map_err(|_| EntryError::Body)?;
         let body = BusBody::decode(bytes.as_slice()).map_err(|_| EntryError::Body)?;
         let same = body.topic == entry.topic

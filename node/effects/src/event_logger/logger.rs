@@ -9,6 +9,7 @@ use dctrl_follow::{Follower, Position};
 
 use super::{
     assemble::Assembly,
+    entry::Gap,
     segment::{Log, LogError},
 };
 use crate::{
@@ -25,6 +26,9 @@ const HOLE_MAX: Duration = Duration::from_secs(15);
 const HOLE_LOOK: Duration = Duration::from_millis(250);
 /// How long to wait after an error of the disk.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Why frames are missing.
+const FORGOTTEN: &str = "the nodes that are followed do not keep these blocks any more";
 
 /// How the logger works.
 #[derive(Clone, Debug)]
@@ -151,16 +155,18 @@ impl Writer {
         while written < BATCH_MAX && !stop.is_set() {
             let frame = self.follower.next(wait);
             let Some(frame) = frame.map_err(|error| Trouble::Start(error.into()))? else {
+                if let Some(forgotten) = self.follower.forgotten() {
+                    self.pass_over(forgotten.go_on)?;
+                    wait = Duration::ZERO;
+                    continue;
+                }
                 break;
             };
             wait = Duration::ZERO;
             if !self.assembly.take(frame) {
                 return Err(Trouble::Hole);
             }
-            while let Some(next) = self.assembly.next() {
-                self.log.append(&next.body, &next.frame.body)?;
-                written += 1;
-            }
+            written += self.write()?;
         }
         if written > 0 {
             self.log.sync()?;
@@ -173,6 +179,39 @@ impl Writer {
         if since.elapsed() > HOLE_MAX {
             return Err(Trouble::Hole);
         }
+        Ok(())
+    }
+
+    /// Writes what is next; returns how much that is.
+    fn write(&mut self) -> Result<usize, LogError> {
+        let mut written = 0;
+        while let Some(next) = self.assembly.next() {
+            self.log.append(&next.body, &next.frame.body)?;
+            written += 1;
+        }
+        Ok(written)
+    }
+
+    /// The nodes have forgotten what stands up to `to`: the log says so, and goes
+    /// on behind it.
+    fn pass_over(&mut self, to: Position) -> Result<(), LogError> {
+        let missing_from = self.assembly.next_height();
+        if missing_from <= to.height {
+            tracing::warn!(
+                missing_from,
+                missing_to = to.height,
+                "events are not in the log"
+            );
+            self.log.append_gap(&Gap {
+                missing_from,
+                missing_to: to.height,
+                why: FORGOTTEN.to_owned(),
+            })?;
+            self.assembly.pass_over(to);
+            self.write()?;
+            self.log.sync()?;
+        }
+        self.follower.skip_to(to);
         Ok(())
     }
 }

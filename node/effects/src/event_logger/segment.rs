@@ -8,7 +8,7 @@ use std::{
 
 use dctrl_proto::v1::BusBody;
 
-use super::entry::{Entry, EntryError, FIRST};
+use super::entry::{Entry, EntryError, FIRST, Gap};
 
 const PREFIX: &str = "events-";
 const SUFFIX: &str = ".jsonl";
@@ -140,7 +140,7 @@ impl Log {
                 hash,
                 height: entry.height,
                 sub_index: entry.sub_index,
-                ends_block: entry.topic == BLOCK_TOPIC,
+                ends_block: entry.topic == BLOCK_TOPIC || entry.gap().is_some(),
             };
         }
         if good_bytes == 0 {
@@ -162,7 +162,18 @@ impl Log {
     /// Appends a frame; durable only after [`Self::sync`].
     pub(super) fn append(&mut self, body: &BusBody, bytes: &[u8]) -> Result<(), LogError> {
         let index = self.end.index + 1;
-        let (mut line, hash) = Entry::new(index, body, bytes, self.end.hash)?.line()?;
+        let entry = Entry::new(index, body, bytes, self.end.hash)?;
+        self.append_entry(&entry, body.topic == BLOCK_TOPIC)
+    }
+
+    /// Appends that frames are missing; durable only after [`Self::sync`].
+    pub(super) fn append_gap(&mut self, gap: &Gap) -> Result<(), LogError> {
+        let entry = Entry::of_gap(self.end.index + 1, gap, self.end.hash)?;
+        self.append_entry(&entry, true)
+    }
+
+    fn append_entry(&mut self, entry: &Entry, ends_block: bool) -> Result<(), LogError> {
+        let (mut line, hash) = entry.line()?;
         line.push(b'\n');
         let full = |written: u64| written >= self.segment_bytes_max;
         if self
@@ -170,7 +181,7 @@ impl Log {
             .as_ref()
             .is_none_or(|(_, _, written)| full(*written))
         {
-            self.begin_segment(index)?;
+            self.begin_segment(entry.index)?;
         }
         if self.unsynced > 0 && self.unsynced + line.len() as u64 > UNSYNCED_BYTES_MAX {
             self.sync()?;
@@ -190,11 +201,11 @@ impl Log {
             *written += line.len() as u64;
         }
         self.end = End {
-            index,
+            index: entry.index,
             hash,
-            height: body.height,
-            sub_index: body.sub_index,
-            ends_block: body.topic == BLOCK_TOPIC,
+            height: entry.height,
+            sub_index: entry.sub_index,
+            ends_block,
         };
         Ok(())
     }

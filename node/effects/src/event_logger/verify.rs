@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    entry::{Entry, EntryError, FIRST},
+    entry::{Entry, EntryError, FIRST, Gap},
     segment::segments,
 };
 
@@ -20,6 +20,8 @@ pub struct Verified {
     pub segments: usize,
     /// Height of the last entry.
     pub height: u64,
+    /// Blocks that are not, or not whole, in the log, as the log itself says.
+    pub missing_blocks: u64,
     /// Hash of the last entry, in hex: it stands for the whole log.
     pub hash: String,
     /// The last line has no end, as a power cut leaves it.
@@ -84,6 +86,7 @@ pub fn verify(folder: &Path) -> Result<Verified, VerifyError> {
         index: 0,
         hash: FIRST,
         position: (0, 0),
+        missing_blocks: 0,
         torn: false,
     };
     let count = files.len();
@@ -101,6 +104,7 @@ pub fn verify(folder: &Path) -> Result<Verified, VerifyError> {
         entries: chain.index,
         segments: count,
         height: chain.position.0,
+        missing_blocks: chain.missing_blocks,
         hash: hex::encode(chain.hash),
         torn_tail: chain.torn,
     })
@@ -111,6 +115,7 @@ struct Chain {
     hash: [u8; 32],
     /// Height and position of the last entry.
     position: (u64, u32),
+    missing_blocks: u64,
     torn: bool,
 }
 
@@ -159,20 +164,32 @@ impl Chain {
         if entry.index != index {
             return Err(broken("index"));
         }
-        let position = (entry.height, entry.sub_index);
-        let next_leaf = position == (self.position.0, self.position.1 + 1);
-        let next_block = position == (self.position.0 + 1, 0);
-        let first = self.index == 0 && entry.sub_index == 0;
-        if !(next_leaf || next_block || first) {
+        let gap = entry.gap();
+        if !self.goes_on(&entry, gap.as_ref()) {
             return Err(broken("height"));
         }
+        let missing = gap.map_or(0, |gap| gap.missing_to - gap.missing_from + 1);
         *self = Self {
             index,
             hash,
-            position,
+            position: (entry.height, entry.sub_index),
+            missing_blocks: self.missing_blocks + missing,
             torn: false,
         };
         Ok(())
+    }
+
+    /// Whether nothing is missing before the entry but what it says itself.
+    fn goes_on(&self, entry: &Entry, gap: Option<&Gap>) -> bool {
+        let (height, sub_index) = self.position;
+        if let Some(gap) = gap {
+            // The rest of a block, or whole ones.
+            return [height, height + 1].contains(&gap.missing_from) && gap.missing_from > 0;
+        }
+        let position = (entry.height, entry.sub_index);
+        let next_leaf = sub_index.checked_add(1).map(|leaf| (height, leaf));
+        let first = self.index == 0 && entry.sub_index == 0;
+        Some(position) == next_leaf || position == (height + 1, 0) || first
     }
 }
 

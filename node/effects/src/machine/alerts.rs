@@ -140,6 +140,11 @@ impl AlertFile {
         })
     }
 
+    /// The alerts that were raised and not cleared.
+    pub(super) fn open_alerts(&self) -> &BTreeSet<Alert> {
+        &self.open
+    }
+
     /// Writes what has changed; raised alerts are warnings in the log too.
     pub(super) fn update(&mut self, now: &BTreeSet<Alert>, time_ms: u64) -> io::Result<()> {
         let raised: Vec<Alert> = now.difference(&self.open).cloned().collect();

@@ -5,13 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dctrl_follow::{Follower, Position};
-
 use super::{
     alerts::{AlertFile, Alerts},
     view::View,
 };
-use crate::{Common, Health, Running, StartError, common::Stop, frames::CatchUp};
+use crate::{
+    Common, Health, Running, StartError,
+    common::Stop,
+    frames::{Feed, Lost},
+};
 
 /// How often silence is looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -37,10 +39,10 @@ pub fn start(
         path: config.file.clone(),
         source,
     })?;
-    let follower = common.follow(&["machine.", "vend."], Position::default())?;
     let (health, alerts) = (Health::default(), Alerts::default());
     let mut running = Running::new("machine-notifier", health.clone());
     let (stop, shown) = (running.stop_flag(), alerts.clone());
+    let feed = common.feed(&["machine.", "vend."], &health, &stop)?;
     let notifier = Notifier {
         common,
         config,
@@ -48,7 +50,7 @@ pub fn start(
         alerts: shown,
         health,
     };
-    running.spawn(move || notifier.run(follower, &stop))?;
+    running.spawn(move || notifier.run(feed, &stop))?;
     Ok((running, alerts))
 }
 
@@ -61,30 +63,22 @@ struct Notifier {
 }
 
 impl Notifier {
-    fn run(mut self, mut follower: Follower, stop: &Stop) {
-        let mut view = View::default();
-        let mut catch_up = CatchUp::new();
+    fn run(mut self, mut feed: Feed, stop: &Stop) {
+        // A sensor's last report is in no state, but what was made of it is.
+        let mut view = View::with_sensors(self.file.open_alerts());
         let mut look_at = Instant::now();
-        stop.wakes_follower(&follower);
         while !stop.is_set() {
             let rest = look_at.saturating_duration_since(Instant::now());
-            let changed = match follower.next(catch_up.wait(rest)) {
-                Ok(Some(frame)) => {
-                    view.take(&frame.body);
+            let changed = match feed.next(rest) {
+                Ok(Some(told)) => {
+                    view.take(told.body());
                     true
                 }
-                Ok(None) => {
-                    catch_up.idle(&follower);
-                    false
-                }
-                Err(error) => {
-                    self.health
-                        .raise("bus", format!("the bus cannot be followed: {error}"));
-                    return;
-                }
+                Ok(None) => false,
+                Err(Lost) => return,
             };
-            // Before everything is replayed, old troubles would be news.
-            if catch_up.is_done() && (changed || Instant::now() >= look_at) {
+            // Before everything is known, old troubles would be news.
+            if feed.is_caught_up() && (changed || Instant::now() >= look_at) {
                 look_at = Instant::now() + LOOK_EVERY;
                 self.look(&view);
             }

@@ -29,6 +29,19 @@ pub(super) struct View {
 }
 
 impl View {
+    /// Knows of the sensors that an earlier run has told of.
+    pub(super) fn with_sensors(alerts: &BTreeSet<Alert>) -> Self {
+        let mut view = Self::default();
+        for Alert { machine, kind } in alerts {
+            if let AlertKind::Sensor(sensor) = kind
+                && let Some(known) = view.known(machine)
+            {
+                known.sensors.insert(sensor.clone(), 1);
+            }
+        }
+        view
+    }
+
     pub(super) fn take(&mut self, body: &BusBody) {
         match &body.event {
             Some(Event::Machine(changed)) => {

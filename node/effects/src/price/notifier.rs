@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use dctrl_follow::{Door, Follower, Position};
+use dctrl_follow::Door;
 use dctrl_proto::v1::{PriceObserve, bus_body::Event};
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     Common, Health, Running, StartError,
     common::Stop,
-    frames::CatchUp,
+    frames::{Feed, Lost},
     outbox::{Desk, Ended, Outbox},
 };
 
@@ -47,20 +47,20 @@ pub struct PriceNotifierConfig {
 /// The configuration contradicts itself, or the bus cannot be followed.
 pub fn start(common: Common, config: PriceNotifierConfig) -> Result<Running, StartError> {
     check(&config)?;
-    let follower = common.follow(&["price."], Position::default())?;
     let door = common.door();
     let health = Health::default();
     let mut running = Running::new("price-notifier", health.clone());
     let stop = running.stop_flag();
+    let feed = common.feed(&["price."], &health, &stop)?;
     let (prices, said) = (Prices::default(), Said::default());
     if config.sources.is_empty() {
         let speaker = Speaker::new(common, config, health, said);
-        running.spawn(move || speaker.run(follower, &door, &stop, None))?;
+        running.spawn(move || speaker.run(feed, &door, &stop, None))?;
         return Ok(running);
     }
     let speaker = Speaker::new(common.clone(), config.clone(), health.clone(), said);
     let (prices_in, prices_out) = std::sync::mpsc::sync_channel(SOURCES_MAX);
-    let waker = follower.waker();
+    let waker = feed.waker();
     let out = move |price| {
         let taken = prices_in.send(price).is_ok();
         waker.wake();
@@ -70,7 +70,7 @@ pub fn start(common: Common, config: PriceNotifierConfig) -> Result<Running, Sta
         let stop = stop.clone();
         move || poll(&common, &config, prices, &health, out, &stop)
     })?;
-    running.spawn(move || speaker.run(follower, &door, &stop, Some(&prices_out)))?;
+    running.spawn(move || speaker.run(feed, &door, &stop, Some(&prices_out)))?;
     Ok(running)
 }
 
@@ -259,27 +259,19 @@ impl Speaker {
 
     fn run(
         mut self,
-        mut follower: Follower,
+        mut feed: Feed,
         door: &Door,
         stop: &Stop,
         prices: Option<&std::sync::mpsc::Receiver<Price>>,
     ) {
-        let mut catch_up = CatchUp::new();
-        stop.wakes_follower(&follower);
         while !stop.is_set() {
-            match follower.next(catch_up.wait(self.rest())) {
-                Ok(Some(frame)) => {
-                    self.agreed(frame.body.event.as_ref());
+            match feed.next(self.rest()) {
+                Ok(Some(told)) => {
+                    self.agreed(told.body().event.as_ref());
                     continue;
                 }
-                Ok(None) => {
-                    catch_up.idle(&follower);
-                }
-                Err(error) => {
-                    self.health
-                        .raise("bus", format!("the bus cannot be followed: {error}"));
-                    return;
-                }
+                Ok(None) => {}
+                Err(Lost) => return,
             }
             for (currency, price) in prices.into_iter().flat_map(|it| it.try_iter()) {
                 match price {
@@ -287,7 +279,7 @@ impl Speaker {
                     None => self.prices.remove(&currency),
                 };
             }
-            if catch_up.is_done() {
+            if feed.is_caught_up() {
                 self.turn(door);
             }
         }

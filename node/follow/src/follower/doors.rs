@@ -18,10 +18,12 @@ use crate::verify::FrameError;
 impl Follower {
     pub(super) fn ask(&mut self, now: Instant) {
         self.counters.unanswered += self.replays.expire(now);
+        // What is settled is not missing, however old the topic's last frame is.
+        let known = |topic: &str| self.sequencer.last(topic).max(self.settled);
         let gaps: Vec<(String, Position)> = self
             .sequencer
             .gaps()
-            .map(|topic| (topic.to_owned(), self.sequencer.last(topic)))
+            .map(|topic| (topic.to_owned(), known(topic)))
             .collect();
         let gaps = gaps.iter().map(|(topic, last)| (topic.as_str(), *last));
         for ask in self.replays.due(now, gaps) {
@@ -71,7 +73,7 @@ impl Follower {
             return;
         };
         // An answer that comes too late, or was never asked for, is no use.
-        let Some(need) = self.replays.answered(node, reply.id) else {
+        let Some((need, after)) = self.replays.answered(node, reply.id) else {
             return;
         };
         match reply.reply {
@@ -79,7 +81,10 @@ impl Follower {
                 self.on_rosters(node, &chain, now);
             }
             Some(door_reply::Reply::Replay(replay)) if need != Need::Rosters => {
-                self.on_replay(node, &need, replay, now)
+                let first = replay.first_height;
+                if !self.replays.keeps(node, first, after, now) {
+                    self.on_replay(node, &need, replay, now);
+                }
             }
             _ => {
                 self.counters.unanswered += 1;

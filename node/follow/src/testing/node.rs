@@ -11,8 +11,8 @@ use dctrl_access::Identity;
 use dctrl_proto::action::action_id;
 use dctrl_proto::topic;
 use dctrl_proto::v1::{
-    BusBody, BusFrame, DoorReply, DoorRequest, GetRosterChain, Refusal, RefusalCode, Replay,
-    ReplayReply, RosterChain, Submitted, TipHint, door_reply, door_request,
+    BusBody, BusFrame, DoorReply, DoorRequest, FactsReply, GetFacts, GetRosterChain, Refusal,
+    RefusalCode, Replay, ReplayReply, RosterChain, Submitted, TipHint, door_reply, door_request,
 };
 use prost::Message;
 use zmq::{Context, DONTWAIT, POLLIN, Socket, SocketType};
@@ -37,6 +37,8 @@ pub(super) struct Shared {
     pub(super) steps: Mutex<Vec<Vec<u8>>>,
     /// Heights that one replay looks through; none means all.
     pub(super) heights_max: Mutex<Option<u64>>,
+    /// A height, and the facts there.
+    pub(super) facts: Mutex<(u64, Vec<BusBody>)>,
 }
 
 impl Shared {
@@ -53,12 +55,33 @@ impl Shared {
         RosterChain { steps, more }
     }
 
+    /// Pages of two events each, so that tests see several.
+    fn facts(&self, wanted: &GetFacts) -> FactsReply {
+        let facts = self.facts.lock().unwrap();
+        let (height, events) = &*facts;
+        let begin = wanted.cursor.first().map_or(0, |begin| usize::from(*begin));
+        let end = (begin + 2).min(events.len());
+        let more = end < events.len();
+        FactsReply {
+            height: *height,
+            events: events[begin..end].to_vec(),
+            more,
+            cursor: vec![u8::try_from(end).unwrap()],
+        }
+    }
+
     fn height(&self) -> u64 {
         let blocks = self.blocks.lock().unwrap();
         blocks.last_key_value().map_or(0, |(height, _)| *height)
     }
 
-    fn replay(&self, replay: &Replay) -> ReplayReply {
+    fn replay(&self, replay: &Replay, first_height: u64) -> ReplayReply {
+        if replay.after_height + 1 < first_height {
+            return ReplayReply {
+                first_height,
+                ..ReplayReply::default()
+            };
+        }
         let blocks = self.blocks.lock().unwrap();
         let tip = blocks.last_key_value().map_or(0, |(height, _)| *height);
         let heights = self.heights_max.lock().unwrap().unwrap_or(tip);
@@ -88,6 +111,7 @@ impl Shared {
             },
             frames,
             more: full || last < tip,
+            first_height,
         }
     }
 }
@@ -218,7 +242,7 @@ impl Server {
         }
         let reply = match request.request {
             Some(door_request::Request::Replay(replay)) => {
-                let mut reply = self.shared.replay(&replay);
+                let mut reply = self.shared.replay(&replay, vice.first_height);
                 if vice.withholds {
                     reply.frames.clear();
                     reply.more = false;
@@ -235,6 +259,9 @@ impl Server {
                         receipt: None,
                     }),
                 }
+            }
+            Some(door_request::Request::GetFacts(wanted)) => {
+                door_reply::Reply::Facts(self.shared.facts(&wanted))
             }
             Some(door_request::Request::GetRosterChain(wanted)) => {
                 let mut chain = self.shared.rosters(&wanted);

@@ -1,13 +1,12 @@
 //! `member.set`: register a member or change its name, key, roles or status.
 
-use dctrl_proto::v1::bus_body::Event;
-use dctrl_proto::v1::{Member, MemberChanged, MemberSet, MemberStatus, Refusal};
+use dctrl_proto::v1::{Member, MemberSet, MemberStatus, Refusal};
 
 use crate::caller::{Caller, MEMBER_ROLES, Principal, hold_key};
 use crate::refuse::{ensure, exists, invalid, precond};
 use crate::registry::Action;
 use crate::scope::{Scope, View};
-use crate::{ids, keys, tables};
+use crate::{facts, ids, keys, tables};
 
 /// Checks a member's record in itself.
 pub(crate) fn check_member(at: &str, member: &Member) -> Result<(), Refusal> {
@@ -68,10 +67,7 @@ impl Action for MemberSet {
         hold_key(scope, &who, &before.key, &member.key);
         scope.put(keys::member(&member.id), &member);
         let id = member.id.clone();
-        let changed = MemberChanged {
-            member: Some(member),
-        };
-        scope.emit("member", Event::Member(changed));
+        scope.tell(facts::member(member));
         id
     }
 }

@@ -1,15 +1,14 @@
 //! `product.set`: add a product or change its name or price.
 
-use dctrl_proto::v1::bus_body::Event;
 use dctrl_proto::v1::product::Price;
-use dctrl_proto::v1::{Product, ProductChanged, ProductSet, Refusal};
+use dctrl_proto::v1::{Product, ProductSet, Refusal};
 
 use crate::caller::Caller;
 use crate::rates::SATS_MAX;
 use crate::refuse::{aborted, ensure, invalid};
 use crate::registry::Action;
 use crate::scope::{Scope, View};
-use crate::{ids, keys, tables};
+use crate::{facts, ids, keys, tables};
 
 /// Checks a product's record in itself.
 pub(crate) fn check_product(at: &str, product: &Product) -> Result<(), Refusal> {
@@ -58,10 +57,7 @@ impl Action for ProductSet {
     fn execute(self, product: Product, scope: &mut Scope<'_>, _: &Caller) -> String {
         scope.put(keys::product(&product.id), &product);
         let id = product.id.clone();
-        let changed = ProductChanged {
-            product: Some(product),
-        };
-        scope.emit("product", Event::Product(changed));
+        scope.tell(facts::product(product));
         id
     }
 }

@@ -6,15 +6,14 @@ use std::str::FromStr;
 use bitcoin::Address;
 use bitcoin::address::NetworkUnchecked;
 use dctrl_proto::claim::refund_bytes;
-use dctrl_proto::v1::bus_body::Event;
-use dctrl_proto::v1::{Refund, RefundChanged, RefundRequest, RefundState, Refusal};
+use dctrl_proto::v1::{Refund, RefundRequest, RefundState, Refusal};
 
 use crate::caller::Caller;
 use crate::purse::{self, Purse};
 use crate::refuse::{ensure, invalid, precond};
 use crate::registry::Action;
 use crate::scope::{Scope, View};
-use crate::{address, books, claims, ids, keys, tables, tabs};
+use crate::{address, books, claims, facts, ids, keys, tables, tabs};
 
 /// Less is dust for some kind of address, and is not relayed, satoshi.
 const REFUND_SATS_MIN: u64 = 546;
@@ -84,8 +83,7 @@ impl Action for RefundRequest {
             asked_by: caller.principal.encode(),
         };
         scope.put(keys::refund(&id), &refund);
-        let refund = Some(refund);
-        scope.emit("refund", Event::Refund(RefundChanged { refund }));
+        scope.tell(facts::refund(refund));
         id
     }
 }

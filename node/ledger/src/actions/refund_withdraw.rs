@@ -1,14 +1,13 @@
 //! `refund.withdraw`: take back a refund that nobody has paid yet.
 
-use dctrl_proto::v1::bus_body::Event;
-use dctrl_proto::v1::{Refund, RefundChanged, RefundState, RefundWithdraw, Refusal};
+use dctrl_proto::v1::{Refund, RefundState, RefundWithdraw, Refusal};
 
 use crate::caller::Caller;
 use crate::purse::{self, Purse};
 use crate::refuse::{denied, ensure, exists, not_found};
 use crate::registry::Action;
 use crate::scope::{Scope, View};
-use crate::{books, ids, keys, tables};
+use crate::{books, facts, ids, keys, tables};
 
 impl Action for RefundWithdraw {
     type Plan = Refund;
@@ -43,8 +42,7 @@ impl Action for RefundWithdraw {
         refund.set_state(RefundState::RefundWithdrawn);
         scope.put(keys::refund(&refund.id), &refund);
         let id = refund.id.clone();
-        let refund = Some(refund);
-        scope.emit("refund", Event::Refund(RefundChanged { refund }));
+        scope.tell(facts::refund(refund));
         id
     }
 }

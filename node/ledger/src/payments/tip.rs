@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use dctrl_proto::v1::bus_body::Event;
-use dctrl_proto::v1::{ChainTip, ChainVote, Outpoint, TipAgreed};
+use dctrl_proto::v1::{ChainTip, ChainVote, Outpoint};
 
 use super::conclude;
 use crate::scope::Scope;
 use crate::votes::Federation;
-use crate::{keys, payouts, tables};
+use crate::{facts, keys, payouts, tables};
 
 /// Takes in a node's best block.
 pub(crate) fn observe_tip(scope: &mut Scope<'_>, vote: ChainVote) {
@@ -53,11 +52,7 @@ fn agree(votes: &[ChainVote], federation: &Federation) -> Option<(u32, Vec<u8>)>
 
 /// A new tip changes the confirmations of all payments that are not final.
 fn tell(scope: &mut Scope<'_>, tip: &ChainTip) {
-    let agreed = TipAgreed {
-        height: tip.height,
-        hash: tip.hash.clone(),
-    };
-    scope.emit("chain", Event::Tip(agreed));
+    scope.tell(facts::tip(tip.clone()));
     let waiting: Vec<Outpoint> = tables::rows(scope, keys::CONFIRMING).collect();
     for outpoint in waiting {
         let payment = tables::payment(scope, &outpoint).expect("an indexed payment is there");

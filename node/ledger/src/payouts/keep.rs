@@ -1,14 +1,13 @@
 //! Payouts as rows: found, kept, told; and the state that follows from the rest.
 
-use dctrl_proto::v1::bus_body::Event;
 use dctrl_proto::v1::{
-    PaymentView, Payout, PayoutChanged, PayoutKind, PayoutState, PayoutStep, PayoutVersion, Refusal,
+    PaymentView, Payout, PayoutKind, PayoutState, PayoutStep, PayoutVersion, Refusal,
 };
 
 use super::{STEPS_MAX, awaits, coins, current, expiry, is_over, money, rules, version_of};
 use crate::refuse::not_found;
 use crate::scope::Scope;
-use crate::{StateRead, keys, tables};
+use crate::{StateRead, facts, keys, tables};
 
 /// The payout with this id.
 ///
@@ -44,8 +43,7 @@ pub(crate) fn save(scope: &mut Scope<'_>, mut payout: Payout, detail: &str) {
         ..payout.clone()
     };
     if before.as_ref().map(silent) != Some(silent(&payout)) {
-        let payout = Some(payout);
-        scope.emit("payout", Event::Payout(PayoutChanged { payout }));
+        scope.tell(facts::payout(payout));
     }
 }
 

@@ -3,17 +3,14 @@
 use std::collections::BTreeSet;
 
 use dctrl_proto::proposal::proposal_digest;
-use dctrl_proto::v1::bus_body::Event;
-use dctrl_proto::v1::{
-    NodeApproval, NodeChange, NodeProposal, ProposalChanged, ProposalState, Refusal, RosterNode,
-};
+use dctrl_proto::v1::{NodeApproval, NodeChange, NodeProposal, ProposalState, Refusal, RosterNode};
 
 use super::{applied_to, require_enough, require_heard};
 use crate::caller::Principal;
 use crate::refuse::not_found;
 use crate::scope::{Scope, View};
 use crate::votes::Federation;
-use crate::{StateRead, keys, tables};
+use crate::{StateRead, facts, keys, tables};
 
 /// Proposals that one node or operator may have open: a liar's are bounded.
 pub(crate) const PER_PROPOSER_MAX: usize = 4;
@@ -108,12 +105,7 @@ pub(crate) fn tell(
     state: ProposalState,
     detail: &str,
 ) {
-    let changed = ProposalChanged {
-        proposal: Some(proposal),
-        state: state.into(),
-        detail: detail.to_owned(),
-    };
-    scope.emit("proposal", Event::Proposal(changed));
+    scope.tell(facts::proposal(proposal, state, detail));
 }
 
 /// The present nodes that approve.

@@ -1,11 +1,10 @@
 //! The end of a block: one next roster of all that was approved, left or came
 //! back on another disk.
 
-use dctrl_proto::v1::bus_body::Event;
 use dctrl_proto::v1::node_change::Kind;
 use dctrl_proto::v1::{
     NodeChange, NodeLeave, NodeProposal, NodeReincarnate, NodeRemove, NodeRenew, NodeRoster,
-    ProposalState, Refusal, RosterChange, RosterChanged, RosterNode,
+    ProposalState, Refusal, RosterChange, RosterNode,
 };
 use prost::Message;
 
@@ -14,7 +13,7 @@ use super::proposals::{all, approvers, change_of, close, require_working, withdr
 use super::{applied_to, present, row, time_in};
 use crate::caller::{Principal, hold_key};
 use crate::scope::Scope;
-use crate::{StateRead, keys, tables};
+use crate::{StateRead, facts, keys, tables};
 
 /// The node in `seat` leaves at the end of this block.
 pub(crate) fn leave(scope: &mut Scope<'_>, seat: u32, leave: &NodeLeave) {
@@ -235,9 +234,6 @@ fn install(scope: &mut Scope<'_>, draft: Draft) -> NodeRoster {
         let why = "An approval is void: its node has gone.";
         withdraw_approvals(scope, proposal, sits, why);
     }
-    let told = RosterChanged {
-        roster: Some(roster.clone()),
-    };
-    scope.emit("roster", Event::Roster(told));
+    scope.tell(facts::roster(roster.clone()));
     roster
 }

@@ -4,12 +4,12 @@
 use dctrl_proto::order::{ORDER_DOMAIN, order_hash};
 use dctrl_proto::v1::VendState::Dispatched;
 use dctrl_proto::v1::bus_body::Event;
-use dctrl_proto::v1::{Machine, MachineChanged, Order, Vend};
+use dctrl_proto::v1::{Machine, Order, Vend};
 use prost::Message;
 
 use super::step;
 use crate::scope::Scope;
-use crate::{keys, tables};
+use crate::{facts, keys, tables};
 
 /// Most a machine's clock may drift, parts per million.
 const CLOCK_DRIFT_PPM_MAX: u64 = 500;
@@ -33,11 +33,7 @@ pub(crate) fn order_timeout_ms(vend: &Vend) -> u64 {
 /// Keeps the machine and tells.
 pub(crate) fn save_machine(scope: &mut Scope<'_>, machine: Machine) {
     scope.put(keys::machine(&machine.id), &machine);
-    let topic = format!("machine.{}.status", machine.id);
-    let changed = MachineChanged {
-        machine: Some(machine),
-    };
-    scope.emit(&topic, Event::Machine(changed));
+    scope.tell(facts::machine(machine));
 }
 
 /// Puts a paid vend at the end of its machine's queue.

@@ -10,6 +10,7 @@ mod claims;
 mod common;
 mod deadlines;
 mod envelope;
+mod facts;
 mod genesis;
 mod grid;
 mod held;

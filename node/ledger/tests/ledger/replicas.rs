@@ -379,6 +379,7 @@ proptest! {
         steps in proptest::collection::vec((step(), any::<bool>()), 1..120)
     ) {
         let federation = Federation::with(trusting);
+        let (begin, begun) = (federation.state.clone(), federation.told.len());
         let mut history = History { federation, waiting: Vec::new() };
         for (step, ends_block) in steps {
             history.happen(step);
@@ -387,6 +388,9 @@ proptest! {
             }
         }
         history.flush();
+        // Whoever begins with facts knows what those know who followed.
+        let (state, told) = (&history.federation.state, &history.federation.told);
+        crate::facts::assert_folds(&begin, &told[begun..], state);
 
         let mut genesis = genesis();
         trusting(&mut genesis);

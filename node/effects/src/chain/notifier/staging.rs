@@ -43,6 +43,11 @@ impl Staging {
         self.sight.frame(body, (self.common.seat)())
     }
 
+    /// Takes a fact; whether the backend should be asked for news.
+    pub(super) fn fact(&mut self, body: &BusBody) -> bool {
+        self.sight.fact(body, (self.common.seat)())
+    }
+
     /// Puts what is unsaid on its way.
     pub(super) fn stage(&mut self) {
         let now_ms = (self.common.clock)();
@@ -92,7 +97,7 @@ impl Staging {
         if self.sight.abstain || !self.outbox.is_empty() {
             return None;
         }
-        let tip = self.sight.watch.below_tip(SETTLED_DEPTH);
+        let tip = self.sight.settled_block(SETTLED_DEPTH);
         let tip = tip.filter(|tip| Some(*tip) != self.settled)?;
         self.settled = Some(tip);
         Some(tip)

@@ -47,6 +47,54 @@ fn a_whole_log_verifies_over_restarts_and_segments() {
     assert!(!verified.torn_tail);
 }
 
+/// What [`verify`] says of a log of these blocks with this gap behind them.
+fn with_gap(blocks: u64, from: u64, to: u64, then: u64) -> Result<Verified, VerifyError> {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::open(dir.path(), 1 << 20).unwrap();
+    let add = |log: &mut Log, height| {
+        let body = body(height, 0);
+        log.append(&body, &body.encode_to_vec()).unwrap();
+    };
+    for height in 1..=blocks {
+        add(&mut log, height);
+    }
+    let gap = Gap {
+        missing_from: from,
+        missing_to: to,
+        why: "forgotten".to_owned(),
+    };
+    log.append_gap(&gap).unwrap();
+    log.sync().unwrap();
+    // Restarted behind the gap.
+    let mut log = Log::open(dir.path(), 1 << 20).unwrap();
+    assert_eq!((log.end.height, log.end.ends_block), (to, true));
+    add(&mut log, then);
+    log.sync().unwrap();
+    verify(dir.path())
+}
+
+#[test]
+fn a_gap_that_the_log_tells_of_is_counted_and_any_other_is_an_error() {
+    let verified = with_gap(3, 4, 9, 10).unwrap();
+    assert_eq!((verified.missing_blocks, verified.height), (6, 10));
+    assert_eq!(with_gap(0, 1, 9, 10).unwrap().missing_blocks, 9);
+    let rest_of_a_block = with_gap(3, 3, 9, 10).unwrap();
+    assert_eq!(rest_of_a_block.missing_blocks, 7);
+    for (blocks, from, to, then) in [(3, 5, 9, 10), (3, 4, 9, 11), (0, 0, 9, 10), (3, 4, 9, 9)] {
+        let wrong = with_gap(blocks, from, to, then);
+        assert!(
+            matches!(
+                wrong,
+                Err(VerifyError::Broken {
+                    field: "height",
+                    ..
+                })
+            ),
+            "{from}..{to} and {then} after {blocks}: {wrong:?}"
+        );
+    }
+}
+
 #[test]
 fn a_byte_flipped_anywhere_names_its_entry() {
     let dir = tempfile::tempdir().unwrap();

@@ -104,7 +104,8 @@ impl Federation {
     }
 
     /// Applies a block of encoded actions, one millisecond after the last
-    /// block, and audits everything.
+    /// block, and audits everything: also that its frames tell of all that has
+    /// become of the facts.
     pub(crate) fn raw_block(&mut self, transactions: &[&[u8]]) -> Applied {
         self.height += 1;
         self.now_ms += 1;
@@ -116,6 +117,7 @@ impl Federation {
         let copy = transactions.iter().map(|bytes| bytes.to_vec()).collect();
         self.log.push((self.now_ms, copy));
         let applied = apply(&self.state, &block);
+        let before = self.state.clone();
         self.state.apply(&applied.changes);
         if let Err(failure) = audit::full(&self.state) {
             panic!("after block {}: {failure}", self.height);
@@ -127,6 +129,7 @@ impl Federation {
         );
         self.last = Some(applied.clone());
         let told = self.outputs();
+        crate::facts::assert_folds(&before, &told, &self.state);
         self.told.extend(told);
         applied
     }
