@@ -294,6 +294,12 @@ async fn perform(command: Command) -> anyhow::Result<()> {
                 "{} entries in {} segments are in order, up to height {}; last hash {}",
                 verified.entries, verified.segments, verified.height, verified.hash
             );
+            if verified.missing_blocks > 0 {
+                println!(
+                    "{} blocks are missing, as the log itself says and why (topic _gap)",
+                    verified.missing_blocks
+                );
+            }
             if verified.torn_tail {
                 println!("the last line has no end, as a power cut leaves it");
             }

@@ -12,6 +12,10 @@
 //!   signed by a quorum of the one before ([`Rosters`]).
 //! - What one node withholds another one replays: a frame names the frame of
 //!   its topic before it, so a hole is seen and asked for by name.
+//! - Nothing is waited for that nobody has: where a quorum of those that are
+//!   followed has forgotten what comes next, [`Follower::forgotten`] says so and
+//!   from where on there is something. Whoever follows decides what to do:
+//!   [`Follower::skip_to`], after reading facts ([`Door::facts`]) or without.
 //! - Every buffer is bounded. What finds no room is dropped and counted, and
 //!   comes back by replay.
 //!

@@ -318,3 +318,6 @@ impl Sight {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

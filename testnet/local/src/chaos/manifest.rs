@@ -55,7 +55,7 @@ impl Manifest {
             },
             profile,
             no_unanimity: random.chance(25),
-            keep_blocks: *random.pick(&[500, 5_000, 1_000_000]),
+            keep_blocks: *random.pick(&[20, 500, 1_000_000]),
             state_every_s: *random.pick(&[0, 5, 60]),
             snapshot_gap: *random.pick(&[30, 300, 20_000]),
             zero_conf_sats_max: *random.pick(&[0, ZERO_CONF_SATS]),
@@ -178,7 +178,7 @@ mod tests {
         let drawn: Vec<Manifest> = (0..40).map(Manifest::draw).collect();
         assert!(drawn.iter().any(|one| one.profile == "classic"));
         assert!(drawn.iter().any(|one| one.order == "direct"));
-        assert!(drawn.iter().any(|one| one.keep_blocks < 1_000));
+        assert!(drawn.iter().any(|one| one.keep_blocks < 100));
         let classic = drawn.iter().filter(|one| one.profile == "classic");
         assert!(classic.clone().all(|one| one.order == "received"));
     }

@@ -116,7 +116,7 @@ async fn a_member_that_lost_its_disk_gets_its_seat_back_by_itself() -> Result<()
 }
 
 /// The node keeps one block behind the states that it offers.
-fn forgets_blocks(stage: &Stage, node: usize) -> Result<()> {
+pub(crate) fn forgets_blocks(stage: &Stage, node: usize) -> Result<()> {
     let file = stage.node_dir(node).join("node.toml");
     let text = fs::read_to_string(&file)?;
     fs::write(&file, text + "\n[store]\nkeep_blocks = 1\n")?;

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use dctrl_effects::chain::Hint;
 use dctrl_effects::chain::sight::Saying;
 use dctrl_effects::outbox::Ended;
-use dctrl_ledger::query;
+use dctrl_ledger::{facts, query};
 use dctrl_proto::action::Payload;
 use dctrl_proto::v1::{BusBody, PriceObserve, TimeTick};
 
@@ -70,6 +70,7 @@ impl World {
     /// Reads the frames of the own node; false where the process died of it.
     fn read_frames(&mut self, seat: Seat) -> bool {
         let own = u32::try_from(seat).ok();
+        self.read_facts(seat);
         let (first, last) = {
             let node = &self.nodes[seat];
             (node.notifier.read + 1, node.store.final_height)
@@ -99,6 +100,37 @@ impl World {
             }
         }
         true
+    }
+
+    /// Where the store has forgotten the next frames, the notifier reads the state
+    /// instead, as it does at a door.
+    fn read_facts(&mut self, seat: Seat) {
+        let node = &mut self.nodes[seat];
+        let next = node.notifier.read + 1;
+        let first = node
+            .store
+            .blocks
+            .first_key_value()
+            .map(|(height, _)| *height);
+        let height = query::meta(&node.store.state).height;
+        let forgotten = first.map_or(height >= next, |first| first > next);
+        if !forgotten || height < next {
+            return;
+        }
+        let own = u32::try_from(seat).ok();
+        let mut cursor = Vec::new();
+        // It reads its own cursors, which fit.
+        while let Ok(page) = facts::page(&node.store.state, &[], &cursor, 0) {
+            for body in &page.events {
+                node.notifier.sight.fact(body, own);
+            }
+            cursor = page.next;
+            if cursor.is_empty() {
+                break;
+            }
+        }
+        node.notifier.read = height;
+        node.notifier.ask_at = self.now;
     }
 
     fn strike_follower(&mut self, seat: Seat) {
