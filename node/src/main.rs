@@ -1,6 +1,11 @@
 //! `dctrl-node`: one operator's node, and the tools that belong to it.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -253,6 +258,26 @@ fn log_to_stderr(json: bool) {
     }
 }
 
+/// Checks an event log and says what it holds.
+fn verify_log(dir: &Path) -> anyhow::Result<()> {
+    let verified = dctrl_effects::event_logger::verify(dir)
+        .with_context(|| format!("the event log in {}", dir.display()))?;
+    println!(
+        "{} entries in {} segments are in order, up to height {}; last hash {}",
+        verified.entries, verified.segments, verified.height, verified.hash
+    );
+    if verified.missing_blocks > 0 {
+        println!(
+            "{} blocks are missing, as the log itself says and why (topic _gap)",
+            verified.missing_blocks
+        );
+    }
+    if verified.torn_tail {
+        println!("the last line has no end, as a power cut leaves it");
+    }
+    Ok(())
+}
+
 #[tokio::main]
 async fn perform(command: Command) -> anyhow::Result<()> {
     match command {
@@ -287,23 +312,7 @@ async fn perform(command: Command) -> anyhow::Result<()> {
         Command::Effect { effect, config } => {
             ended(run_effect(effect.into(), config::load(&config)?, shutdown()).await)?;
         }
-        Command::VerifyLog { dir } => {
-            let verified = dctrl_effects::event_logger::verify(&dir)
-                .with_context(|| format!("the event log in {}", dir.display()))?;
-            println!(
-                "{} entries in {} segments are in order, up to height {}; last hash {}",
-                verified.entries, verified.segments, verified.height, verified.hash
-            );
-            if verified.missing_blocks > 0 {
-                println!(
-                    "{} blocks are missing, as the log itself says and why (topic _gap)",
-                    verified.missing_blocks
-                );
-            }
-            if verified.torn_tail {
-                println!("the last line has no end, as a power cut leaves it");
-            }
-        }
+        Command::VerifyLog { dir } => verify_log(&dir)?,
         Command::Opaque(opaque) => {
             let config = OpaqueConfig {
                 ordering: opaque.ordering(),
