@@ -7,6 +7,7 @@ use dctrl_proto::order::NO_RECEIPT;
 use dctrl_proto::v1::{Genesis, LedgerMeta, Machine, Product, Refusal, Slot};
 
 use crate::caller::{Principal, hold_key};
+use crate::founded::Founded;
 use crate::scope::Scope;
 use crate::{Applied, MemoryState, audit, digest, keys, roster, stock};
 
@@ -27,7 +28,13 @@ pub fn genesis(genesis: &Genesis) -> Result<Applied, Vec<Refusal>> {
         seats,
         ..LedgerMeta::default()
     };
-    let mut scope = Scope::new(&nothing, genesis.clone(), meta, 0, genesis.created_at_ms);
+    let mut scope = Scope::new(
+        &nothing,
+        Founded::new(genesis.clone()),
+        meta,
+        0,
+        genesis.created_at_ms,
+    );
     scope.put(keys::GENESIS.to_vec(), genesis);
     for node in &roster.nodes {
         let who = Principal::Node(node.seat);

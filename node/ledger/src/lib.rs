@@ -24,6 +24,7 @@ mod digest;
 mod envelope;
 mod execute;
 pub mod facts;
+mod founded;
 mod genesis;
 mod ids;
 mod keys;

@@ -1,7 +1,7 @@
 //! One block while it is applied: the state with changes on top, the block's
 //! height and time, and what the world will be told.
 
-use std::cell::OnceCell;
+use std::rc::Rc;
 
 use dctrl_proto::topic::TOPIC_BYTES_MAX;
 use dctrl_proto::v1::bus_body::Event;
@@ -10,16 +10,15 @@ use dctrl_wallet::Wallet;
 use prost::Message;
 
 use crate::facts::Fact;
+use crate::founded::Founded;
 use crate::votes::Federation;
-use crate::{Overlay, StateRead, address, keys, tables};
+use crate::{Overlay, StateRead, keys, tables};
 
 /// What handlers work on. Handlers cannot fail: whatever could refuse an
 /// action was asked of a [`View`] before.
 pub(crate) struct Scope<'s> {
     state: Overlay<'s>,
-    genesis: Genesis,
-    /// Read when the block asks for its first address.
-    wallet: OnceCell<Wallet>,
+    founded: Rc<Founded>,
     meta: LedgerMeta,
     federation: Federation,
     height: u64,
@@ -59,28 +58,27 @@ impl<'s> Scope<'s> {
     pub(crate) fn open(state: &'s dyn StateRead, height: u64, time_ms: u64) -> Self {
         let meta = tables::meta(state);
         let time_ms = time_ms.max(meta.time_ms);
-        Self::new(state, tables::genesis(state), meta, height, time_ms)
+        Self::new(state, Founded::of(state), meta, height, time_ms)
     }
 
     /// The present state, to look at it only.
     pub(crate) fn present(state: &'s dyn StateRead) -> Self {
         let meta = tables::meta(state);
         let (height, time_ms) = (meta.height, meta.time_ms);
-        Self::new(state, tables::genesis(state), meta, height, time_ms)
+        Self::new(state, Founded::of(state), meta, height, time_ms)
     }
 
     /// Opens the making of the genesis state.
     pub(crate) fn new(
         state: &'s dyn StateRead,
-        genesis: Genesis,
+        founded: Rc<Founded>,
         meta: LedgerMeta,
         height: u64,
         time_ms: u64,
     ) -> Self {
         Self {
             state: Overlay::new(state),
-            genesis,
-            wallet: OnceCell::new(),
+            founded,
             federation: Federation::of(meta.seats.clone()),
             meta,
             height,
@@ -92,7 +90,7 @@ impl<'s> Scope<'s> {
     pub(crate) fn view(&self) -> View<'_> {
         View {
             state: &self.state,
-            genesis: &self.genesis,
+            genesis: &self.founded.genesis,
             federation: &self.federation,
             next_seat: self.meta.next_seat,
             time_ms: self.time_ms,
@@ -104,11 +102,11 @@ impl<'s> Scope<'s> {
     }
 
     pub(crate) fn wallet(&self) -> &Wallet {
-        self.wallet.get_or_init(|| address::wallet(&self.genesis))
+        self.founded.wallet()
     }
 
     pub(crate) fn policy(&self) -> &Policy {
-        policy(&self.genesis)
+        policy(&self.founded.genesis)
     }
 
     pub(crate) fn federation(&self) -> &Federation {

@@ -5,15 +5,21 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use bitcoin::bip32::{ChildNumber, DerivationPath, Fingerprint, Xpub};
-use bitcoin::{Address, Network, NetworkKind, ScriptBuf};
+use bitcoin::secp256k1::{Secp256k1, VerifyOnly};
+use bitcoin::{Address, Network, NetworkKind, PublicKey, ScriptBuf};
 use miniscript::descriptor::{
     DefiniteDescriptorKey, Descriptor, DescriptorPublicKey, DescriptorXKey, Wildcard, WshInner,
 };
 
 /// Most keys of a wallet; `sortedmulti` in a P2WSH cannot have more.
 pub const KEYS_MAX: usize = 20;
+
+/// What deriving public keys needs of the curve, made once: a key that makes its
+/// own spends more on that than on itself. No secret ever passes it.
+static CURVE: LazyLock<Secp256k1<VerifyOnly>> = LazyLock::new(Secp256k1::verification_only);
 
 /// Which of the wallet's two chains of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -182,7 +188,7 @@ impl Wallet {
     /// For an index from 2³¹ on, and for change where there is none.
     #[must_use]
     pub fn address(&self, chain: Chain, index: u32) -> Address {
-        self.at(chain, index)
+        self.derived(chain, index)
             .address(self.network)
             .expect("a wsh descriptor has an address")
     }
@@ -190,7 +196,15 @@ impl Wallet {
     /// The script that an output to that address has.
     #[must_use]
     pub fn script(&self, chain: Chain, index: u32) -> ScriptBuf {
-        self.at(chain, index).script_pubkey()
+        self.derived(chain, index).script_pubkey()
+    }
+
+    /// The descriptor of one address with its keys, each derived once, however
+    /// often sorting compares them.
+    fn derived(&self, chain: Chain, index: u32) -> Descriptor<PublicKey> {
+        self.at(chain, index)
+            .derived_descriptor(&CURVE)
+            .expect("no step of an address is hardened")
     }
 
     /// The descriptor of one address.

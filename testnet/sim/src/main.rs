@@ -13,6 +13,9 @@ use dctrl_sim::{Campaign, RUNS_FOR_COVERAGE, Report, Rules, latency};
 /// Failing runs whose graphs are drawn.
 const DRAWN_MAX: usize = 3;
 
+/// Runs of the whole system between two lines of progress.
+const PROGRESS_EVERY: u64 = 16;
+
 /// Simulate federations under faults, one per seed and number of nodes.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -21,6 +24,9 @@ struct Arguments {
     /// the whole system.
     #[arg(long, value_enum, default_value_t = WorldName::Core)]
     world: WorldName,
+    /// In the whole system, how much is sold in each run.
+    #[arg(long, value_enum, default_value_t = SizeName::Usual, conflicts_with = "sweep")]
+    size: SizeName,
     /// In the whole system, a kill at every named crash point for each seed.
     #[arg(long)]
     sweep: bool,
@@ -80,6 +86,14 @@ struct Arguments {
 enum WorldName {
     Core,
     Full,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SizeName {
+    /// As much as at a usual site.
+    Usual,
+    /// Customers at every machine all the time.
+    Busy,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -222,14 +236,23 @@ fn run_full(arguments: &Arguments) -> anyhow::Result<()> {
         first: arguments.first,
         seeds: arguments.seeds,
         nodes: arguments.numbers_of_nodes(),
-        size: Size::Usual,
+        size: match arguments.size {
+            SizeName::Usual => Size::Usual,
+            SizeName::Busy => Size::Busy,
+        },
         rules: arguments.rules(),
         threads: arguments.threads(),
         sweep: arguments.sweep,
     };
     let began = Instant::now();
+    let (mut runs, mut vends) = (0u64, 0);
     let total = campaign.run(|report| {
         let (seed, nodes) = (report.seed, report.nodes);
+        (runs, vends) = (runs + 1, vends + report.vends);
+        if arguments.json && runs.is_multiple_of(PROGRESS_EVERY) {
+            let seconds = began.elapsed().as_secs_f64();
+            eprintln!("{runs} runs, {vends} vends, {seconds:.0} s");
+        }
         for violation in &report.violations {
             eprintln!("seed {seed} with {nodes} nodes: {violation}");
         }

@@ -145,7 +145,11 @@ impl FullCampaign {
         let mut report = catch_unwind(run).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-            FullReport::of_panic(seed, nodes, self.rules, text.unwrap_or("without a word"))
+            FullReport::of_panic(
+                (seed, nodes, self.size),
+                self.rules,
+                text.unwrap_or("without a word"),
+            )
         });
         let again = seed.is_multiple_of(REPEAT_EVERY) && report.violations.is_empty();
         if again && run().digest != report.digest {

@@ -10,6 +10,9 @@ use crate::scenario::{Cast, Failures, Links, MILLISECOND, SECOND, pick};
 pub enum Size {
     /// As many buyers as a site has, with every fault.
     Usual,
+    /// The same, and customers at every machine all the time: many vends for
+    /// what a run costs beside them.
+    Busy,
     /// One machine and one buyer, and nothing goes wrong.
     One,
 }
@@ -48,6 +51,7 @@ pub(super) struct Strike {
 /// Everything that the seed decides beforehand.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
+    pub(super) size: Size,
     pub(super) nodes: usize,
     pub(super) machines: usize,
     pub(super) buyers: usize,
@@ -98,22 +102,26 @@ impl Planted {
     ];
 }
 
+impl Size {
+    /// Machines, purchases, and until when these begin.
+    fn crowd(self, chance: &mut Prng) -> (usize, usize, u64) {
+        let (each, seconds) = match self {
+            Self::One => return (1, 1, 2 * SECOND),
+            Self::Usual => ((8, 16), (20, 60)),
+            Self::Busy => ((30, 60), (40, 80)),
+        };
+        let machines = between(chance, 6, 24);
+        let purchases = machines * between(chance, each.0, each.1);
+        let busy_until = chance.between(seconds.0, seconds.1) * SECOND;
+        (machines, purchases, busy_until)
+    }
+}
+
 impl Plan {
     pub(super) fn of(seed: u64, nodes: usize, size: Size) -> Self {
         let mut chance = Prng::new(seed ^ 0xf011 ^ (nodes as u64) << 48);
-        let stormy = size == Size::Usual && chance.chance(900);
-        let one = size == Size::One;
-        let machines = if one { 1 } else { between(&mut chance, 6, 24) };
-        let purchases = if one {
-            1
-        } else {
-            machines * between(&mut chance, 8, 16)
-        };
-        let busy_until = if one {
-            2 * SECOND
-        } else {
-            chance.between(20, 60) * SECOND
-        };
+        let stormy = size != Size::One && chance.chance(900);
+        let (machines, purchases, busy_until) = size.crowd(&mut chance);
         let heal_at = busy_until;
         let faulty = if stormy { (nodes - 1) / 3 } else { 0 };
         let cast = Cast::followers(&mut chance, nodes, faulty);
@@ -142,9 +150,14 @@ impl Plan {
             })
             .collect();
         Self {
+            size,
             nodes,
             machines,
-            buyers: 2 + machines / 2,
+            buyers: match size {
+                // Each may have a few open quotes only.
+                Size::Busy => 2 * machines,
+                Size::Usual | Size::One => 2 + machines / 2,
+            },
             purchases,
             busy_until,
             heal_at,

@@ -2,6 +2,7 @@
 
 use dctrl_consensus::Digest;
 
+use super::plan::Size;
 use super::points;
 use super::seen::Seen;
 use super::world::World;
@@ -15,6 +16,8 @@ pub struct FullReport {
     pub seed: u64,
     /// Nodes in the federation.
     pub nodes: usize,
+    /// How much it held.
+    pub size: Size,
     /// The rules that were fixed for it.
     pub rules: Rules,
     /// What the run was about, for people.
@@ -57,6 +60,7 @@ impl FullReport {
         Self {
             seed,
             nodes: plan.nodes,
+            size: plan.size,
             rules,
             story,
             violations: world.violations,
@@ -75,10 +79,15 @@ impl FullReport {
     }
 
     /// A run that ended in a panic, which is a violation as any other.
-    pub(super) fn of_panic(seed: u64, nodes: usize, rules: Rules, text: &str) -> Self {
+    pub(super) fn of_panic(
+        (seed, nodes, size): (u64, usize, Size),
+        rules: Rules,
+        text: &str,
+    ) -> Self {
         Self {
             seed,
             nodes,
+            size,
             rules,
             story: String::new(),
             violations: vec![format!("a panic: {text}")],
@@ -106,7 +115,11 @@ impl FullReport {
         } else {
             " --sweep"
         };
-        let world = format!("--world full{sweep}");
+        let size = match self.size {
+            Size::Busy => " --size busy",
+            Size::Usual | Size::One => "",
+        };
+        let world = format!("--world full{size}{sweep}");
         format!("cargo xtask sim {world} --seeds 1 --first {seed} --nodes {nodes}{rules}")
     }
 }

@@ -121,6 +121,7 @@ pub(super) enum Happening {
 /// The federation and everyone around it.
 pub(super) struct World {
     pub(super) plan: Plan,
+    pub(super) seed: u64,
     pub(super) founding: Rc<Founding>,
     pub(super) judge: Rc<Judge>,
     pub(super) executor: Executor,
@@ -190,6 +191,7 @@ impl World {
             violations,
             steps: 0,
             actions: 0,
+            seed,
             plan,
         };
         if world.violations.is_empty() {
