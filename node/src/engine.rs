@@ -13,7 +13,7 @@ use dctrl_consensus::{Config as CoreConfig, PublicKey, Roster, Signer, Summary};
 use dctrl_net::{
     NetError,
     gossip::{Gossip, GossipConfig, Peer},
-    limits::LEAVING_MS,
+    limits::{LEAVING_MS, UNANSWERED_MS_MAX},
     zap::Zap,
 };
 use dctrl_store::Store;
@@ -156,6 +156,7 @@ impl Idle {
             curve_secret: network.curve_secret,
             peers: network.peers,
             linger: Duration::from_millis(LEAVING_MS),
+            unanswered_max: Duration::from_millis(UNANSWERED_MS_MAX),
             frame_bytes_max,
             encrypted: network.encrypted,
         };

@@ -11,10 +11,14 @@
 //! and back, and through no other. Other threads have an [`Outlet`], and a
 //! [`Waker`] that ends the owner's sleep.
 //!
+//! A listener answers each connection now and then with an empty message, so
+//! that the dialler notices one that leads nowhere (`hearing`).
+//!
 //! Delivery is not promised. What waits for a slow or absent peer waits in a
 //! bounded queue that drops the oldest first: consensus asks for what it
 //! lacks, and what is newest helps it most.
 
+mod hearing;
 mod outbox;
 mod peers;
 mod pump;
@@ -53,6 +57,9 @@ pub struct GossipConfig {
     /// How long a peer that [`Gossip::set_peers`] leaves out is still served,
     /// such as [`limits::LEAVING_MS`].
     pub linger: Duration,
+    /// A connection that owes an answer for so long is dialled anew, such as
+    /// [`limits::UNANSWERED_MS_MAX`].
+    pub unanswered_max: Duration,
     /// Longest message, bytes, such as [`limits::FRAME_BYTES_MAX`].
     pub frame_bytes_max: usize,
     /// Whether connections are encrypted and prove their keys. Without that
@@ -96,6 +103,7 @@ struct Shared {
     peers: Peers,
     encrypted: bool,
     frame_bytes_max: usize,
+    unanswered_max: Duration,
     counters: Counters,
     waker: Arc<Waker>,
 }
@@ -129,6 +137,7 @@ impl Gossip {
             peers,
             encrypted: config.encrypted,
             frame_bytes_max: config.frame_bytes_max,
+            unanswered_max: config.unanswered_max,
             counters: Counters::default(),
             waker,
         });

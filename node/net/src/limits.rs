@@ -18,11 +18,19 @@ pub(crate) const CURVE_OVERHEAD_BYTES: usize = 64;
 /// A connection that has not proved its key by then is closed, milliseconds.
 pub(crate) const HANDSHAKE_MS: i32 = 5_000;
 
-/// How often an idle connection is probed, milliseconds.
-pub(crate) const HEARTBEAT_MS: i32 = 5_000;
+/// TCP probes an idle connection after so long, and again so long after each
+/// probe, seconds. After so many probes without an answer it is closed.
+pub(crate) const PROBE_IDLE_S: i32 = 5;
+pub(crate) const PROBE_EVERY_S: i32 = 5;
+pub(crate) const PROBES_MAX: i32 = 2;
 
-/// A connection that answers no probe for so long is closed, milliseconds.
-pub(crate) const HEARTBEAT_TIMEOUT_MS: i32 = 15_000;
+/// A gossip connection on which nothing was answered for so long is dialled
+/// anew, milliseconds.
+pub const UNANSWERED_MS_MAX: u64 = 15_000;
+
+/// How often a gossip connection is answered at most, as a part of the time
+/// after which silence counts.
+pub(crate) const ANSWERS_PER_SILENCE: u32 = 3;
 
 /// A TCP connection attempt is given up after this, milliseconds.
 pub(crate) const CONNECT_MS: i32 = 5_000;
@@ -117,7 +125,7 @@ pub(crate) const CLOSE_MS: i64 = 2_000;
 /// when the monitor is full, so this is far above what a tick can produce.
 pub(crate) const MONITOR_QUEUE: i32 = 10_000;
 
-const _: () = assert!(HEARTBEAT_TIMEOUT_MS >= 2 * HEARTBEAT_MS);
+const _: () = assert!(ANSWERS_PER_SILENCE >= 2);
 const _: () = assert!(RECONNECT_MS_MIN < RECONNECT_MS_MAX);
 const _: () = assert!(FRAME_BYTES_MAX + CURVE_OVERHEAD_BYTES <= WIRE_BYTES_MAX);
 const _: () = assert!(DOOR_REQUESTS_PER_KEY_MAX < DOOR_QUEUE_MAX);

@@ -1,4 +1,13 @@
 //! Sockets with every limit set: libzmq's own defaults are unbounded or silent.
+//!
+//! No socket sends the heartbeats of ZMTP. libzmq up to 4.3.5 ends the process
+//! (`!_io_error`, its issue 4364) where a connection is reset whose receive queue
+//! is full, and then a heartbeat falls due on it, or one of the peer's is found
+//! among what it had read: neither side may send any where a queue can fill.
+//! A dead peer is noticed by TCP's own probes, and one behind a middlebox that
+//! answers these by the lack of answers (`gossip::hearing`, and the tip hints of
+//! the bus). A peer that holds an allowed key and sends heartbeats of its own
+//! into a full queue can still do it.
 
 use x25519_dalek::{X25519_BASEPOINT_BYTES, x25519};
 use zmq::{Context, Socket, SocketType};
@@ -135,9 +144,10 @@ fn bound(socket: &Socket, bounds: Bounds) -> Result<(), NetError> {
     socket.set_sndhwm(bounds.send_queue)?;
     socket.set_rcvhwm(bounds.receive_queue)?;
     socket.set_handshake_ivl(limits::HANDSHAKE_MS)?;
-    socket.set_heartbeat_ivl(limits::HEARTBEAT_MS)?;
-    socket.set_heartbeat_timeout(limits::HEARTBEAT_TIMEOUT_MS)?;
-    socket.set_heartbeat_ttl(limits::HEARTBEAT_TIMEOUT_MS)?;
+    socket.set_tcp_keepalive(1)?;
+    socket.set_tcp_keepalive_idle(limits::PROBE_IDLE_S)?;
+    socket.set_tcp_keepalive_intvl(limits::PROBE_EVERY_S)?;
+    socket.set_tcp_keepalive_cnt(limits::PROBES_MAX)?;
     socket.set_linger(limits::LINGER_MS)?;
     Ok(())
 }

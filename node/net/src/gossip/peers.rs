@@ -124,14 +124,19 @@ impl Peers {
         *table = Arc::new(next);
     }
 
-    fn dial(&self, peer: Peer) -> Result<Arc<Link>, NetError> {
-        let dealer = socket::dial(
+    /// A new connection to this peer.
+    pub(super) fn socket(&self, peer: &Peer) -> Result<Socket, NetError> {
+        socket::dial(
             self.zap.context(),
             &self.curve_secret,
             &peer.curve_public,
             self.bounds,
             &peer.endpoint,
-        )?;
+        )
+    }
+
+    fn dial(&self, peer: Peer) -> Result<Arc<Link>, NetError> {
+        let dealer = self.socket(&peer)?;
         Ok(Arc::new(Link {
             peer,
             outbox: Outbox::default(),

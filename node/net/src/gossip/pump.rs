@@ -8,6 +8,7 @@ use dctrl_consensus::PublicKey;
 use zmq::Socket;
 
 use super::Shared;
+use super::hearing::{Answered, Hearing};
 use super::peers::{Link, Table};
 use super::stats::count;
 use super::timer::Timer;
@@ -20,11 +21,24 @@ use crate::wake::WakeEnd;
 /// Routing id and payload.
 const PARTS: usize = 2;
 
+/// How often answers are looked for at least: they are not worth a wake-up.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// A connection that we have opened.
+struct Dialled {
+    link: Arc<Link>,
+    socket: Socket,
+    hearing: Hearing,
+}
+
 pub(super) struct Pump {
     listener: Listener,
     /// The table that `dialled` and `senders` were made from.
     table: Table,
-    dialled: Vec<(Arc<Link>, Socket)>,
+    dialled: Vec<Dialled>,
+    answered: Answered,
+    /// When answers were last looked for.
+    looked: Instant,
     /// By CURVE key.
     senders: BTreeMap<[u8; 32], Arc<Link>>,
     wake_end: WakeEnd,
@@ -43,6 +57,8 @@ impl Pump {
             listener,
             table: Table::default(),
             dialled: Vec::new(),
+            answered: Answered::default(),
+            looked: Instant::now(),
             senders: BTreeMap::new(),
             wake_end,
             shared,
@@ -58,14 +74,20 @@ impl Pump {
             return;
         }
         let is_there = |link: &Arc<Link>| table.iter().any(|entry| Arc::ptr_eq(&entry.link, link));
-        self.dialled.retain(|(link, _)| is_there(link));
+        self.dialled.retain(|dialled| is_there(&dialled.link));
         for entry in table.iter() {
-            if let Some(dealer) = entry.link.take_dealer() {
-                self.dialled.push((Arc::clone(&entry.link), dealer));
+            if let Some(socket) = entry.link.take_dealer() {
+                self.dialled.push(Dialled {
+                    link: Arc::clone(&entry.link),
+                    socket,
+                    hearing: Hearing::new(Instant::now(), self.shared.unanswered_max),
+                });
             }
         }
         let by_curve = |link: &Arc<Link>| (link.peer.curve_public, Arc::clone(link));
         self.senders = table.iter().map(|entry| by_curve(&entry.link)).collect();
+        let senders = &self.senders;
+        self.answered.keep(|key| senders.contains_key(key));
         self.table = table;
     }
 
@@ -87,8 +109,8 @@ impl Pump {
         // A peer without an authenticated connection is not writable, so
         // what waits for it does not keep this thread awake.
         let waiting = self.dialled.iter();
-        let waiting = waiting.filter(|(link, _)| !link.outbox.is_empty());
-        items.extend(waiting.map(|(_, dealer)| dealer.as_poll_item(zmq::POLLOUT)));
+        let waiting = waiting.filter(|dialled| !dialled.link.outbox.is_empty());
+        items.extend(waiting.map(|dialled| dialled.socket.as_poll_item(zmq::POLLOUT)));
         match zmq::poll(&mut items, poll_ms) {
             Ok(_) | Err(zmq::Error::EINTR) => {}
             Err(error) => return Err(error.into()),
@@ -119,7 +141,7 @@ impl Pump {
         Ok(())
     }
 
-    fn receive(&self, deliver: &mut dyn FnMut(PublicKey, Vec<u8>)) -> zmq::Result<()> {
+    fn receive(&mut self, deliver: &mut dyn FnMut(PublicKey, Vec<u8>)) -> zmq::Result<()> {
         for _ in 0..limits::RECEIVE_BATCH {
             match receive(&self.listener.socket, PARTS)? {
                 Some(received) => self.take(received, deliver),
@@ -142,7 +164,7 @@ impl Pump {
         self.listener.close();
     }
 
-    fn take(&self, mut received: Received, deliver: &mut dyn FnMut(PublicKey, Vec<u8>)) {
+    fn take(&mut self, mut received: Received, deliver: &mut dyn FnMut(PublicKey, Vec<u8>)) {
         let counters = &self.shared.counters;
         let sender = if self.shared.encrypted {
             received.sender_key()
@@ -153,7 +175,7 @@ impl Pump {
         let Some(link) = sender.and_then(|key| self.senders.get(&key)) else {
             return count(&counters.unknown_sender);
         };
-        let [_, payload] = received.parts.as_slice() else {
+        let [connection, payload] = received.parts.as_slice() else {
             return count(&counters.malformed);
         };
         if received.excess {
@@ -166,25 +188,68 @@ impl Pump {
             return count(&counters.oversize);
         }
         count(&link.outbox.counters.received);
+        let (now, silence_max) = (Instant::now(), self.shared.unanswered_max);
+        let peer = link.peer.curve_public;
+        if self.answered.is_due(peer, connection, now, silence_max) {
+            // Who has gone, or reads nothing, goes without.
+            let socket = &self.listener.socket;
+            let begun = socket.send(&**connection, zmq::SNDMORE | zmq::DONTWAIT);
+            let _ = begun.and_then(|()| socket.send(&b""[..], zmq::DONTWAIT));
+        }
         deliver(link.peer.key, payload.to_vec());
+    }
+
+    /// Reads the answers of peers, and dials those anew who owe one.
+    fn look(&mut self) {
+        let now = Instant::now();
+        if now.saturating_duration_since(self.looked) < LOOK_EVERY {
+            return;
+        }
+        self.looked = now;
+        for dialled in &mut self.dialled {
+            for _ in 0..limits::RECEIVE_BATCH {
+                if dialled.socket.recv_msg(zmq::DONTWAIT).is_err() {
+                    break;
+                }
+                dialled.hearing.heard(now);
+            }
+            if dialled.hearing.is_lost(now) {
+                count(&dialled.link.outbox.counters.lost);
+                tracing::info!(peer = ?dialled.link.peer.key, "no answer; dialling again");
+                match self.shared.peers.socket(&dialled.link.peer) {
+                    Ok(socket) => dialled.socket = socket,
+                    Err(error) => tracing::error!(%error, "a peer cannot be dialled again yet"),
+                }
+                dialled.hearing = Hearing::new(now, self.shared.unanswered_max);
+            }
+        }
     }
 
     /// Hands each peer as much as its connection takes now.
     pub(super) fn flush(&mut self) {
         self.follow_table();
-        for (link, dealer) in &self.dialled {
+        self.look();
+        for dialled in &mut self.dialled {
+            let outbox = &dialled.link.outbox;
+            let mut sent = false;
             for _ in 0..limits::SEND_BATCH {
-                let Some(frame) = link.outbox.pop() else {
+                let Some(frame) = outbox.pop() else {
                     break;
                 };
-                match dealer.send(&*frame, zmq::DONTWAIT) {
-                    Ok(()) => count(&link.outbox.counters.sent),
+                match dialled.socket.send(&*frame, zmq::DONTWAIT) {
+                    Ok(()) => {
+                        sent = true;
+                        count(&outbox.counters.sent);
+                    }
                     // Not connected, or the connection is full: wait.
                     Err(_) => {
-                        link.outbox.put_back(frame);
+                        outbox.put_back(frame);
                         break;
                     }
                 }
+            }
+            if sent {
+                dialled.hearing.sent(Instant::now());
             }
         }
     }

@@ -41,6 +41,8 @@ pub struct PeerStats {
     pub dropped: u64,
     /// Messages received from it and delivered.
     pub received: u64,
+    /// Connections that were dialled anew because nothing was answered.
+    pub lost: u64,
 }
 
 #[derive(Default)]
@@ -58,6 +60,7 @@ pub(super) struct PeerCounters {
     pub(super) sent: AtomicU64,
     pub(super) dropped: AtomicU64,
     pub(super) received: AtomicU64,
+    pub(super) lost: AtomicU64,
 }
 
 pub(super) fn count(counter: &AtomicU64) {
@@ -89,6 +92,7 @@ impl PeerCounters {
             sent: of(&self.sent),
             dropped: of(&self.dropped),
             received: of(&self.received),
+            lost: of(&self.lost),
         }
     }
 }

@@ -56,6 +56,7 @@ pub(crate) fn config(me: PublicKey, endpoints: &[String]) -> GossipConfig {
         curve_secret: secret(me.0[0]),
         peers: peers.map(|(key, endpoint)| peer(key, endpoint)).collect(),
         linger: LINGER,
+        unanswered_max: PATIENCE,
         frame_bytes_max: FRAME_BYTES_MAX,
         encrypted: true,
     }

@@ -7,6 +7,10 @@ mod door;
 #[cfg(test)]
 mod gossip;
 #[cfg(test)]
+mod lost_peers;
+#[cfg(test)]
 mod peers;
+#[cfg(test)]
+mod relay;
 #[cfg(test)]
 mod support;
