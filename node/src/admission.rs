@@ -114,10 +114,15 @@ impl Admission {
                     "this node is stopping and takes no more actions; ask another one",
                 ));
             }
-            self.pipeline.submit(Bytes::from(action.encode_to_vec()))?;
-            // Where it was ordered before this line, the expiry removes it.
+            // Noted first: its block may be applied before the call returns, and
+            // what is noted behind that is waited for until its expiry.
             let body = ActionBody::decode(action.body.as_slice()).unwrap_or_default();
-            self.waiting.add(admitted.id, body.expires_at_ms);
+            let is_new = self.waiting.add(admitted.id, body.expires_at_ms);
+            let taken = self.pipeline.submit(Bytes::from(action.encode_to_vec()));
+            if taken.is_err() && is_new {
+                self.waiting.withdraw(&admitted.id);
+            }
+            taken?;
         }
         Ok(Submitted {
             action_id: admitted.id.to_vec(),

@@ -27,12 +27,20 @@ struct Lists {
 }
 
 impl Waiting {
-    /// Notes an action.
-    pub(crate) fn add(&self, id: [u8; 32], expires_at_ms: u64) {
+    /// Notes an action that is about to be handed on; whether it is new here.
+    pub(crate) fn add(&self, id: [u8; 32], expires_at_ms: u64) -> bool {
         let mut lists = self.lock();
-        if lists.expiry.len() < WAITING_MAX && lists.expiry.insert(id, expires_at_ms).is_none() {
-            lists.by_expiry.insert((expires_at_ms, id));
+        if lists.expiry.len() >= WAITING_MAX || lists.expiry.contains_key(&id) {
+            return false;
         }
+        lists.expiry.insert(id, expires_at_ms);
+        lists.by_expiry.insert((expires_at_ms, id));
+        true
+    }
+
+    /// The action was not taken after all.
+    pub(crate) fn withdraw(&self, id: &[u8; 32]) {
+        self.lock().remove(id);
     }
 
     /// Whether the action waits here.
@@ -89,6 +97,15 @@ mod tests {
         waiting.ordered([[9; 32].as_slice()], 200);
         assert!(!waiting.has(&[2; 32]), "its expiry has passed");
         assert!(waiting.has(&[3; 32]));
+    }
+
+    #[test]
+    fn what_was_not_taken_is_waited_for_no_more_and_a_second_copy_is_not_new() {
+        let waiting = Waiting::default();
+        assert!(waiting.add([1; 32], 100));
+        assert!(!waiting.add([1; 32], 100), "it waits already");
+        waiting.withdraw(&[1; 32]);
+        assert!(waiting.is_empty() && waiting.lock().by_expiry.is_empty());
     }
 
     #[test]
