@@ -60,6 +60,9 @@ pub const HISTORY_BYTES: u64 = 8 << 30;
 /// Length of a segment of the journal, bytes, where nothing else is asked for.
 pub const SEGMENT_BYTES: usize = 32 << 20;
 
+/// Length of a piece of a filter or an index, bytes: as long as a block.
+pub(crate) const METADATA_BLOCK_BYTES: usize = 4096;
+
 /// Files that RocksDB keeps open.
 pub(crate) const OPEN_FILES_MAX: i32 = 256;
 
