@@ -4,11 +4,15 @@
 //! Each action says again what a member's record is, so that its receipt stays
 //! for ever and the rest of the state does not grow.
 
+mod bulk;
+
+pub use bulk::fill_bulk;
+
 use std::path::PathBuf;
 
 use dctrl_access::{Identity, fresh_request_id};
 use dctrl_api::Progress;
-use dctrl_ledger::query;
+use dctrl_ledger::{StateRead, query};
 use dctrl_proto::v1::{MemberSet, RefusalCode, SignedAction};
 use dctrl_store::Store;
 use tokio::{runtime::Handle, sync::watch};
@@ -42,16 +46,10 @@ pub(crate) fn fill(
     mut progress: watch::Receiver<Progress>,
 ) -> Result<u64, RunError> {
     let member = Identity::load(&order.key)?;
-    let cluster = query::meta(&store.snapshot()).cluster;
-    let row = query::members(&store.snapshot(), 1, "")
-        .rows
-        .into_iter()
-        .next();
-    let row = row.ok_or_else(|| RunError::Fill("there is no member".to_owned()))?;
-    let cluster: [u8; 32] = cluster
-        .try_into()
-        .map_err(|_| RunError::Fill("the cluster has no id".to_owned()))?;
-    let payload = MemberSet { member: Some(row) };
+    let (cluster, payload) = {
+        let state = store.snapshot();
+        (cluster(&state)?, payload(&state)?)
+    };
     let make = |_: u64| {
         let expires_at_ms = wall_clock_ms() + LIFE_MS;
         member.sign_action(&cluster, fresh_request_id(), expires_at_ms, &payload)
@@ -87,4 +85,17 @@ pub(crate) fn fill(
     let ended = |_| RunError::Fill("the pipeline has ended".to_owned());
     let now = runtime.block_on(progress.wait_for(all)).map_err(ended)?;
     Ok(now.final_height)
+}
+
+/// The federation that the actions are for.
+fn cluster(state: &dyn StateRead) -> Result<[u8; 32], RunError> {
+    let cluster = query::meta(state).cluster.try_into();
+    cluster.map_err(|_| RunError::Fill("the cluster has no id".to_owned()))
+}
+
+/// What each of them says.
+fn payload(state: &dyn StateRead) -> Result<MemberSet, RunError> {
+    let row = query::members(state, 1, "").rows.into_iter().next();
+    let row = row.ok_or_else(|| RunError::Fill("there is no member".to_owned()))?;
+    Ok(MemberSet { member: Some(row) })
 }

@@ -40,7 +40,7 @@ mod waiting;
 pub use disk::{Disk, DiskError};
 pub use effects::{EffectKind, run_effect};
 pub use engine::EngineError;
-pub use fill::Fill;
+pub use fill::{Fill, fill_bulk};
 pub use run::{RunError, check, run, run_filled, vouch};
 pub use stopping::UNSTOPPED;
 

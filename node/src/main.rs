@@ -11,7 +11,8 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dctrl_consensus::{OrderRule, Ordering, Profile};
 use dctrl_node::{
-    Fill, RunError, UNSTOPPED, config, opaque::OpaqueConfig, run, run_effect, run_filled, shutdown,
+    Fill, RunError, UNSTOPPED, config, fill_bulk, opaque::OpaqueConfig, run, run_effect,
+    run_filled, shutdown,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -39,6 +40,20 @@ enum Command {
         /// The key that signs them.
         #[arg(long, hide = true)]
         fill_key: Option<PathBuf>,
+    },
+    /// Write a history of so many actions into the folder of a node that is
+    /// alone in its federation, for `cargo xtask bench restart`.
+    #[command(hide = true)]
+    Fill {
+        /// The configuration file.
+        #[arg(long, env = "DCTRL_NODE_CONFIG")]
+        config: PathBuf,
+        /// How many.
+        #[arg(long)]
+        actions: u64,
+        /// The key that signs them.
+        #[arg(long)]
+        key: PathBuf,
     },
     /// Check the configuration, key and genesis, and say what is wrong.
     Check {
@@ -278,6 +293,16 @@ fn verify_log(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Runs a node; where a benchmark asks for it, hands in actions first.
+async fn run_node(config: &Path, fill: Option<(u64, PathBuf)>) -> anyhow::Result<()> {
+    let config = config::load(config)?;
+    let result = match fill {
+        Some((actions, key)) => run_filled(config, Fill { actions, key }, shutdown()).await,
+        None => run(config, shutdown()).await,
+    };
+    Ok(ended(result)?)
+}
+
 #[tokio::main]
 async fn perform(command: Command) -> anyhow::Result<()> {
     match command {
@@ -285,13 +310,14 @@ async fn perform(command: Command) -> anyhow::Result<()> {
             config,
             fill,
             fill_key,
+        } => run_node(&config, fill.zip(fill_key)).await?,
+        Command::Fill {
+            config,
+            actions,
+            key,
         } => {
-            let config = config::load(&config)?;
-            let result = match fill.zip(fill_key) {
-                Some((actions, key)) => run_filled(config, Fill { actions, key }, shutdown()).await,
-                None => run(config, shutdown()).await,
-            };
-            ended(result)?;
+            let height = fill_bulk(config::load(&config)?, Fill { actions, key }).await?;
+            println!("filled, final at height {height}");
         }
         Command::Check { config } => {
             dctrl_node::check(&config::load(&config)?)?;

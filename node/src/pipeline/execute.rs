@@ -2,7 +2,7 @@
 
 use dctrl_api::Progress;
 use dctrl_consensus::{Block, Digest, PublicKey, Roster, RosterMember};
-use dctrl_ledger::{BlockInput, StateRead, apply_with, query};
+use dctrl_ledger::{BlockInput, Signatures, StateRead, apply_with, query};
 use dctrl_net::gossip::Peer;
 use dctrl_proto::v1::{NodeRoster, Receipt, SignedAction};
 use dctrl_settings::Detours;
@@ -91,7 +91,7 @@ impl Application for LedgerApplication {
 pub(crate) fn applied(
     block: &Block,
     state: &dyn StateRead,
-    signatures: &ActionSignatures,
+    signatures: &dyn Signatures,
 ) -> Execution<Notice> {
     let transactions: Vec<&[u8]> = block
         .transactions

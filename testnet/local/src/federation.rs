@@ -211,6 +211,24 @@ impl Federation {
         self.start_node_by(node, &command)
     }
 
+    /// Writes a history of so many actions into the folder of the only node, and
+    /// waits until that is done.
+    ///
+    /// # Errors
+    /// Where the program ends otherwise, or not in time.
+    pub async fn fill_node(&mut self, node: usize, actions: u64, limit: Duration) -> Result<()> {
+        let mut command = Command::new(self.programs.node());
+        command.args(["fill", "--actions", &actions.to_string(), "--config"]);
+        command.arg(self.node_dir(node).join("node.toml"));
+        command.arg("--key");
+        command.arg(self.dir.join("keys").join("operator.key"));
+        self.start_node_by(node, &command)?;
+        let process = self.nodes[node].as_mut().context("it was started")?;
+        let status = until(limit, "the node to be filled", async || process.ended()).await?;
+        ensure!(status.success(), "the filling ended with {status}");
+        Ok(())
+    }
+
     fn node_command(&self, node: usize) -> Command {
         let mut command = Command::new(self.programs.node());
         command.args(["run", "--config"]);
@@ -339,6 +357,11 @@ impl Federation {
     /// Ends the agent at once.
     pub fn kill_agent(&mut self) {
         self.agent = None;
+    }
+
+    /// What its processes are started from.
+    pub(crate) fn programs(&self) -> &Programs {
+        &self.programs
     }
 
     /// Number of nodes, running or not.

@@ -1,10 +1,12 @@
 //! `bench-restart`: how long a node is away after `kill -9`, and how that grows
 //! with its history.
 //!
-//! A federation of one node is filled by the way that every action takes, then
-//! killed again and again while it is at work. Measured is the time from the
-//! start of the process until it answers (state is served) and until it has
-//! ordered what was handed in since (it takes part in consensus). With
+//! The folder of a federation of one node is filled in bulk by the node's own
+//! engine and ledger (`dctrl-node fill`), then the node is started and killed
+//! again and again while it is at work. Measured is the time from the start of
+//! the process until it answers (state is served) and until it has ordered what
+//! was handed in since (it takes part in consensus). Several sizes are measured
+//! in one run, in the same folder, so that one sees how a restart grows. With
 //! `--wiped` one of four nodes loses its disk instead, and what it fetches from
 //! the others is set against a copy of the same bytes.
 
@@ -16,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
@@ -46,10 +48,11 @@ pub struct Arguments {
     /// Print the result as one JSON object on the last line
     #[arg(long)]
     pub json: bool,
-    /// Actions in the node's history
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
-    pub actions: u64,
-    /// How often it is killed
+    /// Actions in the node's history; several sizes, ascending, are measured one
+    /// after the other
+    #[arg(long, default_value = "100000", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub actions: Vec<u64>,
+    /// How often it is killed at each size
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub restarts: u32,
     /// Wipe one of four nodes instead, and let it catch up from the others
@@ -101,15 +104,45 @@ async fn measure(
     federation: &mut Federation,
     story: &mut Story,
 ) -> Result<serde_json::Value> {
-    story.step(format!("Filling a node with {} actions", arguments.actions));
-    let begun = Instant::now();
-    filled(federation, arguments.actions).await?;
-    let fill_s = begun.elapsed().as_secs();
-    story.tell(format!("{fill_s} s"));
-    story.step(format!("Killing it {} times at work", arguments.restarts));
+    let mut sizes = Vec::new();
+    let mut filled = 0;
+    for actions in &arguments.actions {
+        ensure!(*actions > filled, "the sizes must ascend");
+        story.step(format!("Filling a node up to {actions} actions"));
+        federation.kill_node(0);
+        let begun = Instant::now();
+        federation
+            .fill_node(0, actions - filled, FILL_LIMIT)
+            .await?;
+        filled = *actions;
+        let fill_s = begun.elapsed().as_secs();
+        story.tell(format!("{fill_s} s"));
+        let mut size = restarted(arguments.restarts, federation, story).await?;
+        size["actions"] = json!(actions);
+        size["fill_s"] = json!(fill_s);
+        sizes.push(size);
+    }
+    let mut result = sizes.last().cloned().context("at least one size")?;
+    result["ok"] = json!(true);
+    result["bench"] = json!("restart");
+    if sizes.len() > 1 {
+        result["sizes"] = json!(sizes);
+    }
+    Ok(result)
+}
+
+/// Kills it so often at work; gives the figures.
+async fn restarted(
+    restarts: u32,
+    federation: &mut Federation,
+    story: &mut Story,
+) -> Result<serde_json::Value> {
+    story.step(format!("Killing it {restarts} times at work"));
+    // The first start is behind an orderly end, so it does not count.
+    killed_and_started(federation).await?;
     let mut starts = Vec::new();
     let mut rss_mb = 0;
-    for number in 1..=arguments.restarts {
+    for number in 1..=restarts {
         let start = killed_and_started(federation).await;
         let start = start.with_context(|| format!("start {number} failed"))?;
         let process = federation.node(0).context("the node runs")?;
@@ -117,12 +150,8 @@ async fn measure(
         starts.push(start);
     }
     let disk_mb = folder::bytes(&federation.node_dir(0).join("data"))? / 1_000_000;
-    let mut result = json!({
-        "ok": true,
-        "bench": "restart",
-        "actions": arguments.actions,
+    let mut figures = json!({
         "restarts": starts.len(),
-        "fill_s": fill_s,
         "disk_mb": disk_mb,
         "rss_mb_max": rss_mb,
     });
@@ -135,15 +164,16 @@ async fn measure(
     ] {
         let mut all: Vec<u64> = starts.iter().map(of).collect();
         all.sort_unstable();
-        for (figure, percent) in [("p50", 50), ("p99", 99)] {
+        for (figure, percent) in [("p50", 50), ("p90", 90), ("p99", 99)] {
             let rank = (all.len() * percent).div_ceil(100);
             let found = all.get(rank.saturating_sub(1)).copied().unwrap_or(0);
-            result[format!("{name}_{figure}_ms")] = json!(found);
+            figures[format!("{name}_{figure}_ms")] = json!(found);
             story.tell(format!("{name}, {figure}: {found} ms"));
         }
+        figures[format!("{name}_ms")] = json!(all);
     }
     story.tell(format!("{disk_mb} MB on disk, {rss_mb} MB in memory"));
-    Ok(result)
+    Ok(figures)
 }
 
 /// Starts node 0 with so many actions to hand in, and waits until they are final.

@@ -2,7 +2,7 @@
 
 use std::{fs, time::Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::{Arguments, FILL_LIMIT, filled, folder, millis};
@@ -16,14 +16,14 @@ pub(super) async fn measure(
     federation: &mut Federation,
     story: &mut Story,
 ) -> Result<Value> {
-    story.step(format!(
-        "Filling four nodes with {} actions",
-        arguments.actions
-    ));
+    let [actions] = arguments.actions[..] else {
+        bail!("one size only with --wiped");
+    };
+    story.step(format!("Filling four nodes with {actions} actions"));
     for node in 1..federation.len() {
         federation.start_node(node)?;
     }
-    filled(federation, arguments.actions).await?;
+    filled(federation, actions).await?;
     let height = federation.client_of(0).status().await?.final_height;
     reaches(federation, height).await?;
     story.step("Wiping one of them");
@@ -52,7 +52,7 @@ pub(super) async fn measure(
         "ok": true,
         "bench": "restart",
         "wiped": true,
-        "actions": arguments.actions,
+        "actions": actions,
         "catch_up_ms": catch_up_ms,
         "copy_ms": copy_ms,
         "ratio": catch_up_ms.div_ceil(copy_ms),
