@@ -359,11 +359,6 @@ impl Federation {
         self.agent = None;
     }
 
-    /// What its processes are started from.
-    pub(crate) fn programs(&self) -> &Programs {
-        &self.programs
-    }
-
     /// Number of nodes, running or not.
     #[must_use]
     pub fn len(&self) -> usize {
