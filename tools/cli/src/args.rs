@@ -13,7 +13,7 @@ use crate::{
         export::ExportCommand, key::KeyCommand, machines::MachinesCommand, members::MembersCommand,
         nodes::NodesCommand, payments::PaymentsCommand, payout::PayoutCommand,
         products::ProductsCommand, slots::SlotsCommand, tab::TabCommand, vend::VendCommand,
-        vends::VendsCommand,
+        vends::VendsCommand, wallet::WalletCommand,
     },
     failure::EXIT_CODES,
     testnet::TestnetCommand,
@@ -80,6 +80,9 @@ pub enum Command {
     /// Money that leaves the wallet: propose, check, sign
     #[command(subcommand)]
     Payout(PayoutCommand),
+    /// The wallet for other programs, and how copayers put one together
+    #[command(subcommand)]
+    Wallet(WalletCommand),
     /// Members' balances: top up, transfer, cash, limits
     #[command(subcommand)]
     Tab(TabCommand),

@@ -54,3 +54,4 @@ macro_rules! find_row {
     }};
 }
 pub(crate) use find_row;
+pub mod wallet;

@@ -41,7 +41,7 @@ use output::Output;
 pub async fn run(cli: Cli) -> Result<(), Failure> {
     use commands::{
         action, actions, balance, block, chain, claim, dag, db, events, export, key, machines,
-        members, nodes, payments, payout, products, slots, status, tab, vend, vends,
+        members, nodes, payments, payout, products, slots, status, tab, vend, vends, wallet,
     };
     let global = cli.global;
     let asked = match cli.command {
@@ -53,6 +53,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Chain(command) => return chain::run(&global, command).await,
         Command::Dag(command) => return dag::run(&global, command).await,
         Command::Db(command) => return db::run(&command, global.json),
+        Command::Wallet(command) => return wallet::run(&global, command),
         Command::Completions { shell } => return completions(shell),
         asked => asked,
     };
@@ -82,6 +83,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         | Command::Chain(_)
         | Command::Dag(_)
         | Command::Db(_)
+        | Command::Wallet(_)
         | Command::Completions { .. } => Ok(()),
     }
 }

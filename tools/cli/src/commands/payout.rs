@@ -5,6 +5,8 @@
 //! the genesis's descriptor and compared byte for byte.
 
 mod dossier;
+mod hwi;
+mod parts;
 mod psbt;
 mod review;
 mod seed;
@@ -25,6 +27,9 @@ use crate::{
     failure::Failure,
     submit::{SubmitArgs, submit_and_show},
 };
+pub(crate) use psbt::write_new;
+pub(crate) use review::wallet;
+pub(crate) use seed::{SeedArgs, open_master as open_seed};
 pub(crate) use show::line;
 
 /// Money that leaves the federation's wallet.

@@ -80,7 +80,10 @@ pub(super) fn newest(payout: &Payout) -> Result<&PayoutVersion, Failure> {
 }
 
 /// The wallet of the genesis.
-pub(super) fn wallet(genesis: &Genesis) -> Result<Wallet, Failure> {
+///
+/// # Errors
+/// Its descriptor is no wallet of our kind.
+pub(crate) fn wallet(genesis: &Genesis) -> Result<Wallet, Failure> {
     let bad = |message: String| Failure::usage("genesis.descriptor", message);
     let network = Network::from_str(&genesis.network).map_err(|error| bad(error.to_string()))?;
     Wallet::parse(&genesis.descriptor, network).map_err(|problems| {
@@ -394,4 +397,4 @@ pub(super) fn since(payout: &Payout) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -34,7 +34,7 @@ const PASSPHRASE_BYTES_MIN: usize = 10;
 
 /// Whose seed signs.
 #[derive(Args, Clone, Debug)]
-pub(super) struct SeedArgs {
+pub(crate) struct SeedArgs {
     /// The copayer's seed file
     #[arg(long, value_name = "FILE")]
     seed: PathBuf,
@@ -132,6 +132,14 @@ pub(super) fn seal(context: &mut Context, args: &SealArgs) -> Result<(), Failure
             out.display()
         )
     })
+}
+
+/// The master key of a seed file, for a copayer's key record.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_master(args: &SeedArgs) -> Result<Xpriv, Failure> {
+    open(args).map(|seed| seed.master)
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {

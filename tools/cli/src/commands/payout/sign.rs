@@ -1,18 +1,24 @@
-//! Signing, with a seed file here or with any other signer.
+//! Signing, with a seed file here, a device, or any other signer.
 
 use std::{
     io::{self, BufRead, IsTerminal},
     path::PathBuf,
 };
 
-use bitcoin::{Psbt, secp256k1::Secp256k1};
+use bitcoin::{
+    Psbt,
+    base64::{Engine, engine::general_purpose::STANDARD},
+    secp256k1::Secp256k1,
+};
 use clap::Args;
-use dctrl_proto::v1::{Genesis, Payout, PayoutSign, PayoutState};
+use dctrl_proto::v1::{Payout, PayoutSign, PayoutState};
+use dctrl_wallet::{Wallet, to_version_2};
 use serde::Serialize;
 
 use super::{
-    WhichArgs,
-    dossier::{self, Dossier},
+    WhichArgs, dossier,
+    hwi::{self, SignerArgs},
+    parts::{self, PartFormat},
     psbt,
     review::{Review, newest, review, wallet},
     seed::{self, SeedArgs},
@@ -29,9 +35,12 @@ pub struct SignArgs {
     /// Which.
     #[command(flatten)]
     which: WhichArgs,
-    /// Whose seed.
+    /// Whose seed,
     #[command(flatten)]
-    seed: SeedArgs,
+    seed: Option<SeedArgs>,
+    /// or which device.
+    #[command(flatten)]
+    signer: Option<SignerArgs>,
     /// Write the signed PSBT to this file, or - for standard output, and hand nothing in
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -54,6 +63,15 @@ pub struct ExportArgs {
     /// Write the certified payout instead, for `--file` on a machine without network
     #[arg(long, value_name = "FILE")]
     certified: Option<PathBuf>,
+    /// Draw the PSBT as QR codes, for a signer with a camera
+    #[arg(long, value_enum, conflicts_with_all = ["psbt", "certified"])]
+    qr: Option<PartFormat>,
+    /// With --qr: print what the codes say, a line each
+    #[arg(long, requires = "qr")]
+    text: bool,
+    /// Write version 2 (BIP-370) for a signer that wants it
+    #[arg(long)]
+    version_2: bool,
 }
 
 /// Options of `dctrl payout import`.
@@ -61,7 +79,8 @@ pub struct ExportArgs {
 pub struct ImportArgs {
     /// The payout's id
     id: String,
-    /// The PSBT that a signer gave back, or - for standard input
+    /// The PSBT that a signer gave back, or the parts of its QR codes, a line
+    /// each; - for standard input
     #[arg(value_name = "FILE")]
     psbt: PathBuf,
     /// How to submit.
@@ -74,6 +93,10 @@ pub struct ImportArgs {
 /// # Errors
 /// It is not to be signed, or the seed is no key of the wallet.
 pub(super) async fn sign(context: &mut Context, args: SignArgs) -> Result<(), Failure> {
+    if args.seed.is_some() == args.signer.is_some() {
+        let message = "sign with --seed or with --signer-command";
+        return Err(Failure::usage("payout.seed", message));
+    }
     let dossier = dossier::open(context, &args.which).await?;
     let review = review(context.genesis()?, &dossier)?;
     may_be_signed(&dossier.payout)?;
@@ -81,12 +104,25 @@ pub(super) async fn sign(context: &mut Context, args: SignArgs) -> Result<(), Fa
     if !args.yes {
         confirm(&review)?;
     }
-    let seed = seed::open(&args.seed)?;
-    let signed = signed(context.genesis()?, &dossier, &seed)?;
+    let wallet = wallet(context.genesis()?)?;
+    let ordered = ordered(&dossier.payout)?;
+    let returned = match (&args.seed, &args.signer) {
+        (Some(seed), _) => signed(&wallet, &ordered, &seed::open(seed)?)?,
+        (None, Some(signer)) => hwi::sign(signer, &wallet, &ordered).await?,
+        (None, None) => return Ok(()),
+    };
+    // Checked like anybody's.
+    let (_, reduced) = psbt::taken(&ordered, &returned)?;
     match &args.out {
-        Some(file) => psbt::write(file, &signed),
-        None => hand_in(context, &dossier.payout.id, &signed, &args.submit).await,
+        Some(file) => psbt::write(file, &reduced.serialize()),
+        None => hand_in(context, &dossier.payout.id, &reduced, &args.submit).await,
     }
+}
+
+/// The PSBT that would be signed now.
+fn ordered(payout: &Payout) -> Result<Psbt, Failure> {
+    let psbt = Psbt::deserialize(&newest(payout)?.psbt).map_err(anyhow::Error::from)?;
+    Ok(psbt)
 }
 
 /// Refuses what nobody should sign yet or any more.
@@ -122,26 +158,19 @@ fn confirm(review: &Review) -> Result<(), Failure> {
     }
 }
 
-/// The ordered PSBT with the seed's signatures, checked like anybody's.
-fn signed(genesis: &Genesis, dossier: &Dossier, seed: &seed::Seed) -> Result<Psbt, Failure> {
+/// The ordered PSBT with the seed's signatures.
+fn signed(wallet: &Wallet, ordered: &Psbt, seed: &seed::Seed) -> Result<Vec<u8>, Failure> {
     let curve = Secp256k1::new();
     let fingerprint = seed.master.fingerprint(&curve);
-    let wallet = wallet(genesis)?;
-    if !wallet
-        .keys()
-        .iter()
-        .any(|key| key.fingerprint == fingerprint)
-    {
+    let mut keys = wallet.keys().iter();
+    if !keys.any(|key| key.fingerprint == fingerprint) {
         let message = format!("{fingerprint} is no key of the wallet");
         return Err(Failure::usage("payout.seed", message));
     }
-    let version = newest(&dossier.payout)?;
-    let ordered = Psbt::deserialize(&version.psbt).map_err(anyhow::Error::from)?;
     let mut psbt = ordered.clone();
     psbt.sign(&seed.master, &curve)
         .map_err(|(_, errors)| anyhow::anyhow!("the seed signs nothing: {errors:?}"))?;
-    let (_, reduced) = psbt::taken(&ordered, &psbt.serialize())?;
-    Ok(reduced)
+    Ok(psbt.serialize())
 }
 
 async fn hand_in(
@@ -162,6 +191,8 @@ struct Exported {
     payout: String,
     txid: String,
     psbt_base64: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<String>,
 }
 
 /// Runs `dctrl payout export`.
@@ -179,17 +210,30 @@ pub(super) async fn export(context: &mut Context, args: ExportArgs) -> Result<()
     if let Some(file) = &args.certified {
         return psbt::write_new(file, dossier.to_json()?.as_bytes());
     }
-    let version = newest(&dossier.payout)?;
-    let psbt = Psbt::deserialize(&version.psbt).map_err(anyhow::Error::from)?;
-    if context.out.is_json() {
-        let exported = Exported {
-            payout: dossier.payout.id.clone(),
-            txid: hex::encode(&version.txid),
-            psbt_base64: psbt.to_string(),
-        };
-        return context.out.show(&exported, |_| String::new());
+    let ordered = ordered(&dossier.payout)?;
+    let bytes = if args.version_2 {
+        to_version_2(&ordered)
+    } else {
+        ordered.serialize()
+    };
+    let parts = match args.qr {
+        Some(format) => parts::split(format, &bytes)?,
+        None => Vec::new(),
+    };
+    let exported = Exported {
+        payout: dossier.payout.id.clone(),
+        txid: hex::encode(&newest(&dossier.payout)?.txid),
+        psbt_base64: STANDARD.encode(&bytes),
+        parts,
+    };
+    if args.qr.is_some() && !args.text && !context.out.is_json() {
+        return parts::draw(&exported.parts);
     }
-    psbt::write(&args.psbt, &psbt)
+    if args.qr.is_some() || context.out.is_json() {
+        let lines = |exported: &Exported| exported.parts.join("\n") + "\n";
+        return context.out.show(&exported, lines);
+    }
+    psbt::write(&args.psbt, &bytes)
 }
 
 /// Runs `dctrl payout import`.
@@ -204,14 +248,12 @@ pub(super) async fn import(context: &mut Context, args: ImportArgs) -> Result<()
     };
     let dossier = dossier::open(context, &which).await?;
     review(context.genesis()?, &dossier)?;
-    let version = newest(&dossier.payout)?;
-    let ordered = Psbt::deserialize(&version.psbt).map_err(anyhow::Error::from)?;
+    let ordered = ordered(&dossier.payout)?;
     let (signatures, reduced) = psbt::taken(&ordered, &returned)?;
     let mut signers: Vec<String> = signatures
         .iter()
         .map(|one| one.fingerprint.to_string())
         .collect();
-    signers.dedup();
     signers.sort_unstable();
     signers.dedup();
     eprintln!("valid signatures of {}", signers.join(", "));

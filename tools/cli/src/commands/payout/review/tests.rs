@@ -4,7 +4,7 @@ use dctrl_wallet::plan;
 use super::*;
 use crate::testnet::wallet::Wallet as Keys;
 
-fn genesis() -> Genesis {
+pub(in crate::commands::payout) fn genesis() -> Genesis {
     Genesis {
         network: "regtest".into(),
         descriptor: Keys::from_seeds(&[[1; 32], [2; 32], [3; 32]])
@@ -15,7 +15,7 @@ fn genesis() -> Genesis {
 }
 
 /// A payout as an honest ledger builds it.
-fn honest() -> Payout {
+pub(in crate::commands::payout) fn honest() -> Payout {
     let wallet = wallet(&genesis()).unwrap();
     let address = wallet.address(Chain::Payments, 900).to_string();
     let coin = Coin {
