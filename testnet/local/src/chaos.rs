@@ -2,7 +2,7 @@
 //! lost or happen twice.
 //!
 //! Real processes, driven from outside: a relay stands on every connection
-//! ([`relay`]), processes are killed and frozen by their own ids ([`world`]),
+//! ([`relay`]), each node has a network of its own ([`nets`]), processes are killed and frozen by their own ids ([`world`]),
 //! disks forget what was not synced ([`volume`]), people use the federation all
 //! the while ([`load`]) and remember every final answer ([`promises`]). In the
 //! end everything is asked again, of every node ([`checks`]).
@@ -13,12 +13,14 @@
 //! Deliberately absent: any look into a node. What is not told at a public
 //! door or in the machine's trace is not judged.
 
+mod apart;
 mod campaign;
 mod checks;
 mod disks;
 mod flood;
 mod load;
 mod manifest;
+mod nets;
 mod places;
 mod promises;
 mod relay;
@@ -37,6 +39,7 @@ use clap::Args;
 
 pub use self::schedule::Theme;
 use self::{
+    apart::Grounds,
     campaign::Campaign,
     manifest::Manifest,
     schedule::{Means, Schedule},
@@ -73,6 +76,10 @@ pub struct Arguments {
     /// Whether nodes live on disks that lose power, which takes FUSE
     #[arg(long, value_enum, default_value = "auto")]
     pub disks: Wanted,
+    /// Whether each node has a network of its own, which takes network
+    /// namespaces
+    #[arg(long, value_enum, default_value = "auto")]
+    pub nets: Wanted,
     /// Make the federation in this folder and keep it; else in a temporary one
     #[arg(long)]
     pub dir: Option<PathBuf>,
@@ -96,7 +103,7 @@ pub enum Wanted {
 /// error but the exit code.
 pub async fn run(arguments: Arguments, programs: Programs) -> Result<ExitCode> {
     let mut story = Story::new(arguments.json);
-    let with_disks = disks::prepare(arguments.disks, &story)?;
+    let grounds = apart::prepare(arguments.disks, arguments.nets, &story)?;
     let seed = arguments.seed.unwrap_or_else(now_ms);
     let plan = match &arguments.schedule {
         Some(file) => Schedule::read(file)?,
@@ -105,7 +112,8 @@ pub async fn run(arguments: Arguments, programs: Programs) -> Result<ExitCode> {
                 .nodes
                 .map_or_else(|| drawn_nodes(seed), usize::from);
             let means = Means {
-                disks: with_disks,
+                disks: grounds.disks,
+                nets: grounds.nets,
                 places: &places::of_node(&programs)?,
             };
             Schedule::draw(seed, nodes, arguments.minutes, arguments.theme, &means)
@@ -116,18 +124,7 @@ pub async fn run(arguments: Arguments, programs: Programs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let manifest = Manifest::draw(plan.seed);
-    story.step(format!(
-        "Seed {}: {} nodes, {} minutes of {:?}, disks {}",
-        plan.seed,
-        plan.nodes,
-        arguments.minutes,
-        arguments.theme,
-        if with_disks {
-            "that lose power"
-        } else {
-            "as they are"
-        }
-    ));
+    story.step(headline(&plan, &arguments, grounds));
     story.tell(format!("{manifest:?}"));
     let temporary = tempfile::Builder::new().prefix("dctrl-chaos-").tempdir()?;
     let folder = match &arguments.dir {
@@ -139,7 +136,7 @@ pub async fn run(arguments: Arguments, programs: Programs) -> Result<ExitCode> {
         plan,
         manifest,
         theme: arguments.theme,
-        with_disks,
+        grounds,
     };
     let report = match campaign.run(programs, &folder, &mut story).await {
         Ok(report) => report,
@@ -162,6 +159,19 @@ pub async fn run(arguments: Arguments, programs: Programs) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn headline(plan: &Schedule, arguments: &Arguments, grounds: Grounds) -> String {
+    let either = |has, yes: &'static str, no| if has { yes } else { no };
+    format!(
+        "Seed {}: {} nodes, {} minutes of {:?}, disks {}, {}",
+        plan.seed,
+        plan.nodes,
+        arguments.minutes,
+        arguments.theme,
+        either(grounds.disks, "that lose power", "as they are"),
+        either(grounds.nets, "a network for each node", "one network"),
+    )
 }
 
 fn drawn_nodes(seed: u64) -> usize {

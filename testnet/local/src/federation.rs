@@ -4,6 +4,7 @@ mod ask;
 mod layout;
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     path::{Path, PathBuf},
     process::Command,
@@ -82,6 +83,8 @@ pub struct Federation {
     programs: Programs,
     dir: PathBuf,
     ports: Ports,
+    /// What is put before a node's command.
+    prefixes: BTreeMap<usize, Vec<OsString>>,
     // Dropped in this order: the agent first, the chain last.
     agent: Option<Process>,
     nodes: Vec<Option<Process>>,
@@ -133,6 +136,7 @@ impl Federation {
             programs,
             dir: dir.to_path_buf(),
             ports,
+            prefixes: BTreeMap::new(),
             agent: None,
             chain: None,
             clients,
@@ -229,8 +233,22 @@ impl Federation {
         Ok(())
     }
 
+    /// Puts words before the command of one node, which become its program
+    /// without another process: it starts within what they prepare.
+    pub fn prefix_node(&mut self, node: usize, words: Vec<OsString>) {
+        self.prefixes.insert(node, words);
+    }
+
     fn node_command(&self, node: usize) -> Command {
-        let mut command = Command::new(self.programs.node());
+        let mut words = self.prefixes.get(&node).into_iter().flatten();
+        let mut command = match words.next() {
+            Some(first) => {
+                let mut command = Command::new(first);
+                command.args(words).arg(self.programs.node());
+                command
+            }
+            None => Command::new(self.programs.node()),
+        };
         command.args(["run", "--config"]);
         command.arg(self.node_dir(node).join("node.toml"));
         command

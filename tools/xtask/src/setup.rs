@@ -19,10 +19,14 @@ struct Need {
     why: &'static str,
 }
 
-const NEEDS: [Need; 4] = [
+const NEEDS: [Need; 5] = [
     Need {
         package: "g++",
         why: "compiles RocksDB, the store of every node",
+    },
+    Need {
+        package: "iproute2",
+        why: "gives each node a network of its own in campaigns of faults",
     },
     Need {
         package: "libclang-dev",

@@ -1,6 +1,7 @@
 //! One campaign from its beginning to its report.
 
 use std::{
+    net::Ipv4Addr,
     path::Path,
     sync::{
         Arc,
@@ -12,11 +13,13 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::{
+    apart::Grounds,
     checks,
     disks::Disks,
     flood::Flood,
     load::Running,
     manifest::Manifest,
+    nets::Nets,
     relay::Relays,
     report::Report,
     schedule::{Fault, Round, Schedule, Theme},
@@ -63,7 +66,7 @@ pub(super) struct Campaign {
     pub(super) plan: Schedule,
     pub(super) manifest: Manifest,
     pub(super) theme: Theme,
-    pub(super) with_disks: bool,
+    pub(super) grounds: Grounds,
 }
 
 /// A campaign at work.
@@ -137,9 +140,20 @@ impl Campaign {
             bitcoind: None,
         };
         let mut federation = Federation::init(options, programs, folder).await?;
-        let mut relays = Relays::new(self.plan.seed);
-        let genesis = self.manifest.apply(&federation, &mut relays).await?;
-        let disks = match self.with_disks {
+        let Grounds { disks, nets } = self.grounds;
+        // With networks apart, each node sees the relays at another address.
+        let listens = if nets {
+            Ipv4Addr::UNSPECIFIED
+        } else {
+            Ipv4Addr::LOCALHOST
+        };
+        let mut relays = Relays::new(self.plan.seed, listens);
+        let genesis = self.manifest.apply(&federation, &mut relays, nets).await?;
+        let nets = match nets {
+            true => Some(connect(&mut federation)?),
+            false => None,
+        };
+        let disks = match disks {
             true => Some(Disks::mount(&federation, self.plan.seed)?),
             false => None,
         };
@@ -159,7 +173,7 @@ impl Campaign {
         let purse = chain.purse().clone();
         let people = Running::start(&federation, &genesis, purse, self.plan.seed, PACE)?;
         Ok(Stage {
-            world: World::new(federation, relays, disks),
+            world: World::new(federation, relays, disks, nets),
             people,
             watch: Watch::new(),
             random: Random::part(self.plan.seed, "campaign"),
@@ -190,7 +204,7 @@ impl Campaign {
             minutes: self.minutes,
             theme: self.theme,
             manifest: self.manifest,
-            disks: self.with_disks,
+            grounds: self.grounds,
             rounds,
             faults: stage.world.counts().clone(),
             deeds,
@@ -218,6 +232,19 @@ impl Campaign {
     }
 }
 
+/// Gives every node a network of its own, to be started in.
+fn connect(federation: &mut Federation) -> Result<Nets> {
+    let ports: Vec<_> = (0u16..)
+        .take(federation.len())
+        .map(|node| federation.node_ports(node))
+        .collect();
+    let nets = Nets::open(&ports, &federation.dir().join("networks.log"))?;
+    for node in 0..federation.len() {
+        federation.prefix_node(node, nets.prefix(node));
+    }
+    Ok(nets)
+}
+
 impl Stage {
     async fn play(&mut self, round: &Round) -> Result<()> {
         let begun = Instant::now();
@@ -243,7 +270,7 @@ impl Stage {
                         if let Deed::End(fault) = &deed {
                             self.note_flood(fault, false);
                         }
-                        self.world.do_later(deed)
+                        self.world.do_later(deed)?
                     }
                 };
                 agenda.extend(later.map(|later| (now + later.after, Act::Later(later.deed))));

@@ -1,29 +1,25 @@
 //! The disks that nodes and the agent live on: volumes in memory, mounted with
 //! FUSE.
 //!
-//! What a disk holds outlives its power cut, not the campaign. Mounts are made
-//! in a mount namespace of our own, so that none is left behind however we end.
+//! What a disk holds outlives its power cut, not the campaign, which mounts it
+//! where nobody else sees it ([`super::apart`]).
 
 mod mount;
 
 use std::{
-    env, fs,
-    os::unix::{fs::PermissionsExt, process::CommandExt},
+    fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::Command,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use fuser::{BackgroundSession, MountOption};
 
 use self::mount::Mounted;
-use super::{
-    Wanted,
-    volume::{Keep, Volume},
-};
-use crate::{federation::Federation, random::Random, story::Story};
+use super::volume::{Keep, Volume};
+use crate::{federation::Federation, random::Random};
 
 /// Bytes of one disk.
 const CAPACITY: u64 = 4 << 30;
@@ -34,9 +30,6 @@ const LAST_BYTES: u64 = 64 << 10;
 
 /// Disks of a hundred that keep new names only when their folder is synced.
 const STRICT: u64 = 30;
-
-/// Set where we are in a mount namespace of our own.
-const APART: &str = "DCTRL_CHAOS_APART";
 
 /// What a disk does wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -172,36 +165,11 @@ fn read_all(folder: &Path, within: &Path) -> Result<Vec<Held>> {
     Ok(held)
 }
 
-/// Whether disks that lose power can be had; where so, goes on in a mount
-/// namespace of our own, as another run of this program.
+/// Mounts a disk, and uses it.
 ///
 /// # Errors
-/// Where they are required and this machine has none.
-pub(super) fn prepare(wanted: Wanted, story: &Story) -> Result<bool> {
-    if wanted == Wanted::Off {
-        return Ok(false);
-    }
-    let why = match env::var_os(APART) {
-        Some(_) => match probe() {
-            Ok(()) => return Ok(true),
-            Err(error) => format!("{error:#}"),
-        },
-        None => match apart() {
-            Ok(never) => match never {},
-            Err(error) => format!("{error:#}"),
-        },
-    };
-    if wanted == Wanted::Required {
-        bail!("disks that lose power cannot be had here: {why}");
-    }
-    story.tell(format!(
-        "SKIPPED: power cuts and disks that fail; FUSE cannot be had here: {why}"
-    ));
-    Ok(false)
-}
-
-/// Mounts a disk, and uses it.
-fn probe() -> Result<()> {
+/// Where that does not work.
+pub(super) fn probe() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (_disk, session) = replace(folder.path(), false)?;
     let file = folder.path().join("probe");
@@ -210,36 +178,6 @@ fn probe() -> Result<()> {
     session.umount_and_join()?;
     anyhow::ensure!(read == b"dctrl", "a file on it is not what was written");
     Ok(())
-}
-
-/// Becomes this program in a mount namespace of its own; where we are not
-/// root, in a user namespace in which we are.
-fn apart() -> Result<std::convert::Infallible> {
-    let ways: [&[&str]; 2] = [
-        &["--mount", "--propagation", "private"],
-        &[
-            "--user",
-            "--map-root-user",
-            "--mount",
-            "--propagation",
-            "private",
-        ],
-    ];
-    for way in ways {
-        let works = Command::new("unshare").args(way).arg("true").output();
-        if !works.is_ok_and(|output| output.status.success()) {
-            continue;
-        }
-        let mut command = Command::new("unshare");
-        command
-            .args(way)
-            .arg(env::current_exe()?)
-            .args(env::args_os().skip(1))
-            .env(APART, "1");
-        // It comes back only where it fails.
-        return Err(command.exec().into());
-    }
-    bail!("`unshare --mount` is not permitted")
 }
 
 /// Longest that one sync is held up.

@@ -1,13 +1,20 @@
 //! A federation as the seed wants it: rules of consensus, settings, and every
 //! connection through a relay.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+};
 
 use anyhow::{Context, Result, ensure};
 use dctrl_proto::v1::{Consensus, Genesis, Slot};
 use serde::{Deserialize, Serialize};
 
-use super::relay::Relays;
+use super::{
+    nets,
+    relay::{Link, Relays},
+};
 use crate::{
     federation::{Federation, MACHINE},
     ports::CHAIN,
@@ -63,7 +70,8 @@ impl Manifest {
     }
 
     /// Writes it into the files of a federation that was made and not started,
-    /// with a door of `relays` for every connection.
+    /// with a door of `relays` for every connection; each node in a network of
+    /// its own or all in ours.
     ///
     /// # Errors
     /// Where a file is not as `dctrl testnet init` writes it.
@@ -71,6 +79,7 @@ impl Manifest {
         &self,
         federation: &Federation,
         relays: &mut Relays,
+        apart: bool,
     ) -> Result<Genesis> {
         let file = federation.dir().join("genesis.json");
         let mut genesis: Genesis = serde_json::from_slice(&fs::read(&file)?)?;
@@ -82,28 +91,36 @@ impl Manifest {
         });
         stock(&mut genesis);
         fs::write(&file, serde_json::to_vec_pretty(&genesis)?)?;
+        let mut ways = Ways { relays, apart };
         for node in 0..federation.len() {
-            self.node(federation, relays, node).await?;
+            self.node(federation, &mut ways, node).await?;
         }
-        agent(federation, relays).await?;
+        agent(federation, &mut ways).await?;
         Ok(genesis)
     }
 
-    async fn node(&self, federation: &Federation, relays: &mut Relays, node: usize) -> Result<()> {
+    async fn node(&self, federation: &Federation, ways: &mut Ways<'_>, node: usize) -> Result<()> {
+        let from = ways.relays_seen_by(node);
         let mut detours = Vec::new();
         for peer in (0..federation.len()).filter(|peer| *peer != node) {
             let [gossip, ..] = ports(federation, peer)?;
-            detours.push(detour(relays, (node, peer), gossip).await?);
+            detours.push(ways.detour((node, peer), gossip, from).await?);
         }
         let chain_port = federation.base_port() + CHAIN;
-        let chain = relays
-            .open((node, federation.len() + 1), chain_port)
+        let target = (Ipv4Addr::LOCALHOST, chain_port).into();
+        let chain = ways
+            .relays
+            .open((node, federation.len() + 1), target)
             .await?;
         let file = federation.node_dir(node).join("node.toml");
         let text = fs::read_to_string(&file)?;
         let known = format!("127.0.0.1:{chain_port}");
         ensure!(text.contains(&known), "no chain in {}", file.display());
-        let text = text.replace(&known, &format!("127.0.0.1:{chain}"));
+        let mut text = text.replace(&known, &format!("{from}:{chain}"));
+        if ways.apart {
+            // For its own effects on the loopback, and for peers.
+            text = text.replace("tcp://127.0.0.1:", "tcp://0.0.0.0:");
+        }
         let text = format!(
             "{text}\n[net]\ndial = {}\n\n[store]\nkeep_blocks = {}\nstate_every_s = {}\n\
              snapshot_gap = {}\n",
@@ -133,13 +150,44 @@ pub(super) fn stock(genesis: &mut Genesis) {
     });
 }
 
-async fn agent(federation: &Federation, relays: &mut Relays) -> Result<()> {
+/// How who dials comes to whom.
+struct Ways<'r> {
+    relays: &'r mut Relays,
+    /// Each node has a network of its own.
+    apart: bool,
+}
+
+impl Ways<'_> {
+    /// Where a node finds the relays.
+    fn relays_seen_by(&self, node: usize) -> Ipv4Addr {
+        if self.apart {
+            nets::ours(node)
+        } else {
+            Ipv4Addr::LOCALHOST
+        }
+    }
+
+    /// A relay to a node's port, for somebody who sees relays at `from`.
+    async fn detour(&mut self, link: Link, port: u16, from: Ipv4Addr) -> Result<String> {
+        let there = if self.apart {
+            nets::theirs(link.1)
+        } else {
+            Ipv4Addr::LOCALHOST
+        };
+        let target = SocketAddr::from((there, port));
+        let relay = self.relays.open(link, target).await?;
+        Ok(format!("tcp://127.0.0.1:{port}=tcp://{from}:{relay}"))
+    }
+}
+
+async fn agent(federation: &Federation, ways: &mut Ways<'_>) -> Result<()> {
     let agent = federation.len();
     let mut detours = Vec::new();
     for node in 0..federation.len() {
         let [_, bus, door, _] = ports(federation, node)?;
         for port in [bus, door] {
-            detours.push(detour(relays, (agent, node), port).await?);
+            let detour = ways.detour((agent, node), port, Ipv4Addr::LOCALHOST);
+            detours.push(detour.await?);
         }
     }
     let file = federation.agent_dir().join("agent.toml");
@@ -157,11 +205,6 @@ async fn agent(federation: &Federation, relays: &mut Relays) -> Result<()> {
 fn ports(federation: &Federation, node: usize) -> Result<[u16; 4]> {
     let node = u16::try_from(node).context("too many nodes")?;
     Ok(federation.node_ports(node))
-}
-
-async fn detour(relays: &mut Relays, link: (usize, usize), port: u16) -> Result<String> {
-    let relay = relays.open(link, port).await?;
-    Ok(format!("tcp://127.0.0.1:{port}=tcp://127.0.0.1:{relay}"))
 }
 
 fn write(file: &Path, text: &str) -> Result<()> {

@@ -82,15 +82,18 @@ impl Deeds {
 #[derive(Debug)]
 pub(crate) struct Relays {
     seed: u64,
+    listens: Ipv4Addr,
     links: BTreeMap<Link, watch::Sender<Sky>>,
     doors: Vec<JoinHandle<()>>,
     deeds: Arc<Deeds>,
 }
 
 impl Relays {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// Relays that listen at an address of this machine.
+    pub(crate) fn new(seed: u64, listens: Ipv4Addr) -> Self {
         Self {
             seed,
+            listens,
             links: BTreeMap::new(),
             doors: Vec::new(),
             deeds: Arc::default(),
@@ -101,8 +104,8 @@ impl Relays {
     ///
     /// # Errors
     /// Where no port is to be had.
-    pub(crate) async fn open(&mut self, link: Link, target: u16) -> Result<u16> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+    pub(crate) async fn open(&mut self, link: Link, target: SocketAddr) -> Result<u16> {
+        let listener = TcpListener::bind((self.listens, 0))
             .await
             .context("no port for a relay")?;
         let port = listener.local_addr()?.port();
@@ -112,7 +115,7 @@ impl Relays {
             .or_insert_with(|| watch::channel(Sky::default()).0);
         let random = Random::part(self.seed, &format!("door {}", self.doors.len()));
         let door = Door {
-            target: (Ipv4Addr::LOCALHOST, target).into(),
+            target,
             sky: sky.subscribe(),
             deeds: self.deeds.clone(),
         };

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::{
+    apart::Grounds,
     campaign::Latencies,
     checks::Findings,
     manifest::Manifest,
@@ -31,7 +32,7 @@ pub(super) struct Report {
     pub(super) minutes: u64,
     pub(super) theme: Theme,
     pub(super) manifest: Manifest,
-    pub(super) disks: bool,
+    pub(super) grounds: Grounds,
     pub(super) rounds: usize,
     pub(super) faults: BTreeMap<&'static str, u64>,
     pub(super) deeds: DeedCounts,
@@ -174,7 +175,8 @@ impl Report {
             "nodes": self.nodes,
             "minutes": self.minutes,
             "theme": self.theme,
-            "disks": self.disks,
+            "disks": self.grounds.disks,
+            "nets": self.grounds.nets,
             "manifest": serde_json::to_value(&self.manifest)?,
         }))
     }

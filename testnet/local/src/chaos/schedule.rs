@@ -14,7 +14,7 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{relay::Link, volume::Keep, weather::Weather};
+use super::{nets::Way, relay::Link, volume::Keep, weather::Weather};
 
 /// Rounds of one schedule: days of them.
 const ROUNDS_MAX: usize = 20_000;
@@ -107,6 +107,8 @@ pub(crate) enum Fault {
     Reset { links: Vec<Link> },
     /// Hostile clients at every port of the federation.
     Flood { for_ms: u64 },
+    /// The node's cable loses what goes this way.
+    Cable { node: usize, way: Way, for_ms: u64 },
 }
 
 impl Fault {
@@ -137,6 +139,9 @@ impl Fault {
             },
             Self::Reset { .. } => "links_reset",
             Self::Flood { .. } => "flood",
+            Self::Cable { way: Way::Both, .. } => "cable_pulled",
+            Self::Cable { way: Way::Out, .. } => "cable_mute",
+            Self::Cable { way: Way::In, .. } => "cable_deaf",
         }
     }
 }
@@ -192,7 +197,7 @@ impl Schedule {
 }
 
 impl Fault {
-    /// The nodes whose process or disk it hits.
+    /// The nodes whose process, disk or cable it hits.
     pub(crate) fn nodes(&self) -> Vec<usize> {
         match self {
             Self::Kill { nodes, .. } | Self::PowerCut { nodes, .. } => nodes.clone(),
@@ -201,7 +206,8 @@ impl Fault {
             | Self::Wipe { node }
             | Self::DiskFull { node, .. }
             | Self::DiskSlow { node, .. }
-            | Self::DiskError { node, .. } => vec![*node],
+            | Self::DiskError { node, .. }
+            | Self::Cable { node, .. } => vec![*node],
             _ => Vec::new(),
         }
     }

@@ -14,7 +14,12 @@ use std::{
 
 use anyhow::Result;
 
-use super::{disks::Disks, places, relay::Relays};
+use super::{
+    disks::Disks,
+    nets::{Nets, Way},
+    places,
+    relay::Relays,
+};
 use crate::{
     federation::{Federation, NODE_NAMES},
     process::tail,
@@ -44,11 +49,14 @@ struct Seat {
     excused_until: Option<Instant>,
 }
 
-/// The federation, its links and disks.
+/// The federation, its links, disks and cables.
 pub(super) struct World {
     pub(super) federation: Federation,
     pub(super) relays: Relays,
     pub(super) disks: Option<Disks>,
+    nets: Option<Nets>,
+    /// What cables lose now.
+    lost: Vec<(usize, Way)>,
     seats: Vec<Seat>,
     agent: Seat,
     counts: BTreeMap<&'static str, u64>,
@@ -58,13 +66,20 @@ pub(super) struct World {
 
 impl World {
     /// The world around a federation whose processes run.
-    pub(super) fn new(federation: Federation, relays: Relays, disks: Option<Disks>) -> Self {
+    pub(super) fn new(
+        federation: Federation,
+        relays: Relays,
+        disks: Option<Disks>,
+        nets: Option<Nets>,
+    ) -> Self {
         Self {
             seats: (0..federation.len()).map(|_| Seat::default()).collect(),
             agent: Seat::default(),
             federation,
             relays,
             disks,
+            nets,
+            lost: Vec::new(),
             counts: BTreeMap::new(),
             surprises: Vec::new(),
             surprise_count: 0,
@@ -188,11 +203,14 @@ impl World {
     /// Ends every fault: fair weather, whole disks, everybody up and awake.
     ///
     /// # Errors
-    /// Where a program cannot be started.
+    /// Where a program cannot be started or a cable not be plugged in.
     pub(super) fn heal(&mut self) -> Result<()> {
         self.relays.clear();
         if let Some(disks) = &self.disks {
             disks.mend();
+        }
+        while let Some((node, way)) = self.lost.last().copied() {
+            self.plug_in(node, way)?;
         }
         for node in 0..self.seats.len() {
             self.thaw(node);

@@ -7,6 +7,7 @@ mod acknowledged;
 mod agent_killed;
 mod chaos;
 mod damaged;
+mod disk_full;
 mod forgotten;
 mod main_job;
 mod malformed;

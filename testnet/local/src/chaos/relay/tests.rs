@@ -9,7 +9,7 @@ async fn stage() -> (Relays, u16) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
         .expect("port");
-    let target = listener.local_addr().expect("bound").port();
+    let target = listener.local_addr().expect("bound");
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             tokio::spawn(async move {
@@ -18,7 +18,7 @@ async fn stage() -> (Relays, u16) {
             });
         }
     });
-    let mut relays = Relays::new(1);
+    let mut relays = Relays::new(1, Ipv4Addr::LOCALHOST);
     let port = relays.open(LINK, target).await.expect("relay");
     (relays, port)
 }

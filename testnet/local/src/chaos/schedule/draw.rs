@@ -5,6 +5,7 @@ use dctrl_agent::crash::CRASH_POINTS;
 use super::{Fault, Round, Schedule, Theme, Timed};
 use crate::{
     chaos::{
+        nets::Way,
         relay::Link,
         volume::Keep,
         weather::{Passage, Weather},
@@ -60,6 +61,8 @@ impl Schedule {
 pub(crate) struct Means<'m> {
     /// Disks may fail and lose power.
     pub(crate) disks: bool,
+    /// Each node has a cable of its own.
+    pub(crate) nets: bool,
     /// Named places of the node.
     pub(crate) places: &'m [String],
 }
@@ -98,6 +101,10 @@ impl Drawing<'_> {
                 self.add(Fault::Flood { for_ms });
                 self.slow_links();
             }
+        }
+        // Without cables nothing is drawn, so that those seeds stay as they are.
+        if self.means.nets && theme != Theme::Soak && self.random.chance(50) {
+            self.cable();
         }
         let mut faults = std::mem::take(&mut self.faults);
         faults.sort_by_key(|timed| timed.at_ms);
@@ -217,6 +224,13 @@ impl Drawing<'_> {
                 fault: Fault::Freeze { node, for_ms },
             });
         }
+    }
+
+    fn cable(&mut self) {
+        let node = self.random.index(self.nodes);
+        let way = *self.random.pick(&[Way::Both, Way::Out, Way::In]);
+        let for_ms = self.random.between(500, self.length_ms);
+        self.add(Fault::Cable { node, way, for_ms });
     }
 
     fn disk(&mut self) {

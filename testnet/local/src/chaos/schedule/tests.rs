@@ -2,10 +2,11 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-fn draw(seed: u64, nodes: usize, minutes: u64, theme: Theme, disks: bool) -> Schedule {
+fn draw(seed: u64, nodes: usize, minutes: u64, theme: Theme, all: bool) -> Schedule {
     let places = ["store.commit.written".to_owned()];
     let means = Means {
-        disks,
+        disks: all,
+        nets: all,
         places: &places,
     };
     Schedule::draw(seed, nodes, minutes, theme, &means)
@@ -48,18 +49,21 @@ fn an_hour_of_a_mixed_schedule_holds_every_kind_of_fault() {
         "links_flicker",
         "links_reset",
         "flood",
+        "cable_pulled",
+        "cable_mute",
+        "cable_deaf",
     ] {
         assert!(kinds.contains(kind), "no {kind} among {kinds:?}");
     }
 }
 
 #[test]
-fn without_disks_nothing_is_drawn_that_needs_them() {
+fn without_disks_and_cables_nothing_is_drawn_that_needs_them() {
     let schedule = draw(1, 4, 60, Theme::Mixed, false);
     let rounds = schedule.rounds.iter();
     assert!(rounds.flat_map(|round| &round.faults).all(|timed| {
         let name = timed.fault.name();
-        !name.starts_with("disk") && !name.contains("power")
+        !["disk", "cable"].iter().any(|what| name.starts_with(what)) && !name.contains("power")
     }));
 }
 

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use super::{DISK_GRACE, World};
 use crate::{
-    chaos::{disks::Trouble, schedule::Fault, weather::Weather},
+    chaos::{disks::Trouble, nets::Way, schedule::Fault, weather::Weather},
     process::Process,
     random::Random,
 };
@@ -100,6 +100,13 @@ impl World {
             | Fault::Links { .. }
             | Fault::Reset { .. }
             | Fault::Flood { .. } => self.disturb(fault),
+            Fault::Cable { node, way, .. } => {
+                if let Some(nets) = &self.nets {
+                    nets.lose(*node, *way)?;
+                    self.lost.push((*node, *way));
+                    self.count(fault.name(), 1);
+                }
+            }
         }
         Ok(later(fault))
     }
@@ -129,12 +136,12 @@ impl World {
     }
 
     /// Does what [`World::begin`] put off.
-    pub(in crate::chaos) fn do_later(&mut self, deed: Deed) -> Option<Later> {
+    ///
+    /// # Errors
+    /// Where a cable cannot be plugged in again.
+    pub(in crate::chaos) fn do_later(&mut self, deed: Deed) -> Result<Option<Later>> {
         match deed {
-            Deed::End(fault) => {
-                self.end(&fault);
-                None
-            }
+            Deed::End(fault) => self.end(&fault).map(|()| None),
             Deed::Flicker(fault, left) => {
                 let Fault::Links {
                     links,
@@ -143,7 +150,7 @@ impl World {
                     ..
                 } = &fault
                 else {
-                    return None;
+                    return Ok(None);
                 };
                 let weather = if left.is_multiple_of(2) {
                     Weather::default()
@@ -154,16 +161,17 @@ impl World {
                     self.relays.set(*link, weather);
                 }
                 let after = Duration::from_millis(*flicker_ms);
-                (left > 0).then(|| Later {
+                Ok((left > 0).then(|| Later {
                     after,
                     deed: Deed::Flicker(fault.clone(), left - 1),
-                })
+                }))
             }
         }
     }
 
-    fn end(&mut self, fault: &Fault) {
+    fn end(&mut self, fault: &Fault) -> Result<()> {
         match fault {
+            Fault::Cable { node, way, .. } => self.plug_in(*node, *way)?,
             Fault::Freeze { node, .. } => self.thaw(*node),
             Fault::FreezeAgent { .. } => self.thaw_agent(),
             Fault::DiskFull { node, .. }
@@ -179,6 +187,17 @@ impl World {
                 }
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Gives a cable back, once for all that took the same from it.
+    pub(super) fn plug_in(&mut self, node: usize, way: Way) -> Result<()> {
+        let before = self.lost.len();
+        self.lost.retain(|lost| *lost != (node, way));
+        match &self.nets {
+            Some(nets) if self.lost.len() < before => nets.give_back(node, way),
+            _ => Ok(()),
         }
     }
 
@@ -273,6 +292,7 @@ fn lasts(fault: &Fault) -> Option<Duration> {
         | Fault::DiskSlow { for_ms, .. }
         | Fault::DiskError { for_ms, .. }
         | Fault::Links { for_ms, .. }
+        | Fault::Cable { for_ms, .. }
         | Fault::Flood { for_ms } => Some(Duration::from_millis(*for_ms)),
         _ => None,
     }
