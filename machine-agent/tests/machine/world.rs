@@ -144,7 +144,8 @@ impl World {
         while !is_so(&self.ledger.lock().unwrap()) {
             if Instant::now() >= end {
                 let log = std::fs::read_to_string(self.path("log")).unwrap();
-                panic!("{what} did not come about; the agent said:\n{log}");
+                let last = self.ledger.lock().unwrap().heartbeats.last().cloned();
+                panic!("{what} did not come about; {last:?}; the agent said:\n{log}");
             }
             thread::sleep(Duration::from_millis(5));
         }

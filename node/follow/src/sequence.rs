@@ -61,6 +61,12 @@ impl Sequencer {
         self.last.get(topic).copied().unwrap_or(self.after)
     }
 
+    /// The last missing predecessor in `topic`, where one is known to be.
+    pub fn missing(&self, topic: &str) -> Option<Position> {
+        let (_, first) = self.held.get(topic)?.first_key_value()?;
+        Some(Position::before(&first.body))
+    }
+
     /// Of the topics in which a predecessor is missing, the height of the
     /// oldest that is known to be.
     pub fn oldest_missing(&self) -> Option<u64> {

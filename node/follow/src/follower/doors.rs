@@ -18,8 +18,15 @@ use crate::verify::FrameError;
 impl Follower {
     pub(super) fn ask(&mut self, now: Instant) {
         self.counters.unanswered += self.replays.expire(now);
-        // What is settled is not missing, however old the topic's last frame is.
-        let known = |topic: &str| self.sequencer.last(topic).max(self.settled);
+        // What is settled is not missing, however old the topic's last frame is;
+        // unless a later frame shows that it is: then it was withheld.
+        let known = |topic: &str| {
+            let last = self.sequencer.last(topic);
+            match self.sequencer.missing(topic) {
+                Some(missing) if missing <= self.settled => last,
+                _ => last.max(self.settled),
+            }
+        };
         let gaps: Vec<(String, Position)> = self
             .sequencer
             .gaps()

@@ -66,8 +66,8 @@ fn name(event: &Event) -> String {
     }
 }
 
-/// What an event says without what changes untold: who has voted and been
-/// heard. Nothing where there is nothing to know.
+/// What an event says without what changes untold, who has voted and been
+/// heard, and without what is said of the change alone. Nothing where there is nothing to know.
 fn told(mut event: Event) -> Option<Event> {
     match &mut event {
         Event::Payment(it) => {
@@ -98,6 +98,8 @@ fn told(mut event: Event) -> Option<Event> {
             }
         }
         Event::Proposal(it) if it.state() != dctrl_proto::v1::ProposalState::Open => return None,
+        // Says to people what has just happened.
+        Event::Proposal(it) => it.detail.clear(),
         _ => {}
     }
     Some(event)
