@@ -14,7 +14,7 @@
 //! Deliberately absent: keys, any choice of what is paid, and a memory: all is
 //! learned from the node's facts, the bus and the backend at each start.
 
-mod view;
+pub mod view;
 mod walk;
 
 use std::{

@@ -79,6 +79,15 @@ pub trait ChainSource {
     /// # Errors
     /// There is no answer.
     fn mempool_transaction(&self, txid: Hash) -> Result<Option<Transaction>, ChainError>;
+
+    /// What waits for a block and spends any of these outputs, each named once;
+    /// nothing where whoever is asked cannot tell.
+    ///
+    /// # Errors
+    /// There is no answer.
+    fn mempool_spenders(&self, _outputs: &[(Hash, u32)]) -> Result<Vec<Hash>, ChainError> {
+        Ok(Vec::new())
+    }
 }
 
 impl ChainSource for ChainAdaptor {
@@ -108,6 +117,13 @@ impl ChainSource for ChainAdaptor {
 
     fn mempool_transaction(&self, txid: Hash) -> Result<Option<Transaction>, ChainError> {
         Self::mempool_transaction(self, txid)
+    }
+
+    fn mempool_spenders(&self, outputs: &[(Hash, u32)]) -> Result<Vec<Hash>, ChainError> {
+        match self {
+            Self::Bitcoind(bitcoind) => bitcoind.mempool_spenders(outputs),
+            Self::Simulated(simulated) => simulated.mempool_spenders(outputs),
+        }
     }
 }
 

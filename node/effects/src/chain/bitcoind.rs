@@ -5,6 +5,8 @@
 mod hints;
 mod transport;
 
+use std::collections::BTreeSet;
+
 use bitcoin::{block::BlockHash, consensus::encode};
 use bitcoincore_rpc::{Client, RpcApi, jsonrpc};
 use dctrl_proto::v1::PaymentDoubts;
@@ -23,6 +25,9 @@ use crate::price::minor_units;
 const CHAIN_MAX: u64 = 5;
 /// Headers that may be ahead of blocks for a moment while a block arrives.
 const LAG_BLOCKS_MAX: u64 = 2;
+
+/// JSON-RPC's code for a method that there is not.
+const METHOD_NOT_FOUND: i64 = -32_601;
 
 /// Where bitcoind is and how it knows us.
 #[derive(Clone, Debug)]
@@ -149,6 +154,32 @@ impl Bitcoind {
             &[json!(txid.to_string()), json!(false)],
         )?;
         Ok(reduced(&decode("getrawtransaction", &hex)?))
+    }
+
+    /// `gettxspendingprevout`, of bitcoind 24 and later; nothing from an older one.
+    pub(super) fn mempool_spenders(
+        &self,
+        outputs: &[(Hash, u32)],
+    ) -> Result<Vec<Hash>, ChainError> {
+        #[derive(Deserialize)]
+        struct Spent {
+            spendingtxid: Option<bitcoin::Txid>,
+        }
+        let outputs: Vec<Value> = outputs
+            .iter()
+            .map(|(txid, vout)| json!({ "txid": txid.to_string(), "vout": vout }))
+            .collect();
+        let what = "gettxspendingprevout";
+        let answer: Result<Vec<Spent>, _> = self.call(what, &[Value::Array(outputs)]);
+        match answer {
+            Ok(spent) => {
+                let txids = spent.into_iter().filter_map(|one| one.spendingtxid);
+                let txids = txids.map(|txid| Hash::from_internal(*txid.as_ref()));
+                Ok(BTreeSet::from_iter(txids).into_iter().collect())
+            }
+            Err(ChainError::Refused { code, .. }) if code == METHOD_NOT_FOUND => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Codes as in bitcoind's `rpc/protocol.h`, words as in its `validation.cpp`.

@@ -391,6 +391,16 @@ impl ChainSource for SimChain {
     fn mempool_transaction(&self, txid: Hash) -> Result<Option<Transaction>, ChainError> {
         Ok(self.mempool.iter().find(|one| one.txid == txid).cloned())
     }
+
+    fn mempool_spenders(&self, outputs: &[(Hash, u32)]) -> Result<Vec<Hash>, ChainError> {
+        let spends = |one: &&Transaction| one.inputs.iter().any(|it| outputs.contains(it));
+        Ok(self
+            .mempool
+            .iter()
+            .filter(spends)
+            .map(|one| one.txid)
+            .collect())
+    }
 }
 
 fn finish(hash: Context) -> Hash {

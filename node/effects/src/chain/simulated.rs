@@ -88,6 +88,20 @@ impl Simulated {
         txids.collect()
     }
 
+    pub(super) fn mempool_spenders(
+        &self,
+        outputs: &[(Hash, u32)],
+    ) -> Result<Vec<Hash>, ChainError> {
+        let mut spenders = Vec::new();
+        for one in self.get_mempool()?.transactions {
+            let one = wire::read_transaction("GetMempool", one)?;
+            if one.inputs.iter().any(|place| outputs.contains(place)) {
+                spenders.push(one.txid);
+            }
+        }
+        Ok(spenders)
+    }
+
     pub(super) fn transaction(&self, txid: Hash) -> Result<Option<Transaction>, ChainError> {
         let request = v1::SimTransactionRequest {
             txid: txid.0.to_vec(),

@@ -1,5 +1,8 @@
 //! The open payouts as the bus tells them, and what this node's backend shows
-//! of each.
+//! of each: everything of the effect that needs no socket, thread or clock. The
+//! simulator drives it, too.
+//!
+//! A settled payout is watched until the chain can hardly undo it any more.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +13,7 @@ use dctrl_proto::v1::{
 use super::walk::{Found, Walk};
 use crate::{
     Seat,
-    chain::{ChainAdaptor, ChainError, Hash},
+    chain::{ChainError, ChainSource, Hash},
 };
 
 /// Payouts watched at most; the ledger has fewer open.
@@ -23,12 +26,15 @@ const AGAIN_MS: u64 = 30_000;
 
 /// A transaction to be broadcast now.
 #[derive(Debug)]
-pub(super) struct Order {
-    pub(super) payout: String,
-    pub(super) txid: Vec<u8>,
-    pub(super) transaction: Vec<u8>,
+pub struct Order {
+    /// The payout's id.
+    pub payout: String,
+    /// In the order of display.
+    pub txid: Vec<u8>,
+    /// In bitcoin's own encoding, signed.
+    pub transaction: Vec<u8>,
     /// This node's place among the executors; 0 acts first.
-    pub(super) rank: usize,
+    pub rank: usize,
 }
 
 struct Watched {
@@ -41,8 +47,8 @@ struct Watched {
     sent: Option<(Vec<u8>, u64)>,
 }
 
-/// All open payouts.
-pub(super) struct Payouts {
+/// All open payouts, and those that were settled lately.
+pub struct Payouts {
     seat: Seat,
     take_over_ms: u64,
     open: BTreeMap<String, Watched>,
@@ -50,7 +56,10 @@ pub(super) struct Payouts {
 }
 
 impl Payouts {
-    pub(super) fn new(seat: Seat, take_over_ms: u64) -> Self {
+    /// Knows of none yet. Each executor acts `take_over_ms` later than the one
+    /// before.
+    #[must_use]
+    pub fn new(seat: Seat, take_over_ms: u64) -> Self {
         Self {
             seat,
             take_over_ms,
@@ -59,12 +68,14 @@ impl Payouts {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether there is nothing to watch.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
     /// The bus tells of a payout; whether the backend should be asked soon.
-    pub(super) fn told(&mut self, payout: Payout) -> bool {
+    pub fn told(&mut self, payout: Payout) -> bool {
         if is_over(&payout) {
             return self.open.remove(&payout.id).is_some();
         }
@@ -80,7 +91,7 @@ impl Payouts {
             known.payout = payout;
             return true;
         }
-        if self.open.len() >= PAYOUTS_MAX {
+        if self.open.len() >= PAYOUTS_MAX && !self.give_up_oldest_settled() {
             tracing::error!(payout = payout.id, "too many payouts: not watched");
             return false;
         }
@@ -96,11 +107,22 @@ impl Payouts {
         true
     }
 
+    /// Makes room: the settled payout that is buried deepest is watched no more.
+    /// Whether there was one.
+    fn give_up_oldest_settled(&mut self) -> bool {
+        let settled = self.open.iter().filter(|(_, one)| one.payout.settled);
+        let oldest = settled.min_by_key(|(id, one)| (settled_height(&one.payout), *id));
+        let Some(id) = oldest.map(|(id, _)| id.clone()) else {
+            return false;
+        };
+        self.open.remove(&id).is_some()
+    }
+
     /// Looks at blocks and mempool.
     ///
     /// # Errors
     /// The backend gives no answer; then nothing has changed here.
-    pub(super) fn look(&mut self, adaptor: &ChainAdaptor) -> Result<(), ChainError> {
+    pub fn look(&mut self, adaptor: &dyn ChainSource) -> Result<(), ChainError> {
         let inputs: BTreeSet<(Hash, u32)> = self
             .open
             .values()
@@ -110,11 +132,14 @@ impl Payouts {
         for watched in self.open.values_mut() {
             watched.seen = place(&watched.payout, &self.walk, adaptor)?;
         }
+        if let Some(tip) = self.walk.tip() {
+            self.open.retain(|_, one| !is_buried(one, tip.height));
+        }
         Ok(())
     }
 
     /// What is to be broadcast now by this node.
-    pub(super) fn take_due(&mut self, now_ms: u64) -> Vec<Order> {
+    pub fn take_due(&mut self, now_ms: u64) -> Vec<Order> {
         let Some(seat) = (self.seat)() else {
             return Vec::new();
         };
@@ -135,7 +160,8 @@ impl Payouts {
     }
 
     /// What has changed since it was last said.
-    pub(super) fn unsaid(&self) -> Vec<(String, PayoutObserve)> {
+    #[must_use]
+    pub fn unsaid(&self) -> Vec<(String, PayoutObserve)> {
         let changed = self.open.iter().filter(|(_, one)| one.seen != one.said);
         changed
             .map(|(id, one)| (id.clone(), observation(id, one.seen.as_ref())))
@@ -143,14 +169,14 @@ impl Payouts {
     }
 
     /// What is seen now is on its way.
-    pub(super) fn said(&mut self, id: &str) {
+    pub fn said(&mut self, id: &str) {
         if let Some(watched) = self.open.get_mut(id) {
             watched.said.clone_from(&watched.seen);
         }
     }
 
     /// It never reached the ledger and must be said again.
-    pub(super) fn unsay(&mut self, id: &str) {
+    pub fn unsay(&mut self, id: &str) {
         if let Some(watched) = self.open.get_mut(id) {
             // A place that is never seen, so that even an absence is news.
             watched.said = Some(PayoutSpend::default());
@@ -163,8 +189,27 @@ fn is_over(payout: &Payout) -> bool {
         payout.state(),
         PayoutState::Rejected | PayoutState::Expired | PayoutState::Cancelled
     );
-    let depth = payout.seen.as_ref().map_or(0, |seen| seen.confirmations);
-    (closed && !payout.settled) || (payout.settled && depth >= WATCHED_DEPTH)
+    closed && !payout.settled
+}
+
+/// Where the transaction was settled, as the ledger saw it last.
+fn settled_height(payout: &Payout) -> u32 {
+    payout.seen.as_ref().map_or(0, |seen| seen.block_height)
+}
+
+/// Whether the chain shows a settled payout where the ledger has it, so deep
+/// that nothing undoes it. The ledger counts no confirmations beyond the
+/// settlement, so that they are counted here.
+fn is_buried(watched: &Watched, tip_height: u32) -> bool {
+    let payout = &watched.payout;
+    let seen = watched.seen.as_ref();
+    payout.settled
+        && !payout.frozen
+        && watched.said == watched.seen
+        && seen.is_some_and(|seen| {
+            let depth = (tip_height + 1).saturating_sub(seen.block_height);
+            seen.view() == PaymentView::InBlock && depth >= WATCHED_DEPTH
+        })
 }
 
 fn inputs(payout: &Payout) -> impl Iterator<Item = (Hash, u32)> {
@@ -206,7 +251,7 @@ fn due_rank(
 fn place(
     payout: &Payout,
     walk: &Walk,
-    adaptor: &ChainAdaptor,
+    adaptor: &dyn ChainSource,
 ) -> Result<Option<PayoutSpend>, ChainError> {
     let inputs: BTreeSet<(Hash, u32)> = inputs(payout).collect();
     if let Some(found) = walk.find(&inputs) {
@@ -225,7 +270,39 @@ fn place(
             return Ok(Some(spend));
         }
     }
-    Ok(None)
+    conflict_in_mempool(&inputs, adaptor)
+}
+
+/// What waits and spends the inputs, and is none of ours: the first by its id,
+/// where there is more than one.
+fn conflict_in_mempool(
+    inputs: &BTreeSet<(Hash, u32)>,
+    adaptor: &dyn ChainSource,
+) -> Result<Option<PayoutSpend>, ChainError> {
+    let all: Vec<(Hash, u32)> = inputs.iter().copied().collect();
+    let Some(txid) = adaptor.mempool_spenders(&all)?.into_iter().min() else {
+        return Ok(None);
+    };
+    let Some(transaction) = adaptor.mempool_transaction(txid)? else {
+        return Ok(None);
+    };
+    let mut spend = PayoutSpend {
+        txid: txid.0.to_vec(),
+        spends: spent_of(inputs, &transaction.inputs),
+        ..PayoutSpend::default()
+    };
+    spend.set_view(PaymentView::InMempool);
+    Ok((!spend.spends.is_empty()).then_some(spend))
+}
+
+/// Which of the inputs a transaction spends, ascending.
+fn spent_of(inputs: &BTreeSet<(Hash, u32)>, spends: &[(Hash, u32)]) -> Vec<Outpoint> {
+    let spent: BTreeSet<&(Hash, u32)> = spends.iter().filter(|one| inputs.contains(one)).collect();
+    let outpoint = |(txid, vout): &(Hash, u32)| Outpoint {
+        txid: txid.0.to_vec(),
+        vout: *vout,
+    };
+    spent.into_iter().map(outpoint).collect()
 }
 
 fn in_block(payout: &Payout, inputs: &BTreeSet<(Hash, u32)>, found: &Found) -> PayoutSpend {
@@ -233,17 +310,7 @@ fn in_block(payout: &Payout, inputs: &BTreeSet<(Hash, u32)>, found: &Found) -> P
     let spends = if payout.versions.iter().any(own) {
         Vec::new()
     } else {
-        let mut spent: Vec<_> = found
-            .inputs
-            .iter()
-            .filter(|one| inputs.contains(one))
-            .collect();
-        spent.sort_unstable();
-        let outpoint = |(txid, vout): &(Hash, u32)| Outpoint {
-            txid: txid.0.to_vec(),
-            vout: *vout,
-        };
-        spent.into_iter().map(outpoint).collect()
+        spent_of(inputs, &found.inputs)
     };
     let mut spend = PayoutSpend {
         txid: found.txid.0.to_vec(),

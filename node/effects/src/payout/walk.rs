@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::chain::{Block, ChainAdaptor, ChainError, Hash, Tip};
+use crate::chain::{Block, ChainError, ChainSource, Hash, Tip};
 
 /// Blocks that are kept; a payout that is open for longer is looked for in the
 /// newest of them only.
@@ -38,7 +38,7 @@ impl Walk {
     /// The backend gives no answer; what was walked stays.
     pub(super) fn on(
         &mut self,
-        adaptor: &ChainAdaptor,
+        adaptor: &dyn ChainSource,
         wanted: &BTreeSet<(Hash, u32)>,
     ) -> Result<(), ChainError> {
         let tip = adaptor.tip()?;
@@ -65,6 +65,11 @@ impl Walk {
                 .push((Tip { height, hash }, found(&block, wanted)));
         }
         Ok(())
+    }
+
+    /// The newest block that was looked through, or all before is of no interest.
+    pub(super) fn tip(&self) -> Option<Tip> {
+        self.blocks.last().map(|(tip, _)| *tip)
     }
 
     /// The first transaction that spends one of these.
