@@ -64,19 +64,34 @@ fn next(
     wanted: u64,
     kind: PayoutKind,
 ) -> Result<PayoutVersion, Refusal> {
-    ensure(payout.versions.len() < VERSIONS_MAX, || {
-        let message = format!("A payout has at most {VERSIONS_MAX} transactions.");
-        exhausted("payout.versions", message)
-    })?;
+    // The last one is kept for taking everything back.
+    let cancels = kind == PayoutKind::Cancel;
+    ensure(
+        payout.versions.len() + usize::from(!cancels) < VERSIONS_MAX,
+        || {
+            let message = format!("A payout has at most {VERSIONS_MAX} transactions.");
+            exhausted("payout.versions", message)
+        },
+    )?;
     let before = current(payout);
     let rules = rules(view.genesis);
-    let (fee_rate, fee_note) = raised(view, &rules, before, wanted)?;
+    let (fee_rate, fee_note) = if cancels {
+        replacing(view, &rules, before)
+    } else {
+        raised(view, &rules, before, wanted)?
+    };
     let size = u64::from(before.virtual_size) + GROWTH_BYTES;
+    let fee_sats_min = before.fee_sats + fee_sats(size, INCREMENT_RATE);
     let terms = Terms {
         recipients,
         fee_rate,
-        fee_sats_min: before.fee_sats + fee_sats(size, INCREMENT_RATE),
-        fee_sats_max: rules.fee_sats_max,
+        fee_sats_min,
+        // Whatever a version before was made to pay, it can be taken back.
+        fee_sats_max: if cancels {
+            rules.fee_sats_max.max(fee_sats_min)
+        } else {
+            rules.fee_sats_max
+        },
         fee_bps_max: rules.fee_bps_max,
         change_index: before.change_index,
         lock_time: tables::tip(view.state).height,
@@ -87,6 +102,19 @@ fn next(
     version.set_kind(kind);
     version.fee_note = fee_note;
     Ok(version)
+}
+
+/// The rate with which everything is taken back: a quarter more than before,
+/// within the bounds. Where the version before pays the highest rate already,
+/// the least fee of a replacement makes it enough.
+fn replacing(view: &View<'_>, rules: &PayoutRules, before: &PayoutVersion) -> (u64, String) {
+    let quarter_more = before.fee_rate.saturating_add(before.fee_rate.div_ceil(4));
+    let (agreed, note) = fees::rate(view);
+    if agreed > quarter_more {
+        return (agreed, note);
+    }
+    let rate = quarter_more.min(rules.fee_rate_max);
+    (rate, "a quarter more than before".to_owned())
 }
 
 /// The rate of a replacement: what was asked for, or at least a quarter more

@@ -183,13 +183,33 @@ fn a_bump_must_pay_more_and_not_too_much() {
         rule(bump(&mut federation, &payout.id, 90_000)),
         "payout.fee"
     );
-    for _ in 1..8 {
+    for _ in 1..7 {
         bump(&mut federation, &payout.id, 0).unwrap();
     }
     assert_eq!(
         rule(bump(&mut federation, &payout.id, 0)),
         "payout.versions"
     );
+    cancel(&mut federation, &payout.id).unwrap();
+}
+
+#[test]
+fn whatever_fee_a_payout_was_made_to_pay_it_can_be_taken_back() {
+    let mut federation = Federation::rich(&[600_000]);
+    let payout = federation.approved(&[100_000]);
+    bump(&mut federation, &payout.id, 100_000).unwrap();
+    let payout = federation.payout(&payout.id);
+    assert_eq!(
+        newest(&payout).fee_rate,
+        100_000,
+        "the highest there may be"
+    );
+    cancel(&mut federation, &payout.id).unwrap();
+    let payout = federation.payout(&payout.id);
+    assert!(newest(&payout).fee_sats > payout.versions[1].fee_sats);
+    let size = |at: usize| u64::from(payout.versions[at].virtual_size);
+    let rate = |at: usize| payout.versions[at].fee_sats * 1_000 / size(at);
+    assert!(rate(2) > rate(1), "miners prefer it");
 }
 
 #[test]
