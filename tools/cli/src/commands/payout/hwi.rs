@@ -28,7 +28,8 @@ const SIGN_TIMEOUT: Duration = Duration::from_secs(900);
 pub(super) struct SignerArgs {
     /// Sign with this program, which speaks HWI's protocol, such as "hwi"; its words are
     /// separated by blanks
-    #[arg(long, value_name = "COMMAND")]
+    // Not required of who gives a seed instead; `sign` wants one of the two.
+    #[arg(long, value_name = "COMMAND", required = false)]
     signer_command: String,
     /// Which device, by its master key, where several hold a key of the wallet
     #[arg(long, value_name = "FINGERPRINT", requires = "signer_command")]

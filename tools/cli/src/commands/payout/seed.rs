@@ -36,7 +36,9 @@ const PASSPHRASE_BYTES_MIN: usize = 10;
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SeedArgs {
     /// The copayer's seed file
-    #[arg(long, value_name = "FILE")]
+    // Not required of who signs by a device instead; without it, whoever needs
+    // one refuses.
+    #[arg(long, value_name = "FILE", required = false)]
     seed: PathBuf,
     /// File with the passphrase of a sealed seed file, on its first line
     #[arg(long, value_name = "FILE")]

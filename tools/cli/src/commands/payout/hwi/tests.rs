@@ -1,3 +1,4 @@
+use clap::{Args, FromArgMatches};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use bitcoin::{bip32::Xpriv, secp256k1::Secp256k1};
@@ -104,4 +105,22 @@ async fn a_program_that_is_none_or_talks_without_end_is_refused() {
             .contains("no answer that can be read")
     );
     assert!(run("yes --").await.contains("said more than"));
+}
+
+#[test]
+fn a_seed_or_a_device_is_enough_to_sign_with() {
+    use crate::commands::payout::sign::SignArgs;
+    let parse = |words: &[&str]| {
+        let command = SignArgs::augment_args(clap::Command::new("sign"));
+        command.try_get_matches_from([&["sign", "p1"], words].concat())
+    };
+    for words in [
+        &["--seed", "file"][..],
+        &["--signer-command", "hwi"],
+        &["--signer-command", "hwi", "--device", "00000001"],
+    ] {
+        let matches = parse(words).unwrap();
+        SignArgs::from_arg_matches(&matches).unwrap();
+    }
+    assert!(parse(&["--device", "00000001"]).is_err());
 }
