@@ -128,7 +128,7 @@ impl Campaign {
             ));
         }
         story.step("Healed; everything is asked again");
-        self.close(stage, rounds).await
+        self.close(stage, rounds, story).await
     }
 
     async fn open(&self, programs: Programs, folder: &Path) -> Result<Stage> {
@@ -187,7 +187,7 @@ impl Campaign {
         })
     }
 
-    async fn close(self, mut stage: Stage, rounds: usize) -> Result<Report> {
+    async fn close(self, mut stage: Stage, rounds: usize, story: &Story) -> Result<Report> {
         // From here on nobody dies, so that what still ends is a finding.
         stage.world.disarm();
         if stage.stuck.is_empty() {
@@ -195,7 +195,7 @@ impl Campaign {
         }
         let load = stage.people.stop(FINISH_LIMIT).await;
         load.mine(LAST_BLOCKS).await?;
-        let findings = checks::all(&stage.world.federation, &load).await;
+        let findings = checks::all(&stage.world.federation, &load, story).await;
         stage.world.tend()?;
         let deeds = stage.world.relays.deeds().read();
         let mut report = Report {

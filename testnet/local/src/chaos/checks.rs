@@ -19,7 +19,7 @@ use super::{
     load::Load,
     promises::{Id, Work, compare, miscounted},
 };
-use crate::{federation::Federation, wait::until};
+use crate::{federation::Federation, story::Story, wait::until};
 
 /// How long the nodes may take to come to one height when nobody hands in
 /// anything any more, and open actions to be answered.
@@ -68,15 +68,26 @@ impl Findings {
 }
 
 /// Asks everything of a federation that is healed and left in peace.
-pub(super) async fn all(federation: &Federation, load: &Arc<Load>) -> Findings {
+pub(super) async fn all(federation: &Federation, load: &Arc<Load>, story: &Story) -> Findings {
     let mut findings = Findings::default();
+    let begun = Instant::now();
+    let told = |what: &str, findings: &Findings| {
+        let (seconds, wrong) = (begun.elapsed().as_secs_f64(), findings.violation_count);
+        story.tell(format!(
+            "{what}: {wrong} violations until here, {seconds:.1} s"
+        ));
+    };
     answer_open(load, federation.len(), &mut findings).await;
     if let Err(error) = states::settled(federation).await {
         findings.violation(format!("the nodes do not come together: {error:#}"));
     }
+    told("all nodes hold the same last block", &findings);
     promises(federation, load, &mut findings).await;
+    told("every node was asked for every final answer", &findings);
     states::check(federation, load, &mut findings).await;
+    told("states and certificates are compared", &findings);
     books::check(federation, load, &mut findings).await;
+    told("every paid vend and all books are looked at", &findings);
     let (wrong, count) = {
         let promises = load.promises();
         let (wrong, count) = promises.wrongs();
@@ -114,9 +125,13 @@ async fn promises(federation: &Federation, load: &Arc<Load>, findings: &mut Find
         let (load, ids) = (load.clone(), promised.keys().copied().collect::<Vec<_>>());
         asked.spawn(async move {
             let mut found = BTreeMap::new();
+            let mut missed = 0;
             for id in ids {
-                if let Some(receipt) = found_on(&load, node, id).await {
-                    found.insert(id, receipt.encode_to_vec());
+                // Who has lost much would be waited for until tomorrow.
+                let patient = missed < FINDINGS_MAX;
+                match found_on(&load, node, id, patient).await {
+                    Some(receipt) => drop(found.insert(id, receipt.encode_to_vec())),
+                    None => missed += 1,
                 }
             }
             (node, found)
@@ -159,10 +174,10 @@ async fn promises(federation: &Federation, load: &Arc<Load>, findings: &mut Find
 
 /// An answer that does not come may come the next time; one that is wrong
 /// stays wrong.
-async fn found_on(load: &Load, node: usize, id: Id) -> Option<Receipt> {
-    const TIMES: usize = 3;
-    for _ in 0..TIMES {
-        if let Ok(receipt) = load.ask(node, id, 2_000).await {
+async fn found_on(load: &Load, node: usize, id: Id, patient: bool) -> Option<Receipt> {
+    let (times, wait_ms) = if patient { (3, 2_000) } else { (1, 1) };
+    for _ in 0..times {
+        if let Ok(receipt) = load.ask(node, id, wait_ms).await {
             return Some(receipt);
         }
     }

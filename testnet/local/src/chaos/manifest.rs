@@ -31,6 +31,11 @@ pub(super) const SLOT_COUNTED: &str = "Z9";
 /// As much as a slot may hold, and more than a campaign sells.
 const CAPACITY: u32 = 10_000;
 
+/// How long a quote waits for money, milliseconds. All customers ask with one
+/// key, which may leave few quotes of a machine open: those that are never paid
+/// must not keep it from asking for the rest of the campaign.
+const QUOTE_MS: u32 = 90_000;
+
 /// Above every price of the testnet.
 pub(super) const ZERO_CONF_SATS: u64 = 1_000_000;
 
@@ -90,6 +95,8 @@ impl Manifest {
             ..Consensus::default()
         });
         stock(&mut genesis);
+        let policy = genesis.policy.as_mut().context("a genesis has a policy")?;
+        policy.quote_ms = QUOTE_MS;
         fs::write(&file, serde_json::to_vec_pretty(&genesis)?)?;
         let mut ways = Ways { relays, apart };
         for node in 0..federation.len() {

@@ -148,7 +148,7 @@ async fn campaign(
     story.step("All agents live again; everything is asked");
     let load = people.stop(FINISH_LIMIT).await;
     load.mine(LAST_BLOCKS).await?;
-    let mut findings = checks::all(&federation, &load).await;
+    let mut findings = checks::all(&federation, &load, story).await;
     let verdict = verdict::judge(&federation, &load, &mut findings).await;
     fleet::stop(posts, &mut findings).await;
     for killed in federation.stop().await {

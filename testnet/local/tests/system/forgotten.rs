@@ -8,7 +8,7 @@ use dctrl_proto::v1::VendState;
 use dctrl_testnet::{Options, SLOT_SATS, until};
 
 use crate::{
-    membership::{forgets_blocks, has_roster},
+    membership::{forgets_blocks, has_roster, have_forgotten},
     stage::{STEP_LIMIT, Stage},
 };
 
@@ -28,6 +28,9 @@ async fn a_wiped_node_votes_on_old_addresses_and_a_machine_that_was_off_sells_th
     // others forget what was before the older.
     for (roster, node) in [(1, 1), (2, 2), (3, 3)] {
         stage.kill_node(node);
+        if node == 3 {
+            have_forgotten(&stage, &[0, 1, 2]).await?;
+        }
         fs::remove_dir_all(stage.node_dir(node).join("data"))?;
         stage.start_node(node)?;
         has_roster(&stage, roster, 4).await?;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use dctrl_consensus::certificate::Certificate;
 use dctrl_follow::{Federation as Followed, Rosters};
 use dctrl_proto::v1::{BlockReply, GetRosterChain};
+use tokio::task::JoinSet;
 
 use super::{Findings, settle};
 use crate::{
@@ -60,15 +61,14 @@ pub(super) async fn check(federation: &Federation, load: &Load, findings: &mut F
         Ok(verifier) => verifier,
         Err(error) => return findings.violation(format!("no rosters: {error:#}")),
     };
+    let clients: Vec<Client> = (0..federation.len())
+        .map(|node| federation.client_of(node))
+        .collect();
     for height in heights {
         let mut everywhere = 0;
         let mut certified = false;
-        for node in 0..federation.len() {
-            let client = federation.client_of(node);
-            // A block that a node has pruned or skipped is no finding.
-            let Ok(block) = client.block(height).await else {
-                continue;
-            };
+        for (node, block) in blocks(&clients, height).await {
+            let client = &clients[node];
             everywhere += 1;
             digests
                 .entry(height)
@@ -77,7 +77,7 @@ pub(super) async fn check(federation: &Federation, load: &Load, findings: &mut F
             if certified || block.certificate.is_empty() {
                 continue;
             }
-            match verifier.verify(&client, &block).await {
+            match verifier.verify(client, &block).await {
                 Ok(()) => certified = true,
                 Err(error) => {
                     findings.violation(format!("node {node}, block {height}: {error:#}"));
@@ -98,6 +98,20 @@ pub(super) async fn check(federation: &Federation, load: &Load, findings: &mut F
         findings.digests_equal = false;
         findings.violation("there is no height at which all nodes can be compared");
     }
+}
+
+/// The block at a height of each node that holds it: one that a node has
+/// pruned or skipped is no finding.
+async fn blocks(clients: &[Client], height: u64) -> Vec<(usize, BlockReply)> {
+    let mut asked = JoinSet::new();
+    for (node, client) in clients.iter().cloned().enumerate() {
+        asked.spawn(async move { (node, client.block(height).await.ok()) });
+    }
+    let mut held: Vec<_> = asked.join_all().await;
+    held.sort_unstable_by_key(|(node, _)| *node);
+    held.into_iter()
+        .filter_map(|(node, block)| Some((node, block?)))
+        .collect()
 }
 
 type Promised = BTreeMap<u64, Vec<Vec<u8>>>;

@@ -229,6 +229,10 @@ impl World {
     fn wipe(&mut self, node: usize) -> Result<()> {
         let killed = self.strike(&[node], 0);
         self.count("kill", killed);
+        // Whoever puts in an empty disk puts in a good one.
+        if let Some(disks) = &self.disks {
+            disks.trouble(node, Trouble::None);
+        }
         let data = self.federation.node_dir(node).join("data");
         let what = || format!("cannot empty {}", data.display());
         fs::remove_dir_all(&data).with_context(what)?;
