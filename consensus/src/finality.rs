@@ -97,10 +97,14 @@ impl Finality {
         self.ordered.push_front(block);
     }
 
-    /// The hash of the header that execution led to; `None` where the block is
-    /// not executed, or final.
+    /// The hash of the header that execution led to, as it is known itself or
+    /// named by the header behind it; `None` where the block is not executed, or
+    /// final. After a restart neither is known of blocks that this node executed
+    /// and did not sign, but for the last two.
     pub(crate) fn header_hash(&self, index: u64) -> Option<Digest> {
-        self.headers.get(&index).map(|(hash, _)| *hash)
+        let own = self.headers.get(&index).map(|(hash, _)| *hash);
+        let behind = self.headers.get(&(index + 1));
+        own.or(behind.map(|(_, header)| header.previous))
     }
 
     pub(crate) fn executed(&self) -> u64 {

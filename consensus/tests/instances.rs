@@ -114,6 +114,33 @@ fn the_old_disk_that_turns_up_again_follows_and_says_nothing() {
 }
 
 #[test]
+fn who_signs_nothing_finds_the_certificates_of_what_it_executed_before_a_restart() {
+    let mut federation = with_a_lost_disk();
+    let uncertified = |federation: &Federation| {
+        let summary = federation.cores[3].summary();
+        summary.executed - summary.final_index
+    };
+    // What it missed comes as events, which order many blocks at once.
+    federation.cut.extend([(0, 3), (1, 3), (2, 3)]);
+    for number in 0..30 {
+        federation.submit(number % 3, &format!("missed {number}"));
+        federation.run(20 * MILLISECOND);
+    }
+    federation.cut.clear();
+    let mut steps = 0;
+    while uncertified(&federation) < 3 {
+        federation.run(MILLISECOND / 20);
+        steps += 1;
+        assert!(steps < 100_000, "it never has three blocks to be signed");
+    }
+    federation.restart(3);
+    federation.run(5 * SECOND);
+    assert!(!federation.cores[3].summary().member);
+    assert_eq!(uncertified(&federation), 0);
+    assert_eq!(federation.payload(3), federation.payload(0));
+}
+
+#[test]
 fn members_are_asked_in_turn_and_each_takes_one_request_in_a_while() {
     let mut federation = with_a_lost_disk();
     for number in 0..9 {

@@ -130,19 +130,21 @@ impl Core {
         Ok(())
     }
 
-    /// A certificate is here before this node's own votes made one: the block
-    /// is final if it is the one that was executed here.
+    /// A certificate of an executed block is here before this node's own votes
+    /// made one: the block is final if it is the one that was executed here. Of
+    /// a header that a restart forgot this shows later, since every header names
+    /// the one before, and the last executed one is always known.
     pub(super) fn conclude(&mut self, certificate: Certificate) {
         let index = certificate.header.index;
         let theirs = certificate.header.hash();
         match self.finality.header_hash(index) {
             Some(ours) if ours != theirs => self.diverge(index, ours, theirs),
             // Blocks become final in order; an earlier one comes first.
-            Some(_) if index == self.finality.final_index() + 1 => {
+            _ if index == self.finality.final_index() + 1 => {
                 self.finality.restore_final(index);
                 self.finalized(certificate);
             }
-            Some(_) | None => {}
+            _ => {}
         }
     }
 }
