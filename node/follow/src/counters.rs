@@ -21,4 +21,7 @@ pub struct Counters {
     pub unanswered: u64,
     /// How often it was told to go on behind what the nodes have forgotten.
     pub skips: u64,
+    /// Connections made anew, since nothing was heard of them or they took
+    /// nothing.
+    pub dialled_again: u64,
 }

@@ -20,7 +20,7 @@ use crate::federation::{Federation, NodeEndpoint};
 use crate::places;
 use crate::position::Position;
 use crate::rosters::Rosters;
-use crate::socket::connect;
+use crate::socket::{LOST_AFTER, Useless, connect};
 
 /// A node that is not connected after this is passed over.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(700);
@@ -45,6 +45,7 @@ pub enum DoorError {
 struct Link {
     endpoint: NodeEndpoint,
     socket: Option<Socket>,
+    useless: Useless,
 }
 
 struct Links {
@@ -59,6 +60,8 @@ struct Links {
     chosen: Vec<NodeEndpoint>,
     preferred: usize,
     next_id: u64,
+    /// [`LOST_AFTER`], but in tests.
+    lost_after: Duration,
 }
 
 /// The doors of one or several nodes.
@@ -93,8 +96,15 @@ impl Door {
                 chosen,
                 preferred: 0,
                 next_id: 1,
+                lost_after: LOST_AFTER,
             }),
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn lose_after(&mut self, lost_after: Duration) {
+        let links = self.links.get_mut();
+        links.unwrap_or_else(PoisonError::into_inner).lost_after = lost_after;
     }
 
     /// Talks to the present nodes from now on, as far as whoever follows them
@@ -231,6 +241,7 @@ impl Link {
         Self {
             endpoint,
             socket: None,
+            useless: Useless::default(),
         }
     }
 }
@@ -322,8 +333,12 @@ impl Links {
         if !poll(socket, POLLOUT, share.min(CONNECT_TIMEOUT))?
             || socket.send(bytes, DONTWAIT).is_err()
         {
+            if link.useless.is_lost(Instant::now(), self.lost_after) {
+                link.socket = None;
+            }
             return Ok(None);
         }
+        link.useless.over();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if !poll(socket, POLLIN, left)? {

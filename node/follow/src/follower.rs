@@ -18,7 +18,7 @@ use crate::position::{Position, Verified};
 use crate::replay::{Forgotten, Replays};
 use crate::rosters::Rosters;
 use crate::sequence::{Placed, Sequencer};
-use crate::socket::connect;
+use crate::socket::{LOST_AFTER, Useless, connect};
 use crate::verify::{FrameError, Verifier};
 
 /// Frames asked for in one replay; with frames of up to 16 KiB a reply stays
@@ -78,6 +78,8 @@ struct Link {
     endpoint: NodeEndpoint,
     bus: Socket,
     door: Socket,
+    silent: Useless,
+    shut: Useless,
 }
 
 /// A subscriber that hands out certified frames.
@@ -102,6 +104,8 @@ pub struct Follower {
     settled: Position,
     /// After which roster each node was last asked for steps.
     rosters_asked: Vec<u64>,
+    /// [`LOST_AFTER`], but in tests.
+    pub(crate) lost_after: Duration,
 }
 
 impl Follower {
@@ -156,6 +160,7 @@ impl Follower {
             ready: VecDeque::new(),
             counters: Counters::default(),
             settled: config.after,
+            lost_after: LOST_AFTER,
         })
     }
 
@@ -190,8 +195,10 @@ impl Follower {
             self.ask(now);
             let left = deadline.saturating_duration_since(now);
             let at_rest = self.replays.at_rest() && !self.sequencer.has_gaps();
-            self.wait(if at_rest { left } else { left.min(TICK) })?;
+            let longest = if at_rest { self.lost_after } else { TICK };
+            self.wait(left.min(longest))?;
             self.read()?;
+            self.dial_again()?;
             let over = self.bell.take() || Instant::now() >= deadline;
             // Nothing would come before the deadline, and whoever asks must know.
             let over = over || self.forgotten().is_some();
@@ -328,6 +335,7 @@ impl Follower {
                 let Some(parts) = receive(&self.links[node].bus)? else {
                     break;
                 };
+                self.links[node].silent.over();
                 self.on_bus(node, &parts);
             }
             for _ in 0..MESSAGES_PER_TURN {
@@ -335,6 +343,19 @@ impl Follower {
                     break;
                 };
                 self.on_door(node, &parts);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes connections anew of which nothing is heard any more.
+    fn dial_again(&mut self) -> Result<(), FollowError> {
+        let now = Instant::now();
+        for link in &mut self.links {
+            if link.silent.is_lost(now, self.lost_after) {
+                tracing::debug!(node = link.endpoint.name, "silence; dialling again");
+                self.counters.dialled_again += 1;
+                *link = self.dial.open(link.endpoint.clone(), &self.topics)?;
             }
         }
         Ok(())
@@ -400,16 +421,7 @@ struct Dial {
 
 impl Dial {
     fn open(&self, endpoint: NodeEndpoint, topics: &[String]) -> Result<Link, FollowError> {
-        let connect = |kind, address: &str| {
-            connect(
-                &self.context,
-                kind,
-                address,
-                &endpoint.curve_public,
-                &self.curve_secret,
-            )
-        };
-        let bus = connect(SocketType::SUB, &endpoint.bus)?;
+        let bus = self.connect(SocketType::SUB, &endpoint, &endpoint.bus)?;
         for topic in topics {
             bus.set_subscribe(&topic::wire_subscription(topic))?;
         }
@@ -417,12 +429,33 @@ impl Dial {
             bus.set_subscribe(b"")?;
         }
         bus.set_subscribe(&topic::wire(topic::TIP_HINT))?;
-        let door = connect(SocketType::DEALER, &endpoint.door)?;
+        let door = self.door(&endpoint)?;
         Ok(Link {
             endpoint,
             bus,
             door,
+            silent: Useless::default(),
+            shut: Useless::default(),
         })
+    }
+
+    fn door(&self, endpoint: &NodeEndpoint) -> zmq::Result<Socket> {
+        self.connect(SocketType::DEALER, endpoint, &endpoint.door)
+    }
+
+    fn connect(
+        &self,
+        kind: SocketType,
+        endpoint: &NodeEndpoint,
+        address: &str,
+    ) -> zmq::Result<Socket> {
+        connect(
+            &self.context,
+            kind,
+            address,
+            &endpoint.curve_public,
+            &self.curve_secret,
+        )
     }
 }
 

@@ -5,6 +5,8 @@
 //! and a heartbeat is due, and the queue of a subscriber fills whenever it is
 //! slow. TCP's own probes notice a dead node.
 
+use std::time::{Duration, Instant};
+
 use dctrl_access::curve_public_of;
 use zmq::{Context, Socket, SocketType};
 
@@ -24,6 +26,34 @@ const PROBES_MAX: i32 = 2;
 /// First and longest pause between attempts to connect.
 const RECONNECT_MS: i32 = 50;
 const RECONNECT_MS_MAX: i32 = 2_000;
+
+/// A connection of which nothing is heard for so long, or that takes nothing for
+/// so long, is made anew: after an answer that is no ZMTP, such as that of a
+/// captive portal, libzmq never connects there again and says nothing of it. Nodes
+/// tell their height every few seconds.
+pub(crate) const LOST_AFTER: Duration = Duration::from_secs(15);
+
+/// Since when a connection is good for nothing; it is lost [`LOST_AFTER`] that.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Useless(Option<Instant>);
+
+impl Useless {
+    /// Something was heard, or taken.
+    pub(crate) fn over(&mut self) {
+        self.0 = None;
+    }
+
+    /// Still nothing: whether it is lost, in which case it counts from now on as
+    /// new.
+    pub(crate) fn is_lost(&mut self, now: Instant, after: Duration) -> bool {
+        let since = *self.0.get_or_insert(now);
+        let lost = now.saturating_duration_since(since) >= after;
+        if lost {
+            self.0 = None;
+        }
+        lost
+    }
+}
 
 /// A client socket that only talks to the owner of `server_public`.
 pub(crate) fn connect(

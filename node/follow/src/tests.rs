@@ -3,6 +3,7 @@
 mod forgotten;
 mod places;
 mod rosters;
+mod strangers;
 
 use std::time::{Duration, Instant};
 

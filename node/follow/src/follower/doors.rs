@@ -35,9 +35,18 @@ impl Follower {
         let gaps = gaps.iter().map(|(topic, last)| (topic.as_str(), *last));
         for ask in self.replays.due(now, gaps) {
             let request = self.request(&ask).encode_to_vec();
-            let sent = self.links[ask.node].door.send(request, DONTWAIT);
-            if sent.is_err() {
-                self.replays.failed(ask.id, ask.node, now);
+            let link = &mut self.links[ask.node];
+            if link.door.send(request, DONTWAIT).is_ok() {
+                link.shut.over();
+                continue;
+            }
+            self.replays.failed(ask.id, ask.node, now);
+            if link.shut.is_lost(now, self.lost_after) {
+                self.counters.dialled_again += 1;
+                match self.dial.door(&link.endpoint) {
+                    Ok(door) => link.door = door,
+                    Err(error) => tracing::error!(%error, "a door cannot be dialled again yet"),
+                }
             }
         }
     }

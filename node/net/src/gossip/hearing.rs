@@ -4,7 +4,9 @@
 //! answers in its place. So whoever listens answers with an empty message, and
 //! whoever has dialled counts the time since an answer was owed. It is owed for
 //! what is sent a whole pause after the last answer: less than that may have
-//! fallen into the same pause.
+//! fallen into the same pause. It is owed, too, where nothing can be sent: after
+//! an answer that is no ZMTP, such as that of a captive portal, libzmq never
+//! connects there again and says nothing of it.
 //!
 //! Deliberately absent: any probing. Gossip sends something every few seconds,
 //! and a connection on which nothing is sent need not work.
@@ -44,6 +46,11 @@ impl Hearing {
         if now.saturating_duration_since(self.heard) >= pause(self.silence_max) {
             self.owed.get_or_insert(now);
         }
+    }
+
+    /// The connection takes nothing, or there is none.
+    pub(super) fn stuck(&mut self, now: Instant) {
+        self.owed.get_or_insert(now);
     }
 
     pub(super) fn heard(&mut self, now: Instant) {
@@ -108,6 +115,16 @@ mod tests {
         assert!(hearing.is_lost(after(start, 20)));
         hearing.heard(after(start, 20));
         assert!(!hearing.is_lost(after(start, 600)), "it was answered");
+    }
+
+    #[test]
+    fn a_connection_that_takes_nothing_is_lost_too() {
+        let start = Instant::now();
+        let mut hearing = Hearing::new(start, SILENCE);
+        hearing.stuck(after(start, 1));
+        hearing.stuck(after(start, 9));
+        assert!(!hearing.is_lost(after(start, 15)));
+        assert!(hearing.is_lost(after(start, 16)));
     }
 
     #[test]

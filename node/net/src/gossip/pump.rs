@@ -215,7 +215,7 @@ impl Pump {
             }
             if dialled.hearing.is_lost(now) {
                 count(&dialled.link.outbox.counters.lost);
-                tracing::info!(peer = ?dialled.link.peer.key, "no answer; dialling again");
+                tracing::debug!(peer = ?dialled.link.peer.key, "no answer; dialling again");
                 match self.shared.peers.socket(&dialled.link.peer) {
                     Ok(socket) => dialled.socket = socket,
                     Err(error) => tracing::error!(%error, "a peer cannot be dialled again yet"),
@@ -243,6 +243,7 @@ impl Pump {
                     }
                     // Not connected, or the connection is full: wait.
                     Err(_) => {
+                        dialled.hearing.stuck(Instant::now());
                         outbox.put_back(frame);
                         break;
                     }

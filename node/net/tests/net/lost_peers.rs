@@ -1,5 +1,7 @@
 //! Peers that go at the worst moment, and connections that lead nowhere.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -110,4 +112,28 @@ fn a_connection_that_swallows_everything_is_dialled_anew() {
     });
     assert!(relay.connections() > 1);
     assert!(dialling.stats().peers[0].lost >= 1);
+}
+
+/// libzmq takes such an answer for a reason never to connect there again.
+#[test]
+fn a_peer_in_whose_place_a_stranger_answered_is_dialled_anew() {
+    let endpoints = [free_endpoint(), free_endpoint()];
+    let stranger = TcpListener::bind(endpoints[0].trim_start_matches("tcp://")).unwrap();
+    let mut dialling = config(B, &endpoints);
+    dialling.unanswered_max = Duration::from_millis(600);
+    let dialling = start_with(dialling);
+    let (mut dialled, _) = stranger.accept().unwrap();
+    dialled.write_all(b"HTTP/1.1 302 Found\r\n\r\n").unwrap();
+    let mut said = Vec::new();
+    let _ = dialled.read_to_end(&mut said);
+    drop((dialled, stranger));
+
+    let listening = start_with(config(A, &endpoints));
+    eventually("a message arrives", || {
+        dialling.send(b"again");
+        listening
+            .inbox
+            .recv_timeout(Duration::from_millis(50))
+            .is_ok()
+    });
 }

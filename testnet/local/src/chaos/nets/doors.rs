@@ -106,6 +106,8 @@ async fn door(listener: TcpListener, port: u16) {
         connections.spawn(async move {
             // Nobody listens there while the node is down.
             if let Ok(mut inner) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
+                // Each question would wait for the answer to the one before.
+                let _ = (outer.set_nodelay(true), inner.set_nodelay(true));
                 let _ = copy_bidirectional(&mut outer, &mut inner).await;
             }
         });

@@ -13,8 +13,9 @@ use crate::{
     random::Random,
 };
 
-/// How long a heal is reckoned to take when rounds are counted, milliseconds.
-const HEAL_MS: u64 = 4_000;
+/// How long a heal takes at least when rounds are counted, milliseconds: a
+/// campaign ends by its time, and must not run out of rounds before.
+const HEAL_MS: u64 = 500;
 
 /// Shortest and longest round, milliseconds.
 const ROUND_MS: (u64, u64) = (6_000, 20_000);
