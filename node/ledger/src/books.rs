@@ -22,9 +22,19 @@ pub(crate) const CASH: &str = "asset:cash:";
 pub(crate) const TABS: &str = "liability:tab:";
 /// What guests have, by vend.
 pub(crate) const CLAIMS: &str = "liability:claim:";
+/// What is set aside for refunds, by refund.
+pub(crate) const REFUNDS: &str = "liability:refund:";
+/// Shares of the sales, by member.
+pub(crate) const SHARES: &str = "liability:share:";
+/// Reserved for payouts and their fees, by payout.
+pub(crate) const RESERVED: &str = "liability:payout:";
+/// All that is owed begins so.
+pub(crate) const LIABILITIES: &str = "liability:";
 /// Earned by dispensing.
 pub(crate) const SALES: &str = "income:sales";
 
+/// Of sales, what operators share.
+pub(crate) const SHARED: &str = "expense:shares";
 /// Paid out.
 pub(crate) const PAYOUTS: &str = "expense:payouts";
 /// Paid to miners.
@@ -34,7 +44,7 @@ pub(crate) const UNEXPLAINED: &str = "expense:unexplained";
 
 /// Reserved for a payout and its fee.
 pub(crate) fn payout(id: &str) -> String {
-    format!("liability:payout:{id}")
+    format!("{RESERVED}{id}")
 }
 
 /// Received for a vend whose end is open.
@@ -49,7 +59,12 @@ pub(crate) fn held(vend: &Vend) -> String {
 
 /// Set aside to be paid back on the chain.
 pub(crate) fn refund(id: &str) -> String {
-    format!("liability:refund:{id}")
+    format!("{REFUNDS}{id}")
+}
+
+/// A member's share of the sales, which no payout has paid yet.
+pub(crate) fn share(member_id: &str) -> String {
+    format!("{SHARES}{member_id}")
 }
 
 /// Satoshi as a signed amount.

@@ -346,6 +346,8 @@ pub(crate) const TABS: &[u8] = b"tab/";
 pub(crate) const TOP_UPS: &[u8] = b"top-up/";
 pub(crate) const UNCERTAIN: &[u8] = b"uncertain/";
 pub(crate) const REFUNDS: &[u8] = b"refund/";
+/// Refunds that wait for a payout, the oldest first.
+pub(crate) const REFUNDS_OPEN: &[u8] = b"refund-open/";
 
 /// A member's tab.
 pub(crate) fn tab(member_id: &str) -> Vec<u8> {
@@ -360,6 +362,10 @@ pub(crate) fn top_up(address_index: u32) -> Vec<u8> {
 /// A vend whose end nobody knows.
 pub(crate) fn uncertain(vend_id: &str) -> Vec<u8> {
     text(UNCERTAIN, vend_id)
+}
+
+pub(crate) fn refund_open(height: u64, id: &str) -> Vec<u8> {
+    [REFUNDS_OPEN, &height.to_be_bytes(), id.as_bytes()].concat()
 }
 
 pub(crate) fn refund(id: &str) -> Vec<u8> {

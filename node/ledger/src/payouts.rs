@@ -20,6 +20,7 @@ mod awaits;
 mod belief;
 mod build;
 mod coins;
+mod cover;
 mod decide;
 mod expiry;
 mod fees;
@@ -28,11 +29,13 @@ mod money;
 mod rules;
 mod settle;
 mod sign;
+mod source;
 
 pub(crate) use awaits::approvals_missing;
 pub(crate) use belief::{check_observation, observe, tip_moved};
 pub(crate) use build::{again, cancellation, first};
 pub(crate) use coins::{lock, payment_changed};
+pub(crate) use cover::require_cover;
 pub(crate) use decide::{cannot_be_approved, decided, is_approved};
 pub(crate) use expiry::{fire_due, next_deadline_ms};
 pub(crate) use fees::observe as observe_fee;
@@ -40,6 +43,7 @@ pub(crate) use keep::{close, find, new_version, save};
 pub(crate) use money::reserve;
 pub(crate) use rules::{check_rules, require_approver, require_proposal, rules, take_day};
 pub(crate) use sign::{complete, signers};
+pub(crate) use source::{Source, of as source};
 
 use dctrl_proto::v1::{Payout, PayoutState, PayoutVersion};
 

@@ -3,13 +3,15 @@
 use dctrl_proto::v1::{Payout, PayoutPropose, PayoutTier, PayoutVersion, Refusal};
 
 use crate::caller::Caller;
+use crate::payouts::Source;
 use crate::refuse::{ensure, precond};
 use crate::registry::Action;
 use crate::scope::{Scope, View};
 use crate::{ids, keys, payouts, tables};
 
-/// What the guard has found out: the tier, and the transaction.
+/// What the guard has found out: whom it pays, the tier, and the transaction.
 pub(crate) struct Plan {
+    source: Source,
     tier: PayoutTier,
     version: PayoutVersion,
 }
@@ -27,18 +29,28 @@ impl Action for PayoutPropose {
     }
 
     fn guard(&self, view: &View<'_>, caller: &Caller) -> Result<Plan, Refusal> {
-        let tier = payouts::require_proposal(view, caller, self)?;
+        let source = payouts::source(view, self)?;
+        let tier = payouts::require_proposal(view, caller, &source)?;
         let free = payouts::find(view.state, &payout_id(caller)).is_err();
         ensure(free, || {
             precond("payout.id", "Propose again with another request id.")
         })?;
         let draw = [caller.action_id[30], caller.action_id[31]];
-        let version = payouts::first(view, &self.recipients, draw)?;
-        Ok(Plan { tier, version })
+        let version = payouts::first(view, &source.recipients, draw)?;
+        payouts::require_cover(view, &source, version.fee_sats)?;
+        Ok(Plan {
+            source,
+            tier,
+            version,
+        })
     }
 
     fn execute(self, plan: Plan, scope: &mut Scope<'_>, caller: &Caller) -> String {
-        let Plan { tier, version } = plan;
+        let Plan {
+            source,
+            tier,
+            version,
+        } = plan;
         let rules = payouts::rules(scope.view().genesis);
         let member = caller.member.as_ref();
         let threshold = scope.wallet().threshold();
@@ -46,8 +58,9 @@ impl Action for PayoutPropose {
             id: payout_id(caller),
             creator: member.map(|member| member.id.clone()).unwrap_or_default(),
             purpose: self.purpose,
-            amount_sats: self.recipients.iter().map(|one| one.amount_sats).sum(),
-            recipients: self.recipients,
+            amount_sats: source.recipients.iter().map(|one| one.amount_sats).sum(),
+            recipients: source.recipients,
+            accounts: source.accounts,
             proposed_at_ms: scope.time_ms(),
             expires_at_ms: scope.time_ms() + rules.proposal_ms,
             approvals_needed: tier.approvals,

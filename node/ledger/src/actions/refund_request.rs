@@ -1,19 +1,16 @@
 //! `refund.request`: set a balance or a claim aside, to be paid on the chain to
 //! an address that the payer has signed for. A payout carries it out.
 
-use std::str::FromStr;
-
-use bitcoin::Address;
-use bitcoin::address::NetworkUnchecked;
 use dctrl_proto::claim::refund_bytes;
 use dctrl_proto::v1::{Refund, RefundRequest, RefundState, Refusal};
+use dctrl_wallet::parse_address;
 
 use crate::caller::Caller;
 use crate::purse::{self, Purse};
 use crate::refuse::{ensure, invalid, precond};
 use crate::registry::Action;
 use crate::scope::{Scope, View};
-use crate::{address, books, claims, facts, ids, keys, tables, tabs};
+use crate::{address, books, claims, ids, keys, refunds, tables, tabs};
 
 /// Less is dust for some kind of address, and is not relayed, satoshi.
 const REFUND_SATS_MIN: u64 = 546;
@@ -40,9 +37,8 @@ impl Action for RefundRequest {
 
     fn guard(&self, view: &View<'_>, caller: &Caller) -> Result<Self::Plan, Refusal> {
         let network = address::network(view.genesis)?;
-        Address::<NetworkUnchecked>::from_str(&self.address)
-            .and_then(|address| address.require_network(network))
-            .map_err(|error| invalid("refund.address", "address", format!("{error}.")))?;
+        parse_address(&self.address, network)
+            .map_err(|error| invalid("refund.address", "address", error.to_string()))?;
         let purse = if self.vend_id.is_empty() {
             Purse::tab(caller.member_id()?)
         } else {
@@ -81,9 +77,9 @@ impl Action for RefundRequest {
             height: scope.height(),
             time_ms: scope.time_ms(),
             asked_by: caller.principal.encode(),
+            ..Refund::default()
         };
-        scope.put(keys::refund(&id), &refund);
-        scope.tell(facts::refund(refund));
+        refunds::save(scope, refund);
         id
     }
 }

@@ -7,7 +7,7 @@ use crate::purse::{self, Purse};
 use crate::refuse::{denied, ensure, exists, not_found};
 use crate::registry::Action;
 use crate::scope::{Scope, View};
-use crate::{books, facts, ids, keys, tables};
+use crate::{books, ids, keys, refunds, tables};
 
 impl Action for RefundWithdraw {
     type Plan = Refund;
@@ -25,7 +25,10 @@ impl Action for RefundWithdraw {
             denied("refund.own", "Only who asked for a refund takes it back.")
         })?;
         ensure(refund.state() == RefundState::RefundOpen, || {
-            exists("refund.state", "The refund has ended before.")
+            exists(
+                "refund.state",
+                "The refund has ended, or a payout has taken it up.",
+            )
         })?;
         Ok(refund)
     }
@@ -40,9 +43,8 @@ impl Action for RefundWithdraw {
         let text = "refund withdrawn";
         purse::give(scope, &refund.id, text, &from, &purse, refund.sats);
         refund.set_state(RefundState::RefundWithdrawn);
-        scope.put(keys::refund(&refund.id), &refund);
         let id = refund.id.clone();
-        scope.tell(facts::refund(refund));
+        refunds::save(scope, refund);
         id
     }
 }

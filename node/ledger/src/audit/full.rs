@@ -96,9 +96,13 @@ fn money_is_conserved(state: &dyn StateRead, balances: &Balances, found: &mut Fi
             found.expect(false, || problem);
         }
     }
-    let open = |refund: &Refund| refund.state() == RefundState::RefundOpen;
     for refund in tables::rows::<Refund>(state, keys::REFUNDS) {
-        let sats = if open(&refund) { refund.sats } else { 0 };
+        let set_aside = match refund.state() {
+            RefundState::RefundOpen => true,
+            RefundState::RefundInPayout => payouts::reserves_nothing(state, &refund.payout_id),
+            _ => false,
+        };
+        let sats = if set_aside { refund.sats } else { 0 };
         let kept = -balance(&books::refund(&refund.id));
         found.expect(kept == books::signed(sats), || {
             format!(

@@ -23,6 +23,13 @@ pub(super) fn spent_by(payout: &Payout) -> i64 {
     }
 }
 
+/// Whether a payout has nothing reserved for its recipients: it is being
+/// cancelled, and what it was to pay off is owed as before.
+pub(super) fn reserves_nothing(state: &dyn StateRead, id: &str) -> bool {
+    let payout: Option<Payout> = tables::read(state, &keys::payout(id));
+    payout.is_some_and(|payout| payout.reserved_sats == 0)
+}
+
 /// Reservations are owed while a payout is open; each coin has one holder, and
 /// each open payout holds its coins; its transactions share an input.
 pub(super) fn check(state: &dyn StateRead, balances: &Balances, found: &mut Findings) {

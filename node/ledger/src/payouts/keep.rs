@@ -4,7 +4,7 @@ use dctrl_proto::v1::{
     PaymentView, Payout, PayoutKind, PayoutState, PayoutStep, PayoutVersion, Refusal,
 };
 
-use super::{STEPS_MAX, awaits, coins, current, expiry, is_over, money, rules, version_of};
+use super::{STEPS_MAX, awaits, coins, current, expiry, is_over, money, rules, source, version_of};
 use crate::refuse::not_found;
 use crate::scope::Scope;
 use crate::{StateRead, facts, keys, tables};
@@ -38,6 +38,7 @@ pub(crate) fn save(scope: &mut Scope<'_>, mut payout: Payout, detail: &str) {
         scope.put_bytes(open, &[]);
     }
     expiry::schedule(scope, &payout);
+    source::follow(scope, &payout);
     let silent = |payout: &Payout| Payout {
         votes: Vec::new(),
         ..payout.clone()

@@ -13,14 +13,24 @@ pub(crate) fn reserve(scope: &mut Scope<'_>, payout: &mut Payout, paid: u64, fee
     let more_paid = books::signed(paid) - books::signed(payout.reserved_sats);
     let more_fee = books::signed(fee) - books::signed(payout.reserved_fee_sats);
     let owed = books::payout(&payout.id);
-    let postings = [
-        (books::PAYOUTS, more_paid),
-        (books::FEES, more_fee),
-        (owed.as_str(), -more_paid - more_fee),
-    ];
+    let mut postings = paid_off(payout, more_paid);
+    postings.push((books::FEES, more_fee));
+    postings.push((owed.as_str(), -more_paid - more_fee));
     books::post(scope, &payout.id, text, &postings);
     payout.reserved_sats = paid;
     payout.reserved_fee_sats = fee;
+}
+
+/// Where `more_paid` is taken from: an expense, or what each recipient is owed,
+/// which is all paid off or none of it.
+fn paid_off(payout: &Payout, more_paid: i64) -> Vec<(&str, i64)> {
+    if payout.accounts.is_empty() {
+        return vec![(books::PAYOUTS, more_paid)];
+    }
+    let accounts = payout.accounts.iter().map(String::as_str);
+    let amounts = payout.recipients.iter();
+    let amounts = amounts.map(|one| more_paid.signum() * books::signed(one.amount_sats));
+    accounts.zip(amounts).collect()
 }
 
 /// What was reserved has left the wallet.

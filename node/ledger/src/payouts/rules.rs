@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 
 use dctrl_proto::v1::{
-    AllowedAddress, Genesis, MemberStatus, Payout, PayoutMeta, PayoutPropose, PayoutRules,
+    AllowedAddress, Genesis, MemberStatus, Payout, PayoutMeta, PayoutRecipient, PayoutRules,
     PayoutSpent, PayoutState, PayoutTier, Refusal,
 };
 use dctrl_wallet::{Wallet, parse_address};
 
+use super::source::Source;
 use super::{OPEN_MAX, RECIPIENTS_MAX, UNAPPROVED_PER_MEMBER_MAX, is_over, keep};
 use crate::caller::{Caller, Role};
 use crate::rates::SATS_MAX;
 use crate::refuse::{denied, ensure, exhausted, invalid, precond};
 use crate::scope::{Scope, View};
-use crate::{address, keys, tables};
+use crate::{address, keys, shares, tables};
 
 /// The time over which a day's limit counts.
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -35,6 +36,7 @@ pub(crate) fn check_rules(genesis: &Genesis, wallet: &Wallet) -> Vec<Refusal> {
     let wrong =
         |field: &str, message: &str| invalid("payout.rules", format!("payouts.{field}"), message);
     let mut problems = check_copayers(genesis, rules, wallet);
+    problems.extend(shares::check(genesis));
     let ascending = rules
         .tiers
         .windows(2)
@@ -154,22 +156,23 @@ pub(crate) fn require_approver(view: &View<'_>, caller: &Caller) -> Result<(), R
 pub(crate) fn require_proposal(
     view: &View<'_>,
     caller: &Caller,
-    propose: &PayoutPropose,
+    source: &Source,
 ) -> Result<PayoutTier, Refusal> {
     let rules = rules(view.genesis);
     ensure(genesis_allows(&rules), || {
         precond("payout.rules", "The genesis has no rules for payouts.")
     })?;
-    let recipients = &propose.recipients;
+    let recipients = &source.recipients;
     ensure((1..=RECIPIENTS_MAX).contains(&recipients.len()), || {
         let message = format!("A payout has 1 to {RECIPIENTS_MAX} recipients.");
         invalid("payout.recipients", "recipients", message)
     })?;
     for (index, one) in recipients.iter().enumerate() {
         let field = format!("recipients[{index}].address");
-        require_payable(view, &rules, &field, &one.address)?;
+        let listed = rules.allow_list && source.is_typed();
+        require_payable(view, listed, &field, &one.address)?;
     }
-    let sats = amount(propose)?;
+    let sats = amount(recipients)?;
     let tier = rules.tiers.iter().find(|tier| sats <= tier.sats_max);
     let tier = tier.ok_or_else(|| {
         let most = rules.tiers.last().map_or(0, |tier| tier.sats_max);
@@ -193,8 +196,8 @@ fn genesis_allows(rules: &PayoutRules) -> bool {
 }
 
 /// What recipients get together.
-pub(super) fn amount(propose: &PayoutPropose) -> Result<u64, Refusal> {
-    let amounts = propose.recipients.iter().map(|one| one.amount_sats);
+fn amount(recipients: &[PayoutRecipient]) -> Result<u64, Refusal> {
+    let amounts = recipients.iter().map(|one| one.amount_sats);
     amounts
         .clone()
         .try_fold(0u64, u64::checked_add)
@@ -207,14 +210,14 @@ pub(super) fn amount(propose: &PayoutPropose) -> Result<u64, Refusal> {
 
 fn require_payable(
     view: &View<'_>,
-    rules: &PayoutRules,
+    listed: bool,
     field: &str,
     address: &str,
 ) -> Result<(), Refusal> {
     let network = address::network(view.genesis)?;
     parse_address(address, network)
         .map_err(|error| invalid("payout.address", field, error.to_string()))?;
-    if !rules.allow_list {
+    if !listed {
         return Ok(());
     }
     let row: Option<AllowedAddress> = tables::read(view.state, &keys::payout_allowed(address));

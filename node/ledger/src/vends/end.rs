@@ -8,7 +8,7 @@ use crate::money::{self, DAY_MS};
 use crate::purse::{self, Purse};
 use crate::scope::Scope;
 use crate::spent::Cap;
-use crate::{books, keys, stock};
+use crate::{books, keys, shares, stock};
 
 /// Where the price of a vend lies before its end.
 fn price_account(vend: &Vend) -> String {
@@ -30,6 +30,7 @@ pub(crate) fn dispensed(scope: &mut Scope<'_>, vend: &mut Vend, detail: &str) {
         books::SALES,
         at_stake_sats(vend),
     );
+    shares::accrue(scope, vend, at_stake_sats(vend));
     stock::sell(scope, vend);
     step(scope, vend, Dispensed, detail);
 }

@@ -38,8 +38,15 @@ pub enum PayoutCommand {
     /// Propose to pay; the federation builds the transaction
     Propose {
         /// Who gets what, as ADDRESS=SATS; may be repeated
-        #[arg(long = "to", value_name = "ADDRESS=SATS", required = true, value_parser = recipient)]
+        #[arg(long = "to", value_name = "ADDRESS=SATS", value_parser = recipient)]
+        #[arg(required_unless_present_any = ["refunds", "split"])]
         recipients: Vec<PayoutRecipient>,
+        /// Pay the refunds that have waited longest, to the addresses that payers signed for
+        #[arg(long, conflicts_with_all = ["recipients", "split"])]
+        refunds: bool,
+        /// Pay the accrued shares of the revenue, to the addresses in the genesis
+        #[arg(long, conflicts_with = "recipients")]
+        split: bool,
         /// What for, for people
         #[arg(long, default_value = "", hide_default_value = true)]
         purpose: String,
@@ -153,12 +160,16 @@ pub async fn run(context: &mut Context, command: PayoutCommand) -> Result<(), Fa
     match command {
         PayoutCommand::Propose {
             recipients,
+            refunds,
+            split,
             purpose,
             submit,
         } => {
             let propose = PayoutPropose {
                 recipients,
                 purpose,
+                refunds,
+                split,
             };
             submit_and_show(context, &submit, &propose).await
         }

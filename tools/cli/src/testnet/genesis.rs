@@ -114,6 +114,7 @@ fn payout_rules(keys: &Keys) -> PayoutRules {
         fee_sats_max: 100_000,
         fee_bps_max: 2_000,
         proposal_ms: 604_800_000,
+        ..PayoutRules::default()
     }
 }
 

@@ -86,6 +86,7 @@ pub(crate) fn propose(amounts: &[u64]) -> PayoutPropose {
     PayoutPropose {
         recipients: (0..).zip(amounts).map(recipient).collect(),
         purpose: "shares".into(),
+        ..PayoutPropose::default()
     }
 }
 

@@ -2,5 +2,6 @@
 
 mod chain;
 mod life;
+mod owed;
 mod returned;
 mod rules;

@@ -201,7 +201,7 @@ fn proposed(address: &str, sats: u64) -> PayoutPropose {
             address: address.into(),
             amount_sats: sats,
         }],
-        purpose: String::new(),
+        ..PayoutPropose::default()
     }
 }
 
