@@ -95,7 +95,7 @@ impl Payouts {
             tracing::error!(payout = payout.id, "too many payouts: not watched");
             return false;
         }
-        self.walk.back_to(payout.chain_height);
+        self.walk.back_to(lowest_spend(&payout));
         let id = payout.id.clone();
         let watched = Watched {
             payout,
@@ -190,6 +190,17 @@ fn is_over(payout: &Payout) -> bool {
         PayoutState::Rejected | PayoutState::Expired | PayoutState::Cancelled
     );
     closed && !payout.settled
+}
+
+/// The highest block that cannot spend its inputs. That is the one at which it
+/// was proposed; but where it may have been signed before this node has heard
+/// of it, a reorganisation may have put its transaction below that already.
+fn lowest_spend(payout: &Payout) -> u32 {
+    if payout.sign_from_ms == 0 {
+        payout.chain_height
+    } else {
+        payout.chain_height.saturating_sub(WATCHED_DEPTH)
+    }
 }
 
 /// Where the transaction was settled, as the ledger saw it last.
@@ -342,56 +353,4 @@ fn observation(id: &str, seen: Option<&PayoutSpend>) -> PayoutObserve {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-
-    fn ready(executors: &[u32]) -> Payout {
-        Payout {
-            id: "p1".into(),
-            versions: vec![PayoutVersion {
-                txid: vec![7; 32],
-                transaction: vec![1],
-                ready_at_ms: 1_000,
-                executors: executors.to_vec(),
-                ..PayoutVersion::default()
-            }],
-            ..Payout::default()
-        }
-    }
-
-    fn sends(seat: u32, now_ms: u64) -> Option<usize> {
-        let mut payouts = Payouts::new(Arc::new(move || Some(seat)), 10_000);
-        payouts.told(ready(&[2, 0, 3, 1]));
-        payouts.take_due(now_ms).first().map(|order| order.rank)
-    }
-
-    #[test]
-    fn the_first_executor_acts_at_once_and_the_others_take_over_in_their_order() {
-        assert_eq!(sends(2, 1_000), Some(0));
-        assert_eq!(sends(0, 10_999), None);
-        assert_eq!(sends(0, 11_000), Some(1));
-        assert_eq!(sends(3, 20_999), None);
-        assert_eq!(sends(3, 21_000), Some(2));
-        assert_eq!(sends(9, 90_000), None, "no executor");
-    }
-
-    #[test]
-    fn what_is_seen_is_not_sent_and_what_was_sent_is_sent_again_only_later() {
-        let mut payouts = Payouts::new(Arc::new(|| Some(2)), 10_000);
-        payouts.told(ready(&[2]));
-        assert_eq!(payouts.take_due(1_000).len(), 1);
-        assert!(payouts.take_due(2_000).is_empty());
-        assert_eq!(payouts.take_due(31_000).len(), 1);
-        if let Some(watched) = payouts.open.get_mut("p1") {
-            let mut seen = PayoutSpend {
-                txid: vec![7; 32],
-                ..PayoutSpend::default()
-            };
-            seen.set_view(PaymentView::InMempool);
-            watched.seen = Some(seen);
-        }
-        assert!(payouts.take_due(90_000).is_empty());
-        assert_eq!(payouts.unsaid().len(), 1);
-    }
-}
+mod tests;

@@ -8,6 +8,10 @@ use crate::chain::{Block, ChainError, ChainSource, Hash, Tip};
 /// newest of them only.
 const BLOCKS_MAX: u32 = 2_016;
 
+/// A reorganisation this deep may put what was spent at one height below it:
+/// then the spend of a payout is in a block below the one it was proposed at.
+const REORGANISED_MAX: u32 = 100;
+
 /// A transaction that spends an input of interest, and its block.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
@@ -25,10 +29,16 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    /// Blocks above this height must be looked through, again where they were.
+    /// Blocks above this height must be looked through, again where they were,
+    /// and so many below it as a reorganisation may replace.
     pub(super) fn back_to(&mut self, height: u32) {
-        self.from = Some(self.from.map_or(height, |from| from.min(height)));
-        self.blocks.retain(|(tip, _)| tip.height <= height);
+        let lowest = height.saturating_sub(REORGANISED_MAX);
+        if self.from.is_some_and(|from| from <= lowest) {
+            self.blocks.retain(|(tip, _)| tip.height <= height);
+        } else {
+            self.from = Some(lowest);
+            self.blocks.clear();
+        }
     }
 
     /// Goes on to the backend's tip, and back first where the chain has left
