@@ -9,9 +9,10 @@
 //! processes, network) → `engine` (the one place that touches the core) and
 //! `actors` (the liars) → `checks` (what must hold) → [`Report`] → [`Campaign`].
 //!
-//! There are two worlds. The smaller one replaces the ledger by a hash and has
+//! There are three worlds. The smallest one replaces the ledger by a hash and has
 //! all lies that can be told within consensus; [`full`] has the real ledger,
-//! machines with their agents, a chain and people.
+//! machines with their agents, a chain and people; [`payouts`] has the ledger
+//! without consensus, and all that can happen to money on its way out.
 //!
 //! Absent: real sockets and disks. Signatures are real in a few runs only; in
 //! the others messages are taken as verified, and liars keep to their own keys.
@@ -30,6 +31,7 @@ pub mod latency;
 mod marks;
 mod network;
 mod node;
+pub mod payouts;
 mod people;
 mod prng;
 mod puppet;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use clap::{Parser, ValueEnum};
 use dctrl_consensus::{OrderRule, Profile};
 use dctrl_sim::full::{FullCampaign, Planted, Size, find_planted};
+use dctrl_sim::payouts::{self, PayoutCampaign};
 use dctrl_sim::seals::Seals;
 use dctrl_sim::twins::{self, Twins};
 use dctrl_sim::{Campaign, RUNS_FOR_COVERAGE, Report, Rules, latency};
@@ -21,17 +22,20 @@ const PROGRESS_EVERY: u64 = 16;
 #[command(version)]
 struct Arguments {
     /// What is simulated: the core alone under a toy application and liars, or
-    /// the whole system.
+    /// the whole system, or payouts alone.
     #[arg(long, value_enum, default_value_t = WorldName::Core)]
     world: WorldName,
     /// In the whole system, how much is sold in each run.
     #[arg(long, value_enum, default_value_t = SizeName::Usual, conflicts_with = "sweep")]
     size: SizeName,
+    /// Payouts of the world of payouts; each run of 50 has a seed of its own.
+    #[arg(long, default_value_t = 1_000)]
+    payouts: u64,
     /// In the whole system, a kill at every named crash point for each seed.
     #[arg(long)]
     sweep: bool,
-    /// In the whole system, plant an error for each check, and see that it is
-    /// found.
+    /// In the whole system, or in that of payouts, plant an error for each check,
+    /// and see that it is found.
     #[arg(long, conflicts_with = "sweep")]
     planted: bool,
     /// How many seeds to run for each number of nodes.
@@ -86,6 +90,7 @@ struct Arguments {
 enum WorldName {
     Core,
     Full,
+    Payouts,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -141,7 +146,9 @@ impl Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    if arguments.planted {
+    if arguments.world == WorldName::Payouts {
+        run_payouts(&arguments)
+    } else if arguments.planted {
         run_planted()
     } else if arguments.world == WorldName::Full {
         run_full(&arguments)
@@ -228,6 +235,42 @@ fn run_planted() -> anyhow::Result<()> {
         println!("{planted:?}: {}", found.lines().next().unwrap_or_default());
         anyhow::ensure!(found.contains(what), "{planted:?} was not found");
     }
+    Ok(())
+}
+
+fn run_payouts(arguments: &Arguments) -> anyhow::Result<()> {
+    if arguments.planted {
+        for (planted, what) in payouts::Planted::ALL {
+            let found = payouts::find_planted(*planted).unwrap_or_default();
+            println!("{planted:?}: {found}");
+            anyhow::ensure!(found.contains(what), "{planted:?} was not found");
+        }
+        return Ok(());
+    }
+    let campaign = PayoutCampaign {
+        first: arguments.first,
+        payouts: arguments.payouts,
+        threads: arguments.threads(),
+    };
+    let began = Instant::now();
+    let total = campaign.run(|report| {
+        let seed = report.seed;
+        for violation in &report.violations {
+            eprintln!("seed {seed}: {violation}");
+        }
+        if !report.violations.is_empty() {
+            eprintln!("{}\nreplay: {}", report.story, report.replay_command());
+        } else if !arguments.json {
+            let (taken, paid, digest) = (report.taken, report.paid, report.digest);
+            println!("seed {seed}: {taken} taken, {paid} paid, {digest}");
+        }
+    });
+    let seconds = began.elapsed().as_secs_f64();
+    eprintln!("{seconds:.1} s on {} threads", campaign.threads);
+    println!("{}", total.json());
+    anyhow::ensure!(total.is_clean(), "violations were found");
+    let missing = total.missing();
+    anyhow::ensure!(missing.is_empty(), "never met: {}", missing.join(", "));
     Ok(())
 }
 

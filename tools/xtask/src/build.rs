@@ -112,6 +112,18 @@ pub(crate) fn short_whole_simulation(place: &Place) -> Result<()> {
     execute(built_simulator(place)?.args(full).args(sweep))
 }
 
+/// The short form of the world of payouts: some runs with every fault, and an
+/// error planted for each check.
+///
+/// # Errors
+/// Where the build fails, or anything is found, or a planted error is not.
+pub(crate) fn short_payouts(place: &Place) -> Result<()> {
+    let payouts = ["--world", "payouts"];
+    let runs = ["--payouts", "500", "--json"];
+    execute(built_simulator(place)?.args(payouts).args(runs))?;
+    execute(built_simulator(place)?.args(payouts).arg("--planted"))
+}
+
 fn built_simulator(place: &Place) -> Result<Command> {
     execute(cargo(place).args([
         "build",

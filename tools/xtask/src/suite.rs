@@ -55,6 +55,7 @@ pub(crate) fn run(place: &Place) -> Result<()> {
     outcomes.push(check("whole system", || {
         build::short_whole_simulation(place)
     }));
+    outcomes.push(check("payouts", || build::short_payouts(place)));
     outcomes.push(check("system tests", || {
         system_tests(place, &bitcoind, embit.as_deref())
     }));

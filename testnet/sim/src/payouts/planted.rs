@@ -1,0 +1,92 @@
+//! Errors that are planted, so that each check is seen to find one.
+
+use dctrl_ledger::{Applied, ChangeSet};
+use dctrl_proto::v1::{Account, Payout};
+use prost::Message;
+
+/// An error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planted {
+    /// A block of the chain spends what is spent.
+    PayTwice,
+    /// Somebody with all keys empties the wallet, and nobody expects it.
+    Steal,
+    /// A transaction of a payout pays somebody else, and all copayers sign it.
+    OtherRecipient,
+    /// One ledger builds other PSBT bytes.
+    OtherPsbt,
+    /// All ledgers book too much.
+    Misbook,
+    /// A replacement shares no coin with what it replaces.
+    FreeReplacement,
+    /// Nobody is named for whom a payout waits.
+    NobodyAwaited,
+    /// What was never approved is signed and sent.
+    Unapproved,
+    /// The copayers never sign.
+    Strike,
+}
+
+impl Planted {
+    /// All, and words of the finding that each must lead to.
+    pub const ALL: &[(Self, &'static str)] = &[
+        (Self::PayTwice, "is in the chain twice"),
+        (Self::Steal, "leaves the wallet without a payout"),
+        (Self::OtherRecipient, "leaves the wallet without a payout"),
+        (Self::OtherPsbt, "made something else of it"),
+        (Self::Misbook, "the books have"),
+        (Self::FreeReplacement, "share no coin"),
+        (Self::NobodyAwaited, "says nobody"),
+        (Self::Unapproved, "was never approved"),
+        (Self::Strike, "has not come to an end"),
+    ];
+}
+
+/// Spoils what one ledger made of a block.
+pub(super) fn spoil_one(planted: Planted, applied: &mut Applied) {
+    if planted == Planted::OtherPsbt {
+        change::<Payout>(&mut applied.changes, b"payout/", |payout| {
+            if let Some(version) = payout.versions.last_mut() {
+                version.psbt.push(0);
+            }
+        });
+    }
+}
+
+/// Spoils what every ledger made of it.
+pub(super) fn spoil_all(planted: Planted, applied: &mut Applied) {
+    if planted == Planted::Misbook {
+        change::<Account>(&mut applied.changes, b"account/asset:bitcoin", |account| {
+            account.balance_sats += 1;
+        });
+    }
+}
+
+/// Spoils what the world is told of a payout.
+pub(super) fn spoil_told(planted: Planted, payout: &mut Payout) {
+    match planted {
+        Planted::FreeReplacement => {
+            let mut later = payout.versions.iter_mut().skip(1);
+            if let Some(version) = later.next() {
+                version.inputs.clear();
+            }
+        }
+        Planted::NobodyAwaited => {
+            payout.awaits.clear();
+            payout.awaited.clear();
+        }
+        _ => {}
+    }
+}
+
+fn change<M: Message + Default>(changes: &mut ChangeSet, prefix: &[u8], spoil: impl Fn(&mut M)) {
+    let rows = changes.iter_mut();
+    for (_, value) in rows.filter(|(key, _)| key.starts_with(prefix)) {
+        if let Some(bytes) = value
+            && let Ok(mut row) = M::decode(bytes.as_slice())
+        {
+            spoil(&mut row);
+            *bytes = row.encode_to_vec();
+        }
+    }
+}
