@@ -418,6 +418,12 @@ impl Federation {
         self.clients[node].clone()
     }
 
+    /// The programs that it runs.
+    #[must_use]
+    pub fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
     /// The running chain.
     ///
     /// # Errors

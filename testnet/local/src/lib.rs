@@ -19,6 +19,7 @@ pub mod chaos;
 mod cli;
 mod client;
 pub mod consensus;
+pub mod crash_points;
 pub mod demo;
 mod federation;
 pub mod idle;

@@ -5,7 +5,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use dctrl_testnet::{Programs, bench, chaos, consensus, demo, idle, payout, restart};
+use dctrl_testnet::{Programs, bench, chaos, consensus, crash_points, demo, idle, payout, restart};
 
 /// Drive a federation of processes on this machine.
 #[derive(Debug, Parser)]
@@ -36,6 +36,8 @@ enum Command {
     Chaos(chaos::Arguments),
     /// Agents die at every step of paid vends, and no order moves a machine twice
     Vends(chaos::vends::Arguments),
+    /// A process dies at each named crash point, and nothing is lost or doubled
+    CrashPoints(crash_points::Arguments),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -62,6 +64,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::BenchIdle(bench) => dctrl_testnet::idle::run(bench, programs).await,
         Command::Chaos(campaign) => dctrl_testnet::chaos::run(campaign, programs).await,
         Command::Vends(campaign) => dctrl_testnet::chaos::vends::run(campaign, programs).await,
+        Command::CrashPoints(campaign) => {
+            dctrl_testnet::crash_points::run(campaign, programs).await
+        }
         Command::BenchConsensus(bench) => dctrl_testnet::consensus::run(bench, programs).await,
     }
 }

@@ -172,16 +172,17 @@ pub(crate) fn driven(place: &Place, name: &str, arguments: &[String]) -> Result<
     become_program(command.arg(name).args(arguments))
 }
 
-/// Prepares, builds and becomes a campaign of faults, which reads its own
-/// arguments. Not for release: assertions are to be on.
+/// Prepares, builds and becomes a campaign of faults, `chaos` or
+/// `crash-points`, which reads its own arguments. Not for release: assertions
+/// are to be on.
 ///
 /// # Errors
 /// Where a preparation fails.
-pub(crate) fn chaos(place: &Place, arguments: &[String]) -> Result<()> {
+pub(crate) fn faults(place: &Place, name: &str, arguments: &[String]) -> Result<()> {
     setup::packages()?;
     build::workspace(place, Profile::Development)?;
     let mut command = driver(place, Profile::Development);
-    become_program(command.arg("chaos").args(arguments))
+    become_program(command.arg(name).args(arguments))
 }
 
 /// The testnet driver, told where its sister programs are.

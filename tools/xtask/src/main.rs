@@ -109,6 +109,15 @@ enum Campaign {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// A real process dies at each named crash point of a node, its effects, its
+    /// followers and an agent; nothing may be lost or doubled. Arguments are its
+    /// own (`--json`, `--points NAME,NAME`).
+    #[command(disable_help_flag = true)]
+    CrashPoints {
+        /// Arguments for the campaign.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -186,7 +195,7 @@ fn run(place: &Place, command: Command) -> anyhow::Result<()> {
         Command::Bench {
             what: Bench::Core { arguments },
         } => build::core_benches(place, &arguments),
-        Command::Chaos { arguments } => demo::chaos(place, &arguments),
+        Command::Chaos { arguments } => demo::faults(place, "chaos", &arguments),
         Command::Sim { arguments } => build::simulator(place, &arguments),
         Command::Model { arguments } => build::model(place, &arguments),
         Command::Campaign {
@@ -198,6 +207,9 @@ fn run(place: &Place, command: Command) -> anyhow::Result<()> {
         Command::Campaign {
             what: Campaign::Vends { arguments },
         } => demo::driven(place, "vends", &arguments),
+        Command::Campaign {
+            what: Campaign::CrashPoints { arguments },
+        } => demo::faults(place, "crash-points", &arguments),
         Command::Tidy => tidy::run(place),
         Command::Deny => deny::run(place),
     }

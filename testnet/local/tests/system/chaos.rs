@@ -1,5 +1,5 @@
-//! Short campaigns: what `cargo xtask chaos` and `cargo xtask campaign vends` do
-//! for hours.
+//! Short campaigns: what `cargo xtask chaos`, `cargo xtask campaign vends` and
+//! `cargo xtask campaign crash-points` do for longer.
 
 use std::{process::Stdio, time::Duration};
 
@@ -88,6 +88,27 @@ async fn no_agent_that_dies_in_a_paid_vend_pulses_twice_or_loses_it() -> Result<
     }
     ensure!(
         result.get("planted_double_found") == Some(&Value::Bool(true)),
+        "{result:#}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "starts processes; run by cargo xtask test"]
+async fn who_dies_at_a_named_point_of_node_effects_or_followers_loses_nothing() -> Result<()> {
+    let points = [
+        "node.mark.half_written",
+        "node.guard.written",
+        "node.acknowledge.before",
+        "node.acknowledge.after",
+        "store.commit.synced",
+        "effects.log.half_written",
+        "effects.alerts.written",
+        "follow.rosters.half_written",
+    ];
+    let result = sound(&["crash-points", "--json", "--points", &points.join(",")]).await?;
+    ensure!(
+        number(&result, "met") == Some(points.len() as u64),
         "{result:#}"
     );
     Ok(())
