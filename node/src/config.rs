@@ -1,6 +1,8 @@
 //! The node's configuration: one TOML file, environment overrides
 //! (`DCTRL_NODE__API__LISTEN`), read once at the start.
 
+mod chain;
+
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -8,6 +10,9 @@ use std::{
 
 use dctrl_settings::{Detours, Key, Kind, SettingsError};
 use serde::Deserialize;
+
+use chain::KEYS as CHAIN;
+pub use chain::{BackendSetting, Chain, ChainBackend};
 
 /// Prefix of environment variables that override the file.
 pub const ENV_PREFIX: &str = "DCTRL_NODE";
@@ -81,37 +86,6 @@ pub struct Api {
     pub tls_certificate: Option<PathBuf>,
     /// PEM private key.
     pub tls_key: Option<PathBuf>,
-}
-
-/// Which bitcoin backend this node trusts for its own observations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ChainBackend {
-    /// The simulated chain's server.
-    Simulated,
-    /// A Bitcoin Core node: RPC and ZMQ.
-    Bitcoind,
-}
-
-/// The bitcoin backend.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Chain {
-    /// Kind.
-    pub backend: ChainBackend,
-    /// URL of the RPC or of the simulated chain's server.
-    pub url: String,
-    /// Cookie file of the RPC.
-    pub cookie: Option<PathBuf>,
-    /// RPC user, with `password`.
-    pub user: Option<String>,
-    /// RPC password.
-    pub password: Option<String>,
-    /// `-zmqpubrawtx` endpoint.
-    pub zmq_rawtx: Option<String>,
-    /// `-zmqpubhashblock` endpoint.
-    pub zmq_hashblock: Option<String>,
-    /// `-zmqpubsequence` endpoint.
-    pub zmq_sequence: Option<String>,
 }
 
 /// Price sources.
@@ -239,38 +213,15 @@ pub const SCHEMA: &[Key] = &[
     ),
     Key::optional("api.tls_certificate", Kind::Path, "PEM certificate chain."),
     Key::optional("api.tls_key", Kind::Path, "PEM private key."),
-    Key::required(
-        "chain.backend",
-        Kind::Choice(&["simulated", "bitcoind"]),
-        "The bitcoin backend.",
-    ),
-    Key::required(
-        "chain.url",
-        Kind::Text,
-        "URL of the RPC or of the simulated chain.",
-    ),
-    Key::optional("chain.cookie", Kind::Path, "Cookie file of the RPC."),
-    Key::optional(
-        "chain.user",
-        Kind::Text,
-        "RPC user, where there is no cookie.",
-    ),
-    Key::optional("chain.password", Kind::Text, "RPC password."),
-    Key::optional(
-        "chain.zmq_rawtx",
-        Kind::Text,
-        "Endpoint of bitcoind's -zmqpubrawtx.",
-    ),
-    Key::optional(
-        "chain.zmq_hashblock",
-        Kind::Text,
-        "Endpoint of bitcoind's -zmqpubhashblock.",
-    ),
-    Key::optional(
-        "chain.zmq_sequence",
-        Kind::Text,
-        "Endpoint of bitcoind's -zmqpubsequence.",
-    ),
+    CHAIN[0],
+    CHAIN[1],
+    CHAIN[2],
+    CHAIN[3],
+    CHAIN[4],
+    CHAIN[5],
+    CHAIN[6],
+    CHAIN[7],
+    CHAIN[8],
     Key::optional(
         "price.fixed",
         Kind::TextList,

@@ -10,7 +10,7 @@ use dctrl_access::Identity;
 use dctrl_effects::{
     Common, Running, Seat, StartError,
     chain::{
-        Backend, BitcoindConfig, Credentials, Hash,
+        Backends, Board, ChainError, Hash,
         notifier::{self as chain_notifier, ChainNotifierConfig},
     },
     deadlines::{self, DeadlineHandle},
@@ -29,7 +29,7 @@ use thiserror::Error;
 
 use crate::{
     admission::wall_clock_ms,
-    config::{ChainBackend, Config},
+    config::Config,
     membership::Membership,
     run::{RunError, blocking},
     stopping::{self, Roll},
@@ -66,9 +66,9 @@ pub enum EffectsError {
     /// A price source.
     #[error("price.source.shape: {0}")]
     Shape(#[from] ShapeError),
-    /// The bitcoind backend has no way to log in.
-    #[error("chain.cookie, or chain.user and chain.password, must be set for bitcoind")]
-    Credentials,
+    /// The bitcoin backends are not set as they must be.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
     /// An effect refused.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -79,9 +79,16 @@ pub(crate) struct Effects {
     running: Vec<Running>,
     deadlines: DeadlineHandle,
     alerts: Alerts,
+    chain: Board,
 }
 
 impl Effects {
+    /// How each bitcoin backend stands, one sentence each.
+    pub(crate) fn chain(&self) -> Arc<dyn Fn() -> Vec<String> + Send + Sync> {
+        let board = self.chain.clone();
+        Arc::new(move || board.sentences())
+    }
+
     /// Tells the deadline effect when consensus time alone changes something.
     pub(crate) fn deadline_setter(&self) -> Box<dyn Fn(Option<u64>) + Send> {
         let handle = self.deadlines.clone();
@@ -97,12 +104,14 @@ impl Effects {
     /// What needs a person: machines' alerts and the effects' own troubles.
     pub(crate) fn alerts(&self) -> Arc<dyn Fn() -> Vec<String> + Send + Sync> {
         let alerts = self.alerts.clone();
+        let chain = self.chain.clone();
         let healths: Vec<_> = self.running.iter().map(Running::health).collect();
         Arc::new(move || {
             let mut sentences = alerts.sentences();
             for health in &healths {
                 sentences.extend(health.troubles());
             }
+            sentences.extend(chain.troubles());
             sentences
         })
     }
@@ -133,6 +142,7 @@ struct Settings<'a> {
     membership: &'a Membership,
     common: Common,
     policy: Policy,
+    backends: Backends,
 }
 
 /// Starts all effects of a node.
@@ -173,6 +183,7 @@ pub(crate) fn start(
         running,
         deadlines,
         alerts,
+        chain: settings.backends.board(),
     })
 }
 
@@ -253,6 +264,7 @@ impl<'a> Settings<'a> {
                 seat: place.seat,
                 clock: Arc::new(wall_clock_ms),
             },
+            backends: config.chain.backends()?,
             policy: membership.genesis.policy.clone().unwrap_or_default(),
         })
     }
@@ -307,7 +319,7 @@ impl<'a> Settings<'a> {
         if self.membership.genesis.payouts.is_none() {
             return Ok(None);
         }
-        let config = PayoutConfig::new(self.backend()?, self.chain_genesis()?);
+        let config = PayoutConfig::new(self.backends.clone(), self.chain_genesis()?);
         Ok(Some(payout::start(self.common.clone(), config)?))
     }
 
@@ -323,32 +335,8 @@ impl<'a> Settings<'a> {
         let network = Network::from_str(&genesis.network)
             .map_err(|error| EffectsError::Network(error.to_string()))?;
         let hash = self.chain_genesis()?;
-        let mut config = ChainNotifierConfig::new(self.backend()?, network, hash);
+        let mut config = ChainNotifierConfig::new(self.backends.clone(), network, hash);
         config.cursor = Some(self.file("chain.cursor"));
         Ok(chain_notifier::start(self.common.clone(), config)?)
-    }
-
-    fn backend(&self) -> Result<Backend, EffectsError> {
-        let chain = &self.config.chain;
-        if chain.backend == ChainBackend::Simulated {
-            return Ok(Backend::Simulated {
-                url: chain.url.clone(),
-            });
-        }
-        let credentials = match (&chain.cookie, &chain.user, &chain.password) {
-            (Some(cookie), _, _) => Credentials::Cookie(cookie.clone()),
-            (None, Some(user), Some(password)) => Credentials::Password {
-                user: user.clone(),
-                password: password.clone(),
-            },
-            _ => return Err(EffectsError::Credentials),
-        };
-        Ok(Backend::Bitcoind(BitcoindConfig {
-            url: chain.url.clone(),
-            credentials,
-            zmq_rawtx: chain.zmq_rawtx.clone(),
-            zmq_hashblock: chain.zmq_hashblock.clone(),
-            zmq_sequence: chain.zmq_sequence.clone(),
-        }))
     }
 }

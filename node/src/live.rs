@@ -21,6 +21,8 @@ pub(crate) struct LiveViews {
     pub(crate) roster: Arc<Mutex<Roster>>,
     pub(crate) me: PublicKey,
     pub(crate) alerts: Alerts,
+    /// How each bitcoin backend stands, one sentence each.
+    pub(crate) chain: Alerts,
     pub(crate) space: Space,
 }
 
@@ -43,6 +45,7 @@ impl LiveViews {
                 .into_iter()
                 .chain((self.alerts)())
                 .collect(),
+            chain_backends: (self.chain)(),
         }
     }
 

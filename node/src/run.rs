@@ -364,6 +364,7 @@ impl Node {
             roster,
             me: PublicKey(self.identity.public_key()),
             alerts: effects.alerts(),
+            chain: effects.chain(),
             space: self.warden.space(),
         };
         Gateway {

@@ -43,11 +43,39 @@ fn paths_count_from_the_folder_of_the_file() {
 }
 
 #[test]
+fn several_backends_are_rows_and_each_fault_is_named_by_its_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let load = |rows: &str| {
+        let single = "[chain]\nbackend = \"simulated\"\nurl = \"http://127.0.0.1:17900\"";
+        let text = GOOD.replace(single, rows);
+        config::load(&write_config(folder.path(), &text))
+    };
+    let simulated = "[[chain.backend]]\nkind = \"simulated\"\nurl = \"http://127.0.0.1:1\"\n";
+    let electrum = "[[chain.backend]]\nkind = \"electrum\"\nurl = \"tcp://127.0.0.1:2\"\n";
+    let config = load(&format!("{simulated}{electrum}")).unwrap();
+    let standings = config.chain.backends().unwrap().board().standings();
+    let keys: Vec<&str> = standings.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(keys, ["chain.backend[0]", "chain.backend[1]"]);
+
+    let locked = "[[chain.backend]]\nkind = \"bitcoind\"\nurl = \"http://127.0.0.1:3\"\n";
+    let config = load(&format!("{simulated}{locked}")).unwrap();
+    let told = config.chain.backends().unwrap_err().to_string();
+    assert!(told.contains("chain.backend[1].cookie"), "{told}");
+    let unknown = load(&simulated.replace("simulated", "floppy")).unwrap_err();
+    assert!(unknown.to_string().contains("chain.backend[0].kind"));
+    let single = config::load(&write_config(folder.path(), GOOD)).unwrap();
+    assert_eq!(
+        single.chain.backends().unwrap().board().standings().len(),
+        1
+    );
+}
+
+#[test]
 fn every_problem_of_the_file_is_told_at_once_with_the_nearest_name() {
     let folder = tempfile::tempdir().unwrap();
     let text = GOOD
         .replace("[bus]\nlisten", "[bus]\nlistne")
-        .replace("\"simulated\"", "\"electrum\"")
+        .replace("\"simulated\"", "\"floppy\"")
         .replace("\"127.0.0.1:17003\"", "\"everywhere\"");
     let error = config::load(&write_config(folder.path(), &text)).unwrap_err();
     let told = error.to_string();

@@ -93,4 +93,6 @@ pub struct LiveStatus {
     pub peers: Vec<PeerStatus>,
     /// Sentences about what needs a person.
     pub alerts: Vec<String>,
+    /// How each of the node's bitcoin backends stands, one sentence each.
+    pub chain_backends: Vec<String>,
 }

@@ -32,5 +32,6 @@ pub(crate) fn status(
         chain_tip: (!tip.hash.is_empty()).then_some(tip),
         rates: query::rates(snapshot),
         alerts: live.alerts,
+        chain_backends: live.chain_backends,
     })
 }

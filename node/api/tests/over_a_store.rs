@@ -55,6 +55,19 @@ async fn the_latest_events_are_shown_with_what_is_decided_about_them() {
 }
 
 #[tokio::test]
+async fn the_status_tells_the_alerts_and_how_each_backend_stands() {
+    let node = TestNode::start().await;
+    let mut client = node.client().await;
+    let status = client.get_status(GetStatusRequest {}).await.unwrap();
+    let status = status.into_inner();
+    assert_eq!(status.alerts, ["the disk is nearly full"]);
+    assert_eq!(
+        status.chain_backends,
+        ["chain.backend[0]: at block 7, followed"]
+    );
+}
+
+#[tokio::test]
 async fn every_answer_about_state_names_its_height() {
     let node = TestNode::start().await;
     let mut client = node.client().await;
@@ -69,7 +82,6 @@ async fn every_answer_about_state_names_its_height() {
     );
     assert_eq!(status.cluster, node.cluster);
     assert_eq!(status.state_digest.len(), 32);
-    assert_eq!(status.alerts, ["the disk is nearly full"]);
 
     let add = submit(node.product("mate"), Stage::Received, 0);
     client.submit(add).await.unwrap();

@@ -11,6 +11,9 @@
 //! proposed and in the mempool, and said as `payout.observe` when it changes;
 //! the backend's fee rate is said as `fee.observe`.
 //!
+//! While several backends of this node contradict each other it neither
+//! broadcasts nor votes on payouts.
+//!
 //! Deliberately absent: keys, any choice of what is paid, and a memory: all is
 //! learned from the node's facts, the bus and the backend at each start.
 
@@ -30,7 +33,7 @@ use dctrl_proto::v1::{FeeObserve, Payout, PayoutObserve, bus_body::Event as BusE
 
 use crate::{
     Common, Health, Running, StartError,
-    chain::{Backend, ChainAdaptor, ChainError, Hash, Sent},
+    chain::{Backends, ChainAdaptor, ChainError, Hash, Sent},
     common::{AT_REST, Stop},
     frames::{self, Told},
     outbox::{Ended, Outbox},
@@ -52,7 +55,7 @@ const FEE_BLOCKS: u16 = 6;
 #[derive(Clone, Debug)]
 pub struct PayoutConfig {
     /// Where the chain is asked.
-    pub backend: Backend,
+    pub backends: Backends,
     /// Block 0 of the federation's chain.
     pub genesis_hash: Hash,
     /// How much later than the one before each next node acts.
@@ -62,9 +65,9 @@ pub struct PayoutConfig {
 impl PayoutConfig {
     /// With the usual times.
     #[must_use]
-    pub fn new(backend: Backend, genesis_hash: Hash) -> Self {
+    pub fn new(backends: impl Into<Backends>, genesis_hash: Hash) -> Self {
         Self {
-            backend,
+            backends: backends.into(),
             genesis_hash,
             take_over_ms: 10_000,
         }
@@ -88,7 +91,7 @@ pub fn start(common: Common, config: PayoutConfig) -> Result<Running, StartError
     running.spawn(move || {
         // The simulated chain's client has a runtime of its own, which must be
         // made and dropped on this thread.
-        match ChainAdaptor::new(&config.backend) {
+        match ChainAdaptor::new(&config.backends) {
             Ok(adaptor) => {
                 let door = common.door();
                 Broadcaster::new(common, config, adaptor, door, health).run(&received, &stop);
@@ -240,6 +243,12 @@ impl Broadcaster {
         if self.payouts.is_empty() {
             return Ok(());
         }
+        if let Some(why) = self.adaptor.board().held() {
+            self.health
+                .raise("held", format!("payouts are held: {why}"));
+            return Ok(());
+        }
+        self.health.clear("held");
         self.payouts.look(&self.adaptor)?;
         for order in self.payouts.take_due((self.common.clock)()) {
             self.send(&order)?;

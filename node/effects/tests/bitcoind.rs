@@ -14,7 +14,8 @@ use std::{
 };
 
 use dctrl_effects::chain::{
-    Backend, BitcoindConfig, ChainAdaptor, ChainError, Credentials, Hash, Hint, Hints,
+    Backend, Backends, BitcoindConfig, ChainAdaptor, ChainError, ChainSource, Credentials, Hash,
+    Hint, Hints, Tip,
 };
 use dctrl_proto::v1::PaymentDoubts;
 
@@ -85,6 +86,7 @@ impl Bitcoind {
     fn config(&self) -> BitcoindConfig {
         let zmq = Some(format!("tcp://127.0.0.1:{}", self.zmq_port));
         BitcoindConfig {
+            key: "chain".to_owned(),
             url: format!("http://127.0.0.1:{}", self.rpc_port),
             credentials: Credentials::Cookie(self.data.path().join("regtest/.cookie")),
             zmq_rawtx: zmq.clone(),
@@ -94,7 +96,7 @@ impl Bitcoind {
     }
 
     fn adaptor(&self) -> ChainAdaptor {
-        ChainAdaptor::new(&Backend::Bitcoind(self.config())).unwrap()
+        adaptor(self.config())
     }
 
     fn restart(&mut self) {
@@ -109,6 +111,10 @@ impl Bitcoind {
         self.wait_until_up();
         self.cli(&["loadwallet", "w"]);
     }
+}
+
+fn adaptor(config: BitcoindConfig) -> ChainAdaptor {
+    ChainAdaptor::new(&Backends::from(Backend::Bitcoind(config))).unwrap()
 }
 
 fn spawn(programs: &Path, data: &Path, rpc_port: u16, zmq_port: u16) -> Child {
@@ -167,7 +173,7 @@ fn a_real_bitcoind_tells_blocks_payments_replacements_and_reorganisations() {
     let wrong = adaptor.check_genesis(Hash([9; 32]));
     assert!(matches!(wrong, Err(ChainError::WrongChain { .. })));
 
-    let mut hints = adaptor.hints(&zmq::Context::new()).unwrap();
+    let mut hints = adaptor.hints(&zmq::Context::new()).unwrap().remove(0);
     assert!(matches!(hints.next(PATIENCE), Some(Hint::Gap { .. })));
     // A subscription takes a moment, so blocks are mined until one is told.
     until("a block is told", || {
@@ -184,7 +190,13 @@ fn a_real_bitcoind_tells_blocks_payments_replacements_and_reorganisations() {
         adaptor.hash_at(tip.height + 1),
         Err(ChainError::NotFound(_))
     ));
-    assert_eq!(adaptor.knows_block(Hash([9; 32])), Ok(false));
+    assert_eq!(
+        adaptor.knows_block(Tip {
+            height: 1,
+            hash: Hash([9; 32])
+        }),
+        Ok(false)
+    );
 
     let address = bitcoind.cli(&["getnewaddress"]);
     let txid = hash(&bitcoind.cli(&["sendtoaddress", &address, "0.00001500"]));
@@ -220,7 +232,7 @@ fn a_real_bitcoind_tells_blocks_payments_replacements_and_reorganisations() {
         adaptor.in_mempool(second),
         Ok(Some(PaymentDoubts::default()))
     );
-    assert_eq!(adaptor.knows_block(mined.hash), Ok(true));
+    assert_eq!(adaptor.knows_block(mined), Ok(true));
 
     bitcoind.restart();
     until("blocks are told again", || {
@@ -243,7 +255,7 @@ fn wrong_credentials_are_told_apart_from_no_bitcoind() {
         user: "nobody".to_owned(),
         password: "wrong".to_owned(),
     };
-    let adaptor = ChainAdaptor::new(&Backend::Bitcoind(config)).unwrap();
+    let adaptor = self::adaptor(config);
     assert!(matches!(adaptor.tip(), Err(ChainError::Unauthorised(_))));
     let adaptor = bitcoind.adaptor();
     drop(bitcoind);

@@ -39,7 +39,7 @@ fn walk(
         let shown_path = format!("{shown}{name}");
         if let Some(key) = schema.iter().find(|key| key.path == path) {
             match (key.kind, &mut *value) {
-                (Kind::Tables(columns), Value::Array(rows)) => {
+                (Kind::Tables(columns) | Kind::ChoiceOrTables(_, columns), Value::Array(rows)) => {
                     tables(columns, rows, &shown_path, folder, problems);
                 }
                 _ => match value::from_toml(key.kind, value, folder) {

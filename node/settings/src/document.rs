@@ -35,7 +35,7 @@ pub fn document(schema: &[Key]) -> String {
         }
     }
     for key in schema {
-        if let Kind::Tables(columns) = key.kind {
+        if let Kind::Tables(columns) | Kind::ChoiceOrTables(_, columns) = key.kind {
             let _ = writeln!(text, "# {}", key.doc);
             let _ = writeln!(text, "# [[{}]]", key.path);
             for column in columns {

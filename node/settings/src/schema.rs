@@ -83,4 +83,6 @@ pub enum Kind {
     SocketAddress,
     /// Rows of a table, `[[path]]`, with these columns.
     Tables(&'static [Key]),
+    /// One of these words, or rows of a table with these columns.
+    ChoiceOrTables(&'static [&'static str], &'static [Key]),
 }

@@ -19,9 +19,14 @@ pub(crate) fn from_toml(kind: Kind, value: &Value, folder: &Path) -> Result<Valu
             let path = folder.join(text);
             Ok(Value::String(path.to_string_lossy().into_owned()))
         }
-        (Kind::Text | Kind::Path | Kind::Choice(_) | Kind::SocketAddress, Value::String(text)) => {
-            from_text(kind, text)
-        }
+        (
+            Kind::Text
+            | Kind::Path
+            | Kind::Choice(_)
+            | Kind::ChoiceOrTables(..)
+            | Kind::SocketAddress,
+            Value::String(text),
+        ) => from_text(kind, text),
         _ => Err(format!("must be {}, not {}", expected(kind), found(value))),
     }
 }
@@ -42,11 +47,13 @@ pub(crate) fn from_text(kind: Kind, text: &str) -> Result<Value, String> {
                 .map(|item| Value::String(item.to_owned()))
                 .collect(),
         )),
-        Kind::Choice(words) if words.contains(&text) => Ok(Value::String(text.to_owned())),
+        Kind::Choice(words) | Kind::ChoiceOrTables(words, _) if words.contains(&text) => {
+            Ok(Value::String(text.to_owned()))
+        }
         Kind::SocketAddress if text.parse::<SocketAddr>().is_ok() => {
             Ok(Value::String(text.to_owned()))
         }
-        Kind::Choice(_) | Kind::SocketAddress => Err(wrong()),
+        Kind::Choice(_) | Kind::ChoiceOrTables(..) | Kind::SocketAddress => Err(wrong()),
         Kind::Tables(_) => Err("cannot be set here: its rows belong in the file".to_owned()),
     }
 }
@@ -71,6 +78,9 @@ pub(crate) fn expected(kind: Kind) -> String {
         Kind::Choice(words) => format!("one of {}", words.join(", ")),
         Kind::SocketAddress => "an address and port such as 127.0.0.1:7000".to_owned(),
         Kind::Tables(_) => "a table of rows".to_owned(),
+        Kind::ChoiceOrTables(words, _) => {
+            format!("one of {}, or a table of rows", words.join(", "))
+        }
     }
 }
 

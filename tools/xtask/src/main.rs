@@ -91,6 +91,8 @@ enum Extra {
     Electrum,
     /// Fetch embit, an independent implementation of descriptors and PSBTs, into the cache folder.
     Embit,
+    /// Fetch ElectrumX, an Electrum server for tests, into the cache folder.
+    Electrumx,
 }
 
 #[derive(Debug, Subcommand)]
@@ -178,6 +180,9 @@ fn run(place: &Place, command: Command) -> anyhow::Result<()> {
         Command::Setup {
             extra: Some(Extra::Embit),
         } => setup::embit::install(place).map(drop),
+        Command::Setup {
+            extra: Some(Extra::Electrumx),
+        } => setup::electrumx::install(place).map(drop),
         Command::Demo(demo) => demo.run(place),
         Command::Test => suite::run(place),
         Command::Bench {

@@ -5,7 +5,9 @@
 
 pub(crate) mod bitcoind;
 pub(crate) mod electrum;
+pub(crate) mod electrumx;
 pub(crate) mod embit;
+mod python;
 
 use std::{collections::BTreeSet, path::Path, process::Command};
 

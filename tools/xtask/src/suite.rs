@@ -38,6 +38,9 @@ pub(crate) fn run(place: &Place) -> Result<()> {
     let embit = setup::embit::install(place)
         .inspect_err(|error| say(&format!("embit is not compared: {error:#}")))
         .ok();
+    let electrumx = setup::electrumx::install(place)
+        .inspect_err(|error| say(&format!("no Electrum server is tested: {error:#}")))
+        .ok();
     let mut outcomes = vec![
         check("formatting", || format(place)),
         check("house rules", || tidy::run(place)),
@@ -57,7 +60,11 @@ pub(crate) fn run(place: &Place) -> Result<()> {
     }));
     outcomes.push(check("payouts", || build::short_payouts(place)));
     outcomes.push(check("system tests", || {
-        system_tests(place, &bitcoind, embit.as_deref())
+        let fetched = [
+            ("embit", "DCTRL_EMBIT", embit.as_deref()),
+            ("electrumx", "DCTRL_ELECTRUMX", electrumx.as_deref()),
+        ];
+        system_tests(place, &bitcoind, fetched)
     }));
     summary(&outcomes)
 }
@@ -115,14 +122,20 @@ fn doc_tests(place: &Place) -> Result<()> {
     clean(cargo(place).args(["test", "--workspace", "--doc", "--quiet"]))
 }
 
+/// `fetched` are programs of others that tests are compared with: a word in the
+/// names of those tests, the variable that tells them, and where the program is.
+/// Where it is not there is nothing to compare with, which was said above.
 fn system_tests(
     place: &Place,
     bitcoind: &setup::bitcoind::Bitcoind,
-    embit: Option<&Path>,
+    fetched: [(&str, &str, Option<&Path>); 2],
 ) -> Result<()> {
-    let mut command = cargo(place);
+    let missing = fetched.iter().filter(|(_, _, program)| program.is_none());
+    let present = fetched
+        .iter()
+        .filter_map(|(_, name, it)| Some((name, (*it)?)));
     clean(
-        command
+        cargo(place)
             .args([
                 "test",
                 "--workspace",
@@ -137,11 +150,11 @@ fn system_tests(
                 "--skip=corruption_campaign",
                 "--skip=no_mutated_psbt_of_a_million",
                 "--skip=fixture::make",
+                "--skip=conforms_in_full",
             ])
-            // The last arguments go to the tests. Without embit there is
-            // nothing to compare with, which was said above.
-            .args(embit.is_none().then_some("--skip=embit"))
-            .envs(embit.map(|python| ("DCTRL_EMBIT", python)))
+            // The last arguments go to the tests.
+            .args(missing.map(|(word, ..)| format!("--skip={word}")))
+            .envs(present)
             .env(
                 "DCTRL_PROGRAMS",
                 build::programs(place, Profile::Development),

@@ -305,6 +305,7 @@ fn gateway(
         live: Arc::new(|| LiveStatus {
             round: 77,
             alerts: vec!["the disk is nearly full".to_owned()],
+            chain_backends: vec!["chain.backend[0]: at block 7, followed".to_owned()],
             ..LiveStatus::default()
         }),
         window: Arc::new(|events_max| Ok(window(events_max))),

@@ -17,7 +17,11 @@ pub use hints::BitcoindHints;
 pub use transport::Credentials;
 use transport::{Transport, TransportError};
 
-use super::{Block, ChainError, Hash, Output, Sent, Tip, Transaction};
+use super::{
+    Block, ChainError, ChainSource, Hash, Hints, Output, Sent, Tip, Transaction,
+    client::{self, found},
+    sent,
+};
 use crate::price::minor_units;
 
 /// Transactions that hang together in the mempool; with more, a payment can be
@@ -32,6 +36,8 @@ const METHOD_NOT_FOUND: i64 = -32_601;
 /// Where bitcoind is and how it knows us.
 #[derive(Clone, Debug)]
 pub struct BitcoindConfig {
+    /// The setting that holds what follows, such as `chain.backend[1]`.
+    pub key: String,
     /// Of the RPC server, such as `http://127.0.0.1:8332`.
     pub url: String,
     /// Cookie file, or user and password.
@@ -82,7 +88,7 @@ impl MempoolEntry {
 
 impl Bitcoind {
     pub(super) fn new(config: &BitcoindConfig) -> Result<Self, ChainError> {
-        let transport = Transport::new(&config.url, config.credentials.clone())?;
+        let transport = Transport::new(&config.key, &config.url, config.credentials.clone())?;
         let client = jsonrpc::Client::with_transport(transport);
         Ok(Self {
             config: config.clone(),
@@ -90,11 +96,37 @@ impl Bitcoind {
         })
     }
 
-    pub(super) fn hints(&self, context: &zmq::Context) -> Result<BitcoindHints, ChainError> {
-        BitcoindHints::new(&self.config, context)
+    fn header(&self, hash: Hash) -> Result<(), ChainError> {
+        let header: Result<Value, _> = self.call("getblockheader", &[json!(hash.to_string())]);
+        header.map(|_| ())
     }
 
-    pub(super) fn tip(&self) -> Result<Tip, ChainError> {
+    fn mempool_entry(&self, txid: Hash) -> Result<PaymentDoubts, ChainError> {
+        let entry: MempoolEntry = self.call("getmempoolentry", &[json!(txid.to_string())])?;
+        Ok(entry.doubts())
+    }
+
+    fn transaction(&self, txid: Hash) -> Result<Transaction, ChainError> {
+        let hex: String = self.call(
+            "getrawtransaction",
+            &[json!(txid.to_string()), json!(false)],
+        )?;
+        Ok(reduced(&decode("getrawtransaction", &hex)?))
+    }
+
+    fn call<T: for<'a> Deserialize<'a>>(
+        &self,
+        what: &'static str,
+        arguments: &[Value],
+    ) -> Result<T, ChainError> {
+        self.client
+            .call(what, arguments)
+            .map_err(|error| blame(what, error))
+    }
+}
+
+impl ChainSource for Bitcoind {
+    fn tip(&self) -> Result<Tip, ChainError> {
         let info: ChainInfo = self.call("getblockchaininfo", &[])?;
         // On regtest a chain without recent blocks is not behind anybody.
         let downloading = info.initialblockdownload && info.chain != "regtest";
@@ -114,17 +146,12 @@ impl Bitcoind {
         })
     }
 
-    pub(super) fn hash_at(&self, height: u32) -> Result<Hash, ChainError> {
+    fn hash_at(&self, height: u32) -> Result<Hash, ChainError> {
         let hash: BlockHash = self.call("getblockhash", &[json!(height)])?;
         Ok(Hash::from_internal(*hash.as_ref()))
     }
 
-    pub(super) fn header(&self, hash: Hash) -> Result<(), ChainError> {
-        let header: Result<Value, _> = self.call("getblockheader", &[json!(hash.to_string())]);
-        header.map(|_| ())
-    }
-
-    pub(super) fn block(&self, height: u32, hash: Hash) -> Result<Block, ChainError> {
+    fn block(&self, height: u32, hash: Hash) -> Result<Block, ChainError> {
         let hex: String = self.call("getblock", &[json!(hash.to_string()), json!(0)])?;
         let block: bitcoin::Block = decode("getblock", &hex)?;
         Ok(Block {
@@ -135,7 +162,7 @@ impl Bitcoind {
         })
     }
 
-    pub(super) fn mempool(&self) -> Result<Vec<Hash>, ChainError> {
+    fn mempool(&self) -> Result<Vec<Hash>, ChainError> {
         let txids: Vec<bitcoin::Txid> = self.call("getrawmempool", &[])?;
         let txids = txids.iter();
         Ok(txids
@@ -143,24 +170,20 @@ impl Bitcoind {
             .collect())
     }
 
-    pub(super) fn mempool_entry(&self, txid: Hash) -> Result<PaymentDoubts, ChainError> {
-        let entry: MempoolEntry = self.call("getmempoolentry", &[json!(txid.to_string())])?;
-        Ok(entry.doubts())
+    fn knows_block(&self, block: Tip) -> Result<bool, ChainError> {
+        found(self.header(block.hash)).map(|known| known.is_some())
     }
 
-    pub(super) fn transaction(&self, txid: Hash) -> Result<Transaction, ChainError> {
-        let hex: String = self.call(
-            "getrawtransaction",
-            &[json!(txid.to_string()), json!(false)],
-        )?;
-        Ok(reduced(&decode("getrawtransaction", &hex)?))
+    fn in_mempool(&self, txid: Hash) -> Result<Option<PaymentDoubts>, ChainError> {
+        found(self.mempool_entry(txid))
+    }
+
+    fn mempool_transaction(&self, txid: Hash) -> Result<Option<Transaction>, ChainError> {
+        found(self.transaction(txid))
     }
 
     /// `gettxspendingprevout`, of bitcoind 24 and later; nothing from an older one.
-    pub(super) fn mempool_spenders(
-        &self,
-        outputs: &[(Hash, u32)],
-    ) -> Result<Vec<Hash>, ChainError> {
+    fn mempool_spenders(&self, outputs: &[(Hash, u32)]) -> Result<Vec<Hash>, ChainError> {
         #[derive(Deserialize)]
         struct Spent {
             spendingtxid: Option<bitcoin::Txid>,
@@ -181,42 +204,23 @@ impl Bitcoind {
             Err(error) => Err(error),
         }
     }
+}
 
-    /// Codes as in bitcoind's `rpc/protocol.h`, words as in its `validation.cpp`.
-    pub(super) fn broadcast(&self, raw: &[u8]) -> Result<Sent, ChainError> {
+impl client::Client for Bitcoind {
+    fn broadcast(&self, raw: &[u8]) -> Result<Sent, ChainError> {
         let sent: Result<String, _> = self.call("sendrawtransaction", &[json!(hex::encode(raw))]);
         match sent {
             Ok(_) => Ok(Sent::Accepted),
-            Err(ChainError::Refused { code, message, .. }) => match (code, message.as_str()) {
-                // "Transaction already in block chain", "… outputs already in utxo set".
-                (-27, _) => Ok(Sent::Known),
-                (_, words)
-                    if words.contains("txn-already-in-mempool")
-                        || words.contains("txn-already-known") =>
-                {
-                    Ok(Sent::Known)
-                }
-                (-25, _) => Ok(Sent::Conflict(message)),
-                (_, words)
-                    if words.contains("missingorspent")
-                        || words.contains("txn-mempool-conflict")
-                        || words.contains("insufficient fee") =>
-                {
-                    Ok(Sent::Conflict(message))
-                }
-                _ => Err(ChainError::Refused {
-                    what: "sendrawtransaction",
-                    code,
-                    message,
-                }),
-            },
+            Err(ChainError::Refused { code, message, .. }) => {
+                sent::judge("sendrawtransaction", code, message)
+            }
             Err(error) => Err(error),
         }
     }
 
     /// Satoshi for 1000 virtual bytes; none where bitcoind has too little to
     /// estimate from, as on regtest.
-    pub(super) fn fee_rate(&self, blocks: u16) -> Result<Option<u64>, ChainError> {
+    fn fee_rate(&self, blocks: u16) -> Result<Option<u64>, ChainError> {
         #[derive(Deserialize)]
         struct Estimate {
             feerate: Option<Box<serde_json::value::RawValue>>,
@@ -234,14 +238,9 @@ impl Bitcoind {
             })
     }
 
-    fn call<T: for<'a> Deserialize<'a>>(
-        &self,
-        what: &'static str,
-        arguments: &[Value],
-    ) -> Result<T, ChainError> {
-        self.client
-            .call(what, arguments)
-            .map_err(|error| blame(what, error))
+    fn hints(&self, context: &zmq::Context) -> Result<Hints, ChainError> {
+        let hints = BitcoindHints::new(&self.config, context)?;
+        Ok(Hints::Bitcoind(Box::new(hints)))
     }
 }
 

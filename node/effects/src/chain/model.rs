@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use dctrl_proto::v1::PaymentDoubts;
 use ring::digest::{Context, SHA256};
 
-use super::{Block, ChainError, Hash, Output, Tip, Transaction, adaptor::ChainSource};
+use super::{Block, ChainError, ChainSource, Hash, Output, Tip, Transaction};
 
 /// Most blocks that one call mines or drops.
 pub const BLOCKS_PER_CALL_MAX: u32 = 1_000;
@@ -375,8 +375,8 @@ impl ChainSource for SimChain {
         block.ok_or_else(|| ChainError::NotFound(format!("block {hash}")))
     }
 
-    fn knows_block(&self, hash: Hash) -> Result<bool, ChainError> {
-        Ok(Self::block(self, &hash).is_some())
+    fn knows_block(&self, block: Tip) -> Result<bool, ChainError> {
+        Ok(Self::block(self, &block.hash).is_some())
     }
 
     fn mempool(&self) -> Result<Vec<Hash>, ChainError> {

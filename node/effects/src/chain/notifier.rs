@@ -14,6 +14,7 @@
 //! While the backend is down, lags, or lacks a block that the federation has
 //! agreed on, the node abstains: it says nothing, and its health says why.
 
+mod check;
 mod cursor;
 mod staging;
 
@@ -29,7 +30,11 @@ use std::{
 use bitcoin::Network;
 use dctrl_follow::Door;
 
-use super::{Backend, ChainAdaptor, ChainError, Hash, Hint, Hints, sight::Sight};
+use super::{
+    Backends, ChainAdaptor, ChainError, Hash, Hint, Hints,
+    cross::{Cross, View},
+    sight::Sight,
+};
 use crate::{
     Common, Health, Running, StartError,
     common::{AT_REST, Stop},
@@ -56,7 +61,7 @@ const QUIET_MAX: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub struct ChainNotifierConfig {
     /// Where the chain is asked.
-    pub backend: Backend,
+    pub backends: Backends,
     /// The network whose addresses the federation shows.
     pub network: Network,
     /// Block 0 of the federation's chain.
@@ -75,9 +80,9 @@ pub struct ChainNotifierConfig {
 impl ChainNotifierConfig {
     /// With the usual times, for a backend.
     #[must_use]
-    pub fn new(backend: Backend, network: Network, genesis_hash: Hash) -> Self {
+    pub fn new(backends: impl Into<Backends>, network: Network, genesis_hash: Hash) -> Self {
         Self {
-            backend,
+            backends: backends.into(),
             network,
             genesis_hash,
             cursor: None,
@@ -111,13 +116,19 @@ pub fn start(common: Common, config: ChainNotifierConfig) -> Result<Running, Sta
             frames::pass(feed, &events, told, || Event::CaughtUp);
         }
     })?;
-    running.spawn({
-        let stop = stop.clone();
-        move || pass_hints(hints, &events, &stop)
-    })?;
+    let cross = Cross::default();
+    let poke = check::start(&mut running, &config, &cross, &events)?;
+    for hints in hints {
+        let (events, stop) = (events.clone(), stop.clone());
+        running.spawn(move || pass_hints(hints, &events, &stop))?;
+    }
     let notifier = Notifier {
         door: common.door(),
-        staging: Staging::new(common, sight(&config)),
+        staging: Staging::new(common, sight(&config))
+            .checked_by(cross.clone(), config.backends.board()),
+        cross,
+        shown: View::default(),
+        poke,
         adaptor,
         health,
         config,
@@ -135,9 +146,9 @@ pub fn start(common: Common, config: ChainNotifierConfig) -> Result<Running, Sta
 fn prepare(
     context: &zmq::Context,
     config: &ChainNotifierConfig,
-) -> Result<(ChainAdaptor, Hints, bool), StartError> {
+) -> Result<(ChainAdaptor, Vec<Hints>, bool), StartError> {
     let work = || {
-        let adaptor = ChainAdaptor::new(&config.backend)?;
+        let adaptor = ChainAdaptor::new(&config.backends)?;
         let confirmed = match adaptor.check_genesis(config.genesis_hash) {
             Ok(()) => true,
             Err(error @ ChainError::WrongChain { .. }) => return Err(error),
@@ -161,6 +172,8 @@ enum Event {
     /// Everything that the bus had to tell of the past has come.
     CaughtUp,
     Hint(Hint),
+    /// A second backend shows something new.
+    Compared,
     /// There is a reason to look at the stop flag.
     Stop,
 }
@@ -182,6 +195,11 @@ struct Notifier {
     door: Door,
     health: Health,
     staging: Staging,
+    cross: Cross,
+    /// What was shown last to be compared.
+    shown: View,
+    /// Asks for a comparison, where there are several backends.
+    poke: Option<SyncSender<()>>,
     /// The backend's block 0 was seen to be the federation's.
     confirmed: bool,
     caught_up: bool,
@@ -263,7 +281,7 @@ impl Notifier {
                 true
             }
             Event::Hint(hint) => self.staging.sight.hint(hint),
-            Event::Stop => false,
+            Event::Compared | Event::Stop => false,
         }
     }
 
@@ -292,9 +310,31 @@ impl Notifier {
                 .confirm(&self.adaptor, self.config.genesis_hash)?;
             self.confirmed = true;
         }
-        self.staging
+        let fresh = self.staging.sight.watch.fresh();
+        let refreshed = self
+            .staging
             .sight
-            .refresh(&self.adaptor, &|| !stop.is_set())
+            .refresh(&self.adaptor, &|| !stop.is_set());
+        if let Some(poke) = &self.poke {
+            let watch = &mut self.staging.sight.watch;
+            let (view, went_back) = (watch.view(), watch.take_went_back());
+            self.config
+                .backends
+                .board()
+                .agree(self.staging.sight.agreed());
+            // What no backend has been told of comes again.
+            let fresh = match self.staging.sight.watch.fresh().is_empty() {
+                true => fresh,
+                false => Vec::new(),
+            };
+            self.cross.show_first(fresh, view.clone(), went_back);
+            if self.shown != view {
+                self.shown = view;
+                // One that waits already covers this one.
+                let _ = poke.try_send(());
+            }
+        }
+        refreshed
     }
 
     fn hand_in(&mut self) {

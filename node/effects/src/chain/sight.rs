@@ -16,8 +16,7 @@ use bitcoin::{Address, Network, address::NetworkUnchecked};
 use dctrl_proto::v1::{BusBody, ChainObserve, PaymentObserve, PaymentView, bus_body::Event};
 
 use super::{
-    ChainError, Hash, Hint, Tip,
-    adaptor::ChainSource,
+    ChainError, ChainSource, Hash, Hint, Tip,
     agreed::Agreed,
     sync::{self, Begin},
     watch::{Key, Watch},
@@ -31,6 +30,9 @@ const BEHIND_BLOCKS_MAX: u32 = 2;
 /// them is found among the outputs that were seen. It is also as deep as the chain
 /// is expected to be reorganised below an agreed block.
 const ON_ITS_WAY_BLOCKS: u32 = 6;
+
+/// A chain that grows while it is asked what waits is looked at again, this often.
+const LOOKS_MAX: usize = 3;
 
 /// What an observation is about: a newer one takes the place of an older one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -216,9 +218,15 @@ impl Sight {
     /// # Errors
     /// [`ChainError::WrongChain`], or the backend gives no answer.
     pub fn confirm(&mut self, source: &dyn ChainSource, expected: Hash) -> Result<(), ChainError> {
-        let confirmed = source.hash_at(0).and_then(|found| match found == expected {
+        // Of several backends the first healthy one answers after that.
+        let block = source.tip().and_then(|_| source.hash_at(0));
+        let confirmed = block.and_then(|found| match found == expected {
             true => Ok(()),
-            false => Err(ChainError::WrongChain { expected, found }),
+            false => Err(ChainError::WrongChain {
+                key: "chain.backend".to_owned(),
+                expected,
+                found,
+            }),
         });
         self.abstain |= confirmed.is_err();
         self.scan |= confirmed.is_err();
@@ -247,13 +255,19 @@ impl Sight {
         source: &dyn ChainSource,
         go_on: &dyn Fn() -> bool,
     ) -> Result<(), ChainError> {
-        let tip = sync::walk(source, &mut self.watch, self.begin, go_on)?;
+        let mut tip = sync::walk(source, &mut self.watch, self.begin, go_on)?;
         if std::mem::take(&mut self.scan) {
             sync::scan_mempool(source, &mut self.watch, &mut self.mempool, go_on)?;
         }
-        sync::check(source, &mut self.watch)?;
+        for _ in 0..LOOKS_MAX {
+            // What a block took between the walk and the question is not gone.
+            if !sync::check(source, &mut self.watch)? || source.tip()? == tip || !go_on() {
+                break;
+            }
+            tip = sync::walk(source, &mut self.watch, self.begin, go_on)?;
+        }
         if let Some(agreed) = self.ahead_of(tip)
-            && !source.knows_block(agreed.hash)?
+            && !source.knows_block(agreed)?
         {
             return Err(ChainError::Lagging {
                 blocks: u64::from(tip.height),
@@ -261,6 +275,11 @@ impl Sight {
             });
         }
         Ok(())
+    }
+
+    /// The newest block that the federation has agreed on.
+    pub(super) fn agreed(&self) -> Option<Tip> {
+        self.agreed.newest()
     }
 
     /// The agreed tip, where it is so far above `own` that the backend should

@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use dctrl_proto::v1::{
-    self, sim_notice::Notice, simulated_chain_client::SimulatedChainClient as Client,
+    self, PaymentDoubts, sim_notice::Notice, simulated_chain_client::SimulatedChainClient as Client,
 };
 use tokio::{
     runtime::{Builder, Runtime},
@@ -14,7 +14,11 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use super::{Block, ChainError, Hash, Hint, Sent, Tip, Transaction, wire};
+use super::{
+    Block, ChainError, ChainSource, Hash, Hint, Hints, Sent, Tip, Transaction,
+    client::{self, found},
+    wire,
+};
 
 /// How long one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,7 +39,7 @@ impl Simulated {
     pub(super) fn new(url: &str) -> Result<Self, ChainError> {
         let endpoint = Endpoint::from_shared(url.to_owned())
             .map_err(|error| ChainError::Config {
-                field: "chain.url",
+                field: "chain.url".to_owned(),
                 problem: format!("{url} is not a URL: {error}"),
             })?
             .connect_timeout(CALL_TIMEOUT);
@@ -48,28 +52,7 @@ impl Simulated {
         })
     }
 
-    pub(super) fn genesis_hash(&self) -> Result<Hash, ChainError> {
-        wire::read_hash("GetTip", &self.get_tip()?.genesis_hash)
-    }
-
-    pub(super) fn tip(&self) -> Result<Tip, ChainError> {
-        let tip = self.get_tip()?;
-        Ok(Tip {
-            height: tip.height,
-            hash: wire::read_hash("GetTip", &tip.hash)?,
-        })
-    }
-
-    pub(super) fn hash_at(&self, height: u32) -> Result<Hash, ChainError> {
-        let request = v1::SimBlockRequest { height };
-        let mut client = self.client.clone();
-        let block = self.call("GetBlockByHeight", async move {
-            client.get_block_by_height(request).await
-        })?;
-        wire::read_hash("GetBlockByHeight", &block.hash)
-    }
-
-    pub(super) fn block(&self, hash: Hash) -> Result<Block, ChainError> {
+    fn block_of(&self, hash: Hash) -> Result<Block, ChainError> {
         let request = v1::SimBlockHashRequest {
             hash: hash.0.to_vec(),
         };
@@ -80,29 +63,7 @@ impl Simulated {
         wire::read_block("GetBlockByHash", block)
     }
 
-    pub(super) fn mempool(&self) -> Result<Vec<Hash>, ChainError> {
-        let waiting = self.get_mempool()?.transactions;
-        let txids = waiting
-            .iter()
-            .map(|one| wire::read_hash("GetMempool", &one.txid));
-        txids.collect()
-    }
-
-    pub(super) fn mempool_spenders(
-        &self,
-        outputs: &[(Hash, u32)],
-    ) -> Result<Vec<Hash>, ChainError> {
-        let mut spenders = Vec::new();
-        for one in self.get_mempool()?.transactions {
-            let one = wire::read_transaction("GetMempool", one)?;
-            if one.inputs.iter().any(|place| outputs.contains(place)) {
-                spenders.push(one.txid);
-            }
-        }
-        Ok(spenders)
-    }
-
-    pub(super) fn transaction(&self, txid: Hash) -> Result<Option<Transaction>, ChainError> {
+    fn waiting(&self, txid: Hash) -> Result<Option<Transaction>, ChainError> {
         let request = v1::SimTransactionRequest {
             txid: txid.0.to_vec(),
         };
@@ -119,41 +80,8 @@ impl Simulated {
         }
     }
 
-    pub(super) fn broadcast(&self, raw: &[u8]) -> Result<Sent, ChainError> {
-        let request = v1::SimSubmitRequest {
-            transaction: raw.to_vec(),
-        };
-        let mut client = self.client.clone();
-        let answer = self.call("Submit", async move { client.submit(request).await });
-        match answer {
-            Ok(_) => Ok(Sent::Accepted),
-            Err(ChainError::Refused { code, message, .. }) => {
-                if code == i64::from(Code::AlreadyExists as i32) {
-                    Ok(Sent::Known)
-                } else if code == i64::from(Code::FailedPrecondition as i32) {
-                    Ok(Sent::Conflict(message))
-                } else {
-                    Err(ChainError::Refused {
-                        what: "Submit",
-                        code,
-                        message,
-                    })
-                }
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    pub(super) fn hints(&self) -> Result<SimulatedHints, ChainError> {
-        let runtime = runtime()?;
-        let client = connect(&self.endpoint, &runtime);
-        Ok(SimulatedHints {
-            runtime,
-            client,
-            stream: None,
-            last: None,
-            woken: Arc::default(),
-        })
+    fn genesis_hash(&self) -> Result<Hash, ChainError> {
+        wire::read_hash("GetTip", &self.get_tip()?.genesis_hash)
     }
 
     fn get_tip(&self) -> Result<v1::SimTip, ChainError> {
@@ -183,6 +111,109 @@ impl Simulated {
             Ok(Err(status)) => Err(blame(what, &status)),
             Err(_) => Err(ChainError::Unreachable(format!("{what} timed out"))),
         }
+    }
+}
+
+impl ChainSource for Simulated {
+    fn tip(&self) -> Result<Tip, ChainError> {
+        let tip = self.get_tip()?;
+        Ok(Tip {
+            height: tip.height,
+            hash: wire::read_hash("GetTip", &tip.hash)?,
+        })
+    }
+
+    fn hash_at(&self, height: u32) -> Result<Hash, ChainError> {
+        if height == 0 {
+            return self.genesis_hash();
+        }
+        let request = v1::SimBlockRequest { height };
+        let mut client = self.client.clone();
+        let block = self.call("GetBlockByHeight", async move {
+            client.get_block_by_height(request).await
+        })?;
+        wire::read_hash("GetBlockByHeight", &block.hash)
+    }
+
+    fn block(&self, _: u32, hash: Hash) -> Result<Block, ChainError> {
+        self.block_of(hash)
+    }
+
+    fn knows_block(&self, block: Tip) -> Result<bool, ChainError> {
+        found(self.block_of(block.hash)).map(|known| known.is_some())
+    }
+
+    fn mempool(&self) -> Result<Vec<Hash>, ChainError> {
+        let waiting = self.get_mempool()?.transactions;
+        let txids = waiting
+            .iter()
+            .map(|one| wire::read_hash("GetMempool", &one.txid));
+        txids.collect()
+    }
+
+    /// Its transactions depend on no others, so that nothing speaks against any.
+    fn in_mempool(&self, txid: Hash) -> Result<Option<PaymentDoubts>, ChainError> {
+        let waits = self.mempool()?.contains(&txid);
+        Ok(waits.then(PaymentDoubts::default))
+    }
+
+    fn mempool_transaction(&self, txid: Hash) -> Result<Option<Transaction>, ChainError> {
+        self.waiting(txid)
+    }
+
+    fn mempool_spenders(&self, outputs: &[(Hash, u32)]) -> Result<Vec<Hash>, ChainError> {
+        let mut spenders = Vec::new();
+        for one in self.get_mempool()?.transactions {
+            let one = wire::read_transaction("GetMempool", one)?;
+            if one.inputs.iter().any(|place| outputs.contains(place)) {
+                spenders.push(one.txid);
+            }
+        }
+        Ok(spenders)
+    }
+}
+
+impl client::Client for Simulated {
+    fn broadcast(&self, raw: &[u8]) -> Result<Sent, ChainError> {
+        let request = v1::SimSubmitRequest {
+            transaction: raw.to_vec(),
+        };
+        let mut client = self.client.clone();
+        let answer = self.call("Submit", async move { client.submit(request).await });
+        match answer {
+            Ok(_) => Ok(Sent::Accepted),
+            Err(ChainError::Refused { code, message, .. }) => {
+                if code == i64::from(Code::AlreadyExists as i32) {
+                    Ok(Sent::Known)
+                } else if code == i64::from(Code::FailedPrecondition as i32) {
+                    Ok(Sent::Conflict(message))
+                } else {
+                    Err(ChainError::Refused {
+                        what: "Submit",
+                        code,
+                        message,
+                    })
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn fee_rate(&self, _: u16) -> Result<Option<u64>, ChainError> {
+        Ok(None)
+    }
+
+    fn hints(&self, _: &zmq::Context) -> Result<Hints, ChainError> {
+        let runtime = runtime()?;
+        let client = connect(&self.endpoint, &runtime);
+        let hints = SimulatedHints {
+            runtime,
+            client,
+            stream: None,
+            last: None,
+            woken: Arc::default(),
+        };
+        Ok(Hints::Simulated(Box::new(hints)))
     }
 }
 

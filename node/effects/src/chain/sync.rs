@@ -5,8 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    ChainError, Hash, Tip,
-    adaptor::ChainSource,
+    ChainError, ChainSource, Hash, Tip,
     watch::{Back, Watch},
 };
 
@@ -35,6 +34,9 @@ pub(super) fn walk(
 ) -> Result<Tip, ChainError> {
     let mut tip = source.tip()?;
     go_back(source, watch, tip, begin)?;
+    if let Some(height) = source.follow(&watch.take_fresh())? {
+        watch.rewind(height);
+    }
     for _ in 0..WALKS_MAX {
         if watch.tip() == Some(tip) {
             break;
@@ -154,13 +156,16 @@ fn climb(
     Ok(())
 }
 
-/// Asks for each payment of which it is unknown whether it still waits.
-pub(super) fn check(source: &dyn ChainSource, watch: &mut Watch) -> Result<(), ChainError> {
+/// Asks for each payment of which it is unknown whether it still waits; whether
+/// any does not. One that does not may have been mined meanwhile.
+pub(super) fn check(source: &dyn ChainSource, watch: &mut Watch) -> Result<bool, ChainError> {
+    let mut missing = false;
     for txid in watch.unchecked() {
         let doubts = source.in_mempool(txid)?;
+        missing |= doubts.is_none();
         watch.checked(txid, doubts);
     }
-    Ok(())
+    Ok(missing)
 }
 
 /// Reads the transactions of the mempool that were not there before, whose

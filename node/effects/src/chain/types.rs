@@ -137,8 +137,10 @@ pub enum ChainError {
         headers: u64,
     },
     /// The backend is of another network than the federation.
-    #[error("the backend's block 0 is {found}, the federation's is {expected}")]
+    #[error("{key}: the backend's block 0 is {found}, the federation's is {expected}")]
     WrongChain {
+        /// The setting that names the backend.
+        key: String,
         /// What the federation's genesis says.
         expected: Hash,
         /// What the backend says.
@@ -158,6 +160,14 @@ pub enum ChainError {
         /// What is wrong.
         detail: String,
     },
+    /// What the backend shows is not proven by what it must be proven by.
+    #[error("the backend does not prove {what}: {detail}")]
+    Unproven {
+        /// The block or transaction.
+        what: String,
+        /// What is wrong.
+        detail: String,
+    },
     /// Any other error that the backend names.
     #[error("the backend refused {what} with {code}: {message}")]
     Refused {
@@ -172,8 +182,20 @@ pub enum ChainError {
     #[error("{field}: {problem}")]
     Config {
         /// The key at fault.
-        field: &'static str,
+        field: String,
         /// What is wrong with it.
         problem: String,
     },
+}
+
+impl ChainError {
+    /// Whether the backend failed, so that another one may be asked instead;
+    /// what it lacks or refuses is an answer.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        !matches!(
+            self,
+            Self::NotFound(_) | Self::Refused { .. } | Self::Config { .. }
+        )
+    }
 }

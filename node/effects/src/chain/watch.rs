@@ -4,6 +4,8 @@
 //! A payment is somewhere ([`Place`]); a view is what the node says of it. A
 //! view is said once, and again only after it has changed.
 
+mod beside;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use dctrl_proto::v1::{
@@ -64,6 +66,8 @@ impl Known {
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     scripts: BTreeMap<Vec<u8>, u32>,
+    /// Scripts that no backend has been told of.
+    fresh: Vec<Vec<u8>>,
     payments: BTreeMap<Key, Known>,
     seen: Seen,
     /// Newest last, without holes.
@@ -74,6 +78,8 @@ pub(super) struct Watch {
     begun: u32,
     /// Blocks are to be looked at again.
     back: Option<Back>,
+    /// The lowest height above which that was done since this was last asked.
+    went_back: Option<u32>,
 }
 
 /// How far to look back.
@@ -153,6 +159,7 @@ impl Watch {
                 place,
             );
         }
+        self.fresh.push(script.clone());
         self.scripts.insert(script, address_index);
         true
     }
@@ -198,7 +205,10 @@ impl Watch {
         self.blocks.clear();
         self.blocks.push_back(below);
         self.begun = below.height;
-        self.back = None;
+        if self.back.take().is_some() {
+            let height = below.height;
+            self.went_back = Some(self.went_back.map_or(height, |one| one.min(height)));
+        }
         self.unverified = true;
     }
 

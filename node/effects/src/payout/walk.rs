@@ -52,6 +52,7 @@ impl Walk {
         wanted: &BTreeSet<(Hash, u32)>,
     ) -> Result<(), ChainError> {
         let tip = adaptor.tip()?;
+        adaptor.watch_coins(wanted)?;
         while let Some((last, _)) = self.blocks.last() {
             let gone = last.height > tip.height || adaptor.hash_at(last.height)? != last.hash;
             if !gone {

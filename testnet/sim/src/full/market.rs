@@ -165,9 +165,9 @@ impl ChainSource for Backend<'_> {
         ChainSource::block(self.chain, height, hash)
     }
 
-    fn knows_block(&self, hash: Hash) -> Result<bool, ChainError> {
+    fn knows_block(&self, block: Tip) -> Result<bool, ChainError> {
         self.up()?;
-        let block = self.chain.block(&hash);
+        let block = self.chain.block(&block.hash);
         let most = self.height_max.unwrap_or(u32::MAX);
         Ok(block.is_some_and(|block| block.height <= most))
     }

@@ -58,10 +58,10 @@ impl ChainSource for Backend<'_> {
         block.ok_or_else(|| ChainError::NotFound(format!("block {hash}")))
     }
 
-    fn knows_block(&self, hash: Hash) -> Result<bool, ChainError> {
+    fn knows_block(&self, block: Tip) -> Result<bool, ChainError> {
         self.up()?;
         let most = self.height_max.unwrap_or(u32::MAX);
-        let block = self.net.block(&hash);
+        let block = self.net.block(&block.hash);
         Ok(block.is_some_and(|block| block.height <= most))
     }
 

@@ -45,6 +45,9 @@ fn human(status: &Status) -> String {
         Some(tip) => text += &format!("chain tip {} {}\n", tip.height, short(&tip.hash)),
         None => text += "chain tip not agreed yet\n",
     }
+    for backend in &status.chain_backends {
+        text += &format!("backend {}\n", printable(backend));
+    }
     for rate in &status.rates {
         let price = i64::try_from(rate.minor_per_bitcoin).unwrap_or(i64::MAX);
         text += &format!(
@@ -110,6 +113,7 @@ mod tests {
                 forked: false,
             }],
             alerts: vec!["disk nearly full".into()],
+            chain_backends: vec!["chain.backend[0]: at block 7, followed".into()],
             ..Status::default()
         };
         let expected = "\
@@ -118,6 +122,7 @@ node alpha (0), version 0.1.0
 height 12, final 11, round 40, at 2025-06-15T15:06:40.000Z
 state bbbbbbbbbb…  pool 0  undecided events 0
 chain tip 7 cccccccccc…
+backend chain.backend[0]: at block 7, followed
 PEER   INDEX  REACHABLE      HEARD  EVENT  FORKED
 bravo      1  yes        15 ms ago     99  no
 alert: disk nearly full

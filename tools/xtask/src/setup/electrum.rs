@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use super::{bitcoind::unpack, stamped};
+use super::{bitcoind::unpack, python, stamped};
 use crate::{
     command::{execute, exists, say},
     place::Place,
@@ -70,24 +70,7 @@ pub(crate) fn install(place: &Place) -> Result<PathBuf> {
     .context("cannot download Electrum's packages: is this Debian 12, and online?")?;
     unpack(&downloads, &files)?;
     let environment = home.join("environment");
-    execute(
-        Command::new("python3")
-            .args(["-m", "venv"])
-            .arg(&environment),
-    )
-    .context("cannot make a Python environment: is python3-venv installed?")?;
-    execute(
-        Command::new(environment.join("bin/python"))
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-            ])
-            .args(IMPORTS),
-    )
-    .context("cannot install what Electrum imports")?;
+    python::environment(&environment, &IMPORTS)?;
     wrapper(&files, &environment, &program)?;
     execute(
         Command::new(&program)

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use super::stamped;
+use super::{python, stamped};
 use crate::{
     command::{execute, exists, say},
     place::Place,
@@ -40,18 +40,7 @@ pub(crate) fn install(place: &Place) -> Result<PathBuf> {
         fs::remove_dir_all(&home).with_context(|| format!("cannot clear {}", home.display()))?;
     }
     fs::create_dir_all(&home)?;
-    execute(
-        Command::new("python3")
-            .args(["-m", "venv"])
-            .arg(&environment),
-    )
-    .context("cannot make a Python environment: is python3-venv installed?")?;
-    execute(
-        Command::new(&program)
-            .args(["-m", "pip", "install", "--quiet"])
-            .args(["--disable-pip-version-check", PACKAGE]),
-    )
-    .context("cannot install embit")?;
+    python::environment(&environment, &[PACKAGE])?;
     execute(
         Command::new(&program)
             .args(["-c", "import embit.psbt"])

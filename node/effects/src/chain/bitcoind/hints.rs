@@ -33,9 +33,9 @@ pub struct BitcoindHints {
 impl BitcoindHints {
     pub(super) fn new(config: &BitcoindConfig, context: &zmq::Context) -> Result<Self, ChainError> {
         let given = [
-            ("chain.zmq_rawtx", &config.zmq_rawtx),
-            ("chain.zmq_hashblock", &config.zmq_hashblock),
-            ("chain.zmq_sequence", &config.zmq_sequence),
+            ("zmq_rawtx", &config.zmq_rawtx),
+            ("zmq_hashblock", &config.zmq_hashblock),
+            ("zmq_sequence", &config.zmq_sequence),
         ];
         let mut endpoints = BTreeSet::new();
         let mut socket = None;
@@ -45,7 +45,7 @@ impl BitcoindHints {
                 continue;
             }
             let unusable = |error: zmq::Error| ChainError::Config {
-                field,
+                field: format!("{}.{field}", config.key),
                 problem: format!("{endpoint}: {error}"),
             };
             if socket.is_none() {
@@ -56,7 +56,7 @@ impl BitcoindHints {
             }
         }
         let bell = Bell::new().map_err(|error| ChainError::Config {
-            field: "chain.zmq_rawtx",
+            field: format!("{}.zmq_rawtx", config.key),
             problem: format!("too many open files: {error}"),
         })?;
         Ok(Self {

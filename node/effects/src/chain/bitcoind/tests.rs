@@ -36,6 +36,7 @@ fn fake(answers: Vec<String>) -> (Bitcoind, std::thread::JoinHandle<Vec<String>>
         requests
     });
     let config = BitcoindConfig {
+        key: "chain".to_owned(),
         url,
         credentials: Credentials::Password {
             user: "u".to_owned(),
@@ -135,6 +136,7 @@ fn an_answer_without_end_is_cut_off() {
         while stream.write_all(&chunk).is_ok() {}
     });
     let config = BitcoindConfig {
+        key: "chain".to_owned(),
         url,
         credentials: Credentials::Password {
             user: String::new(),
@@ -156,6 +158,7 @@ fn an_answer_without_end_is_cut_off() {
 #[test]
 fn a_missing_cookie_means_that_bitcoind_is_not_running() {
     let config = BitcoindConfig {
+        key: "chain".to_owned(),
         url: "http://127.0.0.1:1".to_owned(),
         credentials: Credentials::Cookie("/nonexistent/.cookie".into()),
         zmq_rawtx: None,

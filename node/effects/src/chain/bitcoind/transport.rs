@@ -56,10 +56,10 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    pub(super) fn new(url: &str, credentials: Credentials) -> Result<Self, ChainError> {
+    pub(super) fn new(key: &str, url: &str, credentials: Credentials) -> Result<Self, ChainError> {
         if !url.starts_with("http://") && !url.starts_with("https://") {
             return Err(ChainError::Config {
-                field: "chain.url",
+                field: format!("{key}.url"),
                 problem: format!("{url} does not begin with http:// or https://"),
             });
         }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use dctrl_proto::v1::BusBody;
 
 use super::super::{
-    Tip,
+    Board, Tip,
+    cross::Cross,
     sight::{Saying, Sight, Subject},
 };
 use crate::{
@@ -26,6 +27,11 @@ pub(super) struct Staging {
     /// The last tip up to which everything has been said and applied.
     settled: Option<Tip>,
     outbox: Outbox<Subject>,
+    /// What a second backend shows, and what is known of all.
+    cross: Cross,
+    board: Board,
+    /// Something is not said because backends do not show it alike.
+    withheld: bool,
 }
 
 impl Staging {
@@ -35,6 +41,24 @@ impl Staging {
             sight,
             settled: None,
             outbox: Outbox::default(),
+            cross: Cross::default(),
+            board: Board::default(),
+            withheld: false,
+        }
+    }
+
+    /// Says only what a second backend shows as well, where there is one.
+    pub(super) fn checked_by(mut self, cross: Cross, board: Board) -> Self {
+        self.cross = cross;
+        self.board = board;
+        self
+    }
+
+    /// Whether the backends show alike what is to be said.
+    fn is_confirmed(&self, saying: &Saying) -> bool {
+        match saying {
+            Saying::Tip(_) => !self.board.is_disputed(),
+            Saying::Payment(view) => self.cross.confirms(view),
         }
     }
 
@@ -51,7 +75,12 @@ impl Staging {
     /// Puts what is unsaid on its way.
     pub(super) fn stage(&mut self) {
         let now_ms = (self.common.clock)();
+        self.withheld = false;
         for (subject, saying) in self.sight.unsaid() {
+            if !self.is_confirmed(&saying) {
+                self.withheld = true;
+                continue;
+            }
             if saying.takes_back() && self.outbox.hurries(&subject, now_ms) {
                 continue;
             }
@@ -94,7 +123,7 @@ impl Staging {
 
     /// A block up to which everything has been said and applied, once for each.
     pub(super) fn settled_tip(&mut self) -> Option<Tip> {
-        if self.sight.abstain || !self.outbox.is_empty() {
+        if self.sight.abstain || self.withheld || !self.outbox.is_empty() {
             return None;
         }
         let tip = self.sight.settled_block(SETTLED_DEPTH);

@@ -1,5 +1,7 @@
 //! Claims about payments to addresses that a node learns of late.
 
+use std::cell::{Cell, RefCell};
+
 use dctrl_proto::v1::{PaymentDoubts, TipAgreed, Vend, VendChanged};
 
 use super::*;
@@ -18,6 +20,20 @@ fn hash(height: u32) -> Hash {
     Hash(hash)
 }
 
+fn paying() -> Transaction {
+    let address = Address::from_str(ADDRESS).unwrap().assume_checked();
+    Transaction {
+        txid: Hash([3; 32]),
+        coinbase: false,
+        inputs: Vec::new(),
+        outputs: vec![Output {
+            vout: 0,
+            script: address.script_pubkey().into_bytes(),
+            amount_sats: 1_500,
+        }],
+    }
+}
+
 impl ChainSource for Chain {
     fn tip(&self) -> Result<Tip, ChainError> {
         Ok(Tip {
@@ -31,26 +47,15 @@ impl ChainSource for Chain {
     }
 
     fn block(&self, height: u32, own: Hash) -> Result<Block, ChainError> {
-        let address = Address::from_str(ADDRESS).unwrap().assume_checked();
-        let paying = Transaction {
-            txid: Hash([3; 32]),
-            coinbase: false,
-            inputs: Vec::new(),
-            outputs: vec![Output {
-                vout: 0,
-                script: address.script_pubkey().into_bytes(),
-                amount_sats: 1_500,
-            }],
-        };
         Ok(Block {
             height,
             hash: own,
             previous: hash(height - 1),
-            transactions: (height == 3).then_some(paying).into_iter().collect(),
+            transactions: (height == 3).then(paying).into_iter().collect(),
         })
     }
 
-    fn knows_block(&self, _: Hash) -> Result<bool, ChainError> {
+    fn knows_block(&self, _: Tip) -> Result<bool, ChainError> {
         Ok(true)
     }
 
@@ -59,6 +64,47 @@ impl ChainSource for Chain {
     }
 
     fn in_mempool(&self, _: Hash) -> Result<Option<PaymentDoubts>, ChainError> {
+        Ok(None)
+    }
+
+    fn mempool_transaction(&self, _: Hash) -> Result<Option<Transaction>, ChainError> {
+        Ok(None)
+    }
+}
+
+/// The same chain, whose block 3 is mined when the mempool is asked for the
+/// second time.
+struct Mining {
+    chain: RefCell<Chain>,
+    asked: Cell<usize>,
+}
+
+impl ChainSource for Mining {
+    fn tip(&self) -> Result<Tip, ChainError> {
+        self.chain.borrow().tip()
+    }
+
+    fn hash_at(&self, height: u32) -> Result<Hash, ChainError> {
+        self.chain.borrow().hash_at(height)
+    }
+
+    fn block(&self, height: u32, own: Hash) -> Result<Block, ChainError> {
+        self.chain.borrow().block(height, own)
+    }
+
+    fn knows_block(&self, _: Tip) -> Result<bool, ChainError> {
+        Ok(true)
+    }
+
+    fn mempool(&self) -> Result<Vec<Hash>, ChainError> {
+        Ok(Vec::new())
+    }
+
+    fn in_mempool(&self, _: Hash) -> Result<Option<PaymentDoubts>, ChainError> {
+        if self.asked.replace(self.asked.get() + 1) == 0 {
+            return Ok(Some(PaymentDoubts::default()));
+        }
+        self.chain.borrow_mut().height = 3;
         Ok(None)
     }
 
@@ -154,4 +200,28 @@ fn a_restart_goes_on_no_higher_than_what_was_agreed_before() {
     assert_eq!(height(&sight), Some(108));
     sight.frame(&agreed(6, 120), None);
     assert_eq!(height(&sight), Some(114));
+}
+
+#[test]
+fn a_payment_that_is_mined_while_it_is_looked_for_is_never_said_to_be_absent() {
+    let chain = Mining {
+        chain: RefCell::new(Chain { height: 2 }),
+        asked: Cell::new(0),
+    };
+    let mut sight = Sight::regtest(None, 0);
+    sight.frame(&quote(1), None);
+    sight.hint(Hint::Transaction(paying()));
+    let mut views = Vec::new();
+    for _ in 0..2 {
+        sight.refresh(&chain, &|| true).unwrap();
+        for (subject, saying) in sight.unsaid() {
+            sight.said(&subject);
+            if let Saying::Payment(view) = saying {
+                views.push(view.view());
+            }
+        }
+        // As bitcoind tells of a transaction that a block took.
+        sight.hint(Hint::Removed(paying().txid));
+    }
+    assert_eq!(views, [PaymentView::InMempool, PaymentView::InBlock]);
 }

@@ -5,10 +5,15 @@ use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot};
 use tonic::{Code, transport::Channel};
 
 use super::*;
-use crate::chain::{Backend, ChainAdaptor, Hint, model, server};
+use crate::chain::{Backend, Backends, ChainAdaptor, Hint, model, server};
 
 const ADDRESS: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
 const OTHER: &str = "bcrt1q6rz28mcfaxtmd6v789l9rrlrusdprr9pz3cppk";
+
+fn simulated(url: &str) -> ChainAdaptor {
+    let url = url.to_owned();
+    ChainAdaptor::new(&Backends::from(Backend::Simulated { url })).unwrap()
+}
 
 /// A served chain, somebody who uses it, and a node's view of it.
 struct Scene {
@@ -33,7 +38,7 @@ impl Scene {
         let user = runtime
             .block_on(SimulatedChainClient::connect(url.clone()))
             .unwrap();
-        let adaptor = ChainAdaptor::new(&Backend::Simulated { url: url.clone() }).unwrap();
+        let adaptor = simulated(&url);
         let mut watch = Watch::default();
         let address: bitcoin::Address<_> = ADDRESS.parse().unwrap();
         watch.watch(address.assume_checked().script_pubkey().into_bytes(), 7);
@@ -178,7 +183,7 @@ fn a_cursor_is_gone_on_from_only_while_its_block_is_in_the_chain() {
 #[test]
 fn notices_come_as_hints_and_a_restarted_stream_is_a_gap() {
     let mut scene = Scene::new();
-    let mut hints = scene.adaptor.hints(&zmq::Context::new()).unwrap();
+    let mut hints = scene.adaptor.hints(&zmq::Context::new()).unwrap().remove(0);
     let wait = std::time::Duration::from_secs(10);
     assert_eq!(hints.next(wait), Some(Hint::Gap { topic: "watch" }));
     scene.pay(ADDRESS).unwrap();
@@ -214,11 +219,18 @@ fn another_network_is_refused_and_a_silent_backend_is_unreachable() {
     assert_eq!(
         scene.adaptor.check_genesis(other),
         Err(ChainError::WrongChain {
+            key: "chain.backend".to_owned(),
             expected: other,
             found: model::genesis_hash()
         })
     );
-    assert_eq!(scene.adaptor.knows_block(other), Ok(false));
+    assert_eq!(
+        scene.adaptor.knows_block(Tip {
+            height: 1,
+            hash: other
+        }),
+        Ok(false)
+    );
     drop(scene.shutdown.take());
     scene
         .runtime
@@ -226,14 +238,14 @@ fn another_network_is_refused_and_a_silent_backend_is_unreachable() {
         .unwrap()
         .unwrap();
     let url = scene.url.clone();
-    let adaptor = ChainAdaptor::new(&Backend::Simulated { url }).unwrap();
+    let adaptor = simulated(&url);
     assert!(matches!(adaptor.tip(), Err(ChainError::Unreachable(_))));
 }
 
 #[test]
 fn the_server_stops_though_somebody_watches() {
     let mut scene = Scene::new();
-    let mut hints = scene.adaptor.hints(&zmq::Context::new()).unwrap();
+    let mut hints = scene.adaptor.hints(&zmq::Context::new()).unwrap().remove(0);
     let gap = hints.next(std::time::Duration::from_secs(10));
     assert!(matches!(gap, Some(Hint::Gap { .. })));
     drop(scene.shutdown.take());
