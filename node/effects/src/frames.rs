@@ -140,6 +140,13 @@ impl Feed {
         if let Some(fact) = self.page.pop_front() {
             return Ok(Some(Told::Fact(fact)));
         }
+        // On a busy bus there is never nothing.
+        if self.reading.is_none() && !self.caught_up {
+            self.look();
+            if self.caught_up {
+                return Ok(None);
+            }
+        }
         if self.reading.is_some() {
             return Ok(None);
         }
@@ -158,7 +165,7 @@ impl Feed {
         Ok(next.map(Told::Frame))
     }
 
-    /// There is nothing now: whether that is all, or the way on is lost.
+    /// Whether what has come is all, or the way on is lost.
     fn look(&mut self) {
         if let Some(forgotten) = self.follower.forgotten() {
             tracing::info!(

@@ -1,5 +1,10 @@
 //! Claims about a feed, over real sockets on loopback.
 
+use std::sync::{
+    atomic::{AtomicBool, Ordering},
+    mpsc::sync_channel,
+};
+
 use dctrl_follow::{Rosters, testing::FakeFederation, testing::Vice};
 use dctrl_proto::v1::{BlockApplied, Evidence, bus_body::Event};
 
@@ -94,4 +99,29 @@ fn an_effect_whose_node_jumps_ahead_reads_the_facts_again_and_goes_on() {
     state(&fake, 12, &["after the jump"]);
     block(&fake);
     assert_eq!(told(&mut feed, 2), ["after the jump", "frame 13"]);
+}
+
+#[test]
+fn a_bus_that_is_never_still_does_not_keep_an_effect_from_beginning() {
+    let fake = Arc::new(FakeFederation::start(4, |_| {}));
+    state(&fake, 0, &["at first"]);
+    let feed = feed(&fake);
+    let over = Arc::new(AtomicBool::new(false));
+    let busy = std::thread::spawn({
+        let (fake, over) = (fake.clone(), over.clone());
+        move || {
+            while !over.load(Ordering::Relaxed) {
+                block(&fake);
+            }
+        }
+    });
+    let (events, received) = sync_channel(1);
+    let stop = feed.stop.clone();
+    let passing = std::thread::spawn(move || pass(feed, &events, |_| None, || "caught up"));
+    let said = received.recv_timeout(DEADLINE);
+    over.store(true, Ordering::Relaxed);
+    busy.join().unwrap();
+    stop.set();
+    passing.join().unwrap();
+    assert_eq!(said, Ok("caught up"));
 }

@@ -83,8 +83,10 @@ impl Campaign {
         if occasion == Occasion::Restart {
             self.count().await?;
         }
-        if occasion == Occasion::EmptyFolder {
-            self.others_speak(VICTIM).await?;
+        match occasion {
+            Occasion::EmptyFolder => self.others_speak(VICTIM).await?,
+            Occasion::NewRoster => self.others_speak(WIPED).await?,
+            _ => {}
         }
         self.federation.kill_node(VICTIM);
         occasion.prepare_node(&self.federation.node_dir(VICTIM))?;
@@ -96,7 +98,6 @@ impl Campaign {
         if occasion == Occasion::NewRoster {
             // It has to hear of the change, and not to catch up behind it.
             self.federation.nodes_ready().await?;
-            self.others_speak(WIPED).await?;
             self.federation.kill_node(WIPED);
             occasion::wipe(&self.federation.node_dir(WIPED))?;
             self.federation.start_node(WIPED)?;
