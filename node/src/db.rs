@@ -1,4 +1,5 @@
-//! Look at a stopped node's data folder, and set it aside where it is damaged.
+//! Look at a stopped node's data folder, and set it aside where it is damaged; at
+//! the files of its effects, too, where the folder of its logs is named.
 //!
 //! Exit codes of both commands: 0 where all is sound (or has been set aside), 1
 //! where something is damaged, 2 where nothing can be said: no such folder, in
@@ -9,13 +10,17 @@
 //! event before the others have ordered that it counts from now on (`disk`,
 //! `renewal`): repairing never makes a node fork.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use dctrl_consensus::{ClusterId, Digest, Roster};
+use dctrl_effects::files;
 use dctrl_ledger::{StateRead, query};
 use dctrl_proto::genesis::cluster_id;
 use dctrl_store::{
-    Extent, Options, StoreError,
+    Extent, Options, StoreError, aside_folder,
     check::{self, Finding, Report},
     set_aside,
 };
@@ -35,13 +40,16 @@ pub struct Outcome {
     report: Report,
     /// Where what was damaged is now, and whether it was everything.
     aside: Option<(PathBuf, bool)>,
+    effects: Vec<files::Damage>,
+    /// Where the effects' damaged files are now.
+    effects_aside: Option<PathBuf>,
 }
 
-/// Looks at everything in a data folder.
+/// Looks at everything in a data folder, and in a folder of logs where there is one.
 ///
 /// # Errors
 /// Where nothing can be said of it.
-pub fn check(data: &Path) -> Result<Outcome, StoreError> {
+pub fn check(data: &Path, logs: Option<&Path>) -> Result<Outcome, StoreError> {
     let mut report = check::check(data, &Options::default(), &trust)?;
     if let Some(problem) = disk::damage(data) {
         report.findings.push(Finding {
@@ -50,18 +58,32 @@ pub fn check(data: &Path) -> Result<Outcome, StoreError> {
             problem,
         });
     }
+    let effects = match logs {
+        Some(logs) => files::check(logs).map_err(at(logs))?,
+        None => Vec::new(),
+    };
     Ok(Outcome {
         report,
         aside: None,
+        effects,
+        effects_aside: None,
     })
 }
 
-/// Sets aside what is damaged; everything where `all` says so.
+fn at(folder: &Path) -> impl FnOnce(std::io::Error) -> StoreError {
+    let folder = folder.to_owned();
+    |source| StoreError::Folder { folder, source }
+}
+
+/// Sets aside what is damaged; everything of the data folder where `all` says so.
 ///
 /// # Errors
 /// Where nothing can be said of it, or it cannot be moved.
-pub fn repair(data: &Path, all: bool) -> Result<Outcome, StoreError> {
-    let mut outcome = check(data)?;
+pub fn repair(data: &Path, logs: Option<&Path>, all: bool) -> Result<Outcome, StoreError> {
+    let mut outcome = check(data, logs)?;
+    if let (Some(logs), [_, ..]) = (logs, &outcome.effects[..]) {
+        outcome.effects_aside = Some(effects_aside(logs, &outcome.effects)?);
+    }
     let findings = &outcome.report.findings;
     if findings.is_empty() && !all {
         return Ok(outcome);
@@ -74,6 +96,16 @@ pub fn repair(data: &Path, all: bool) -> Result<Outcome, StoreError> {
     };
     outcome.aside = Some((set_aside(data, extent)?, !only_exports));
     Ok(outcome)
+}
+
+fn effects_aside(logs: &Path, damages: &[files::Damage]) -> Result<PathBuf, StoreError> {
+    let place = aside_folder(logs)?;
+    for damage in damages {
+        let path = &damage.path;
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        fs::rename(path, place.join(name)).map_err(at(path))?;
+    }
+    Ok(place)
 }
 
 /// The federation and its first roster, as the genesis in the state has them.
@@ -90,7 +122,9 @@ impl Outcome {
     /// 0 or 1.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        u8::from(!self.report.is_sound() && self.aside.is_none())
+        let data = !self.report.is_sound() && self.aside.is_none();
+        let effects = !self.effects.is_empty() && self.effects_aside.is_none();
+        u8::from(data || effects)
     }
 
     /// One object for programs.
@@ -99,8 +133,10 @@ impl Outcome {
         let report = &self.report;
         let finding = |one: &Finding| json!({"place": one.place, "number": one.number, "problem": one.problem});
         let findings: Vec<Value> = report.findings.iter().map(finding).collect();
+        let damage = |one: &files::Damage| json!({"place": one.path, "problem": one.problem});
+        let effects: Vec<Value> = self.effects.iter().map(damage).collect();
         json!({
-            "sound": report.is_sound(),
+            "sound": report.is_sound() && self.effects.is_empty(),
             "height": report.height,
             "final_height": report.final_height,
             "blocks": report.blocks,
@@ -109,6 +145,8 @@ impl Outcome {
             "findings": findings,
             "set_aside": self.aside.as_ref().map(|(place, _)| place.display().to_string()),
             "everything": self.aside.as_ref().map(|(_, everything)| *everything),
+            "effects": effects,
+            "effects_set_aside": self.effects_aside.as_ref().map(|place| place.display().to_string()),
         })
     }
 
@@ -142,6 +180,13 @@ impl Outcome {
                 place.display()
             ),
         };
+        for damage in &self.effects {
+            text += &format!("{}: {}\n", damage.path.display(), damage.problem);
+        }
+        if let Some(place) = &self.effects_aside {
+            let place = place.display();
+            text += &format!("what is damaged of the effects is in {place} now; they begin anew\n");
+        }
         text
     }
 }
@@ -170,10 +215,10 @@ mod tests {
     fn a_sound_folder_is_left_alone_and_a_missing_one_is_no_damage() {
         let home = data();
         let data = home.path().join("data");
-        let outcome = repair(&data, false).unwrap();
+        let outcome = repair(&data, None, false).unwrap();
         assert_eq!(outcome.exit_code(), 0, "{}", outcome.text());
         assert!(outcome.aside.is_none() && data.join("CURRENT").exists());
-        assert!(check(&home.path().join("elsewhere")).is_err());
+        assert!(check(&home.path().join("elsewhere"), None).is_err());
         assert!(!home.path().join("elsewhere").exists(), "nothing is made");
     }
 
@@ -182,8 +227,8 @@ mod tests {
         let home = data();
         let data = home.path().join("data");
         fs::write(data.join("CURRENT"), "MANIFEST-999999\n").unwrap();
-        assert_eq!(check(&data).unwrap().exit_code(), 1);
-        let outcome = repair(&data, false).unwrap();
+        assert_eq!(check(&data, None).unwrap().exit_code(), 1);
+        let outcome = repair(&data, None, false).unwrap();
         assert_eq!(outcome.exit_code(), 0);
         let (place, everything) = outcome.aside.clone().unwrap();
         assert!(everything && place.join("journal").is_dir() && place.join("instance").exists());
@@ -197,13 +242,33 @@ mod tests {
     }
 
     #[test]
+    fn damaged_files_of_effects_are_named_and_only_they_are_set_aside() {
+        let home = data();
+        let (data, logs) = (home.path().join("data"), home.path().join("log"));
+        fs::create_dir_all(&logs).unwrap();
+        fs::write(logs.join("chain.cursor"), "damaged").unwrap();
+        fs::write(logs.join("node.log"), "anything").unwrap();
+        let found = check(&data, Some(&logs)).unwrap();
+        assert_eq!(found.exit_code(), 1);
+        assert!(found.text().contains("chain.cursor"), "{}", found.text());
+        assert_eq!(found.json()["sound"], false);
+        assert_eq!(check(&data, None).unwrap().exit_code(), 0);
+        let outcome = repair(&data, Some(&logs), false).unwrap();
+        assert_eq!(outcome.exit_code(), 0, "{}", outcome.text());
+        assert!(outcome.aside.is_none() && data.join("CURRENT").exists());
+        assert!(logs.join("set-aside/0001/chain.cursor").exists());
+        assert!(logs.join("node.log").exists() && !logs.join("chain.cursor").exists());
+        assert_eq!(check(&data, Some(&logs)).unwrap().exit_code(), 0);
+    }
+
+    #[test]
     fn a_damaged_mark_is_named() {
         let home = data();
         let data = home.path().join("data");
         let mark = data.join("instance");
         let text = fs::read_to_string(&mark).unwrap();
         fs::write(&mark, text.replace("0000000000000000", "0000000000000001")).unwrap();
-        let found = check(&data).unwrap();
+        let found = check(&data, None).unwrap();
         assert!(found.text().contains("instance"), "{}", found.text());
         assert_eq!(found.exit_code(), 1);
     }

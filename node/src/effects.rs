@@ -15,6 +15,7 @@ use dctrl_effects::{
     },
     deadlines::{self, DeadlineHandle},
     event_logger::{self, EventLoggerConfig},
+    files,
     machine::{self, Alerts, MachineNotifierConfig},
     payout::{self, PayoutConfig},
     price::{
@@ -247,7 +248,10 @@ impl<'a> Settings<'a> {
             path: folder.clone(),
             source,
         })?;
-        let rosters = Rosters::open(&place.federation, &folder.join(format!("{name}.rosters")))?;
+        let rosters = Rosters::open(
+            &place.federation,
+            &folder.join(format!("{name}.{}", files::ROSTERS_SUFFIX)),
+        )?;
         Ok(Self {
             config,
             membership,
@@ -269,19 +273,19 @@ impl<'a> Settings<'a> {
         })
     }
 
-    /// A file of this node's effects, beside the database.
+    /// A file or folder of this node's effects.
     fn file(&self, name: &str) -> PathBuf {
         self.config.log.dir.join(name)
     }
 
     fn log(&self) -> Result<Running, EffectsError> {
-        let config = EventLoggerConfig::new(self.config.log.dir.join("events"));
+        let config = EventLoggerConfig::new(self.file(files::EVENTS));
         Ok(event_logger::start(self.common.clone(), config)?)
     }
 
     fn machine(&self) -> Result<(Running, Alerts), EffectsError> {
         let config = MachineNotifierConfig {
-            file: self.file("alerts.jsonl"),
+            file: self.file(files::ALERTS),
             heartbeat_ms_max: u64::from(self.policy.heartbeat_ms_max),
         };
         Ok(machine::start(self.common.clone(), config)?)
@@ -336,7 +340,7 @@ impl<'a> Settings<'a> {
             .map_err(|error| EffectsError::Network(error.to_string()))?;
         let hash = self.chain_genesis()?;
         let mut config = ChainNotifierConfig::new(self.backends.clone(), network, hash);
-        config.cursor = Some(self.file("chain.cursor"));
+        config.cursor = Some(self.file(files::CURSOR));
         Ok(chain_notifier::start(self.common.clone(), config)?)
     }
 }

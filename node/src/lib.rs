@@ -31,6 +31,7 @@ pub mod opaque;
 pub mod pipeline;
 mod renewal;
 mod run;
+mod scrub;
 mod signals;
 mod signatures;
 mod space;

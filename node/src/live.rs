@@ -6,7 +6,7 @@ use dctrl_api::LiveStatus;
 use dctrl_consensus::{PublicKey, Roster, Summary, Timestamp};
 use dctrl_proto::v1::PeerStatus;
 
-use crate::{admission::wall_clock_ms, space::Space};
+use crate::{admission::wall_clock_ms, scrub::Findings, space::Space};
 
 /// A peer that was not heard from for this long is shown as unreachable,
 /// milliseconds. Idle nodes still exchange a summary every three seconds.
@@ -24,6 +24,7 @@ pub(crate) struct LiveViews {
     /// How each bitcoin backend stands, one sentence each.
     pub(crate) chain: Alerts,
     pub(crate) space: Space,
+    pub(crate) damage: Findings,
 }
 
 impl LiveViews {
@@ -43,6 +44,7 @@ impl LiveViews {
                 .space
                 .trouble()
                 .into_iter()
+                .chain(self.damage.sentences())
                 .chain((self.alerts)())
                 .collect(),
             chain_backends: (self.chain)(),

@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dctrl_consensus::{OrderRule, Ordering, Profile};
 use dctrl_node::{
-    Fill, RunError, UNSTOPPED, config, fill_bulk, opaque::OpaqueConfig, run, run_effect,
+    Fill, RunError, UNSTOPPED, config, db, fill_bulk, opaque::OpaqueConfig, run, run_effect,
     run_filled, shutdown,
 };
 use tracing_subscriber::EnvFilter;
@@ -110,6 +110,9 @@ enum Db {
     Check {
         /// The node's data folder.
         data: PathBuf,
+        /// The folder of its logs, too, where its effects keep files.
+        #[arg(long)]
+        log: Option<PathBuf>,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
@@ -119,10 +122,13 @@ enum Db {
     Repair {
         /// The node's data folder.
         data: PathBuf,
+        /// The folder of its logs, too, where its effects keep files.
+        #[arg(long)]
+        log: Option<PathBuf>,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
-        /// Set everything aside although it looks sound.
+        /// Set everything of the data folder aside although it looks sound.
         #[arg(long)]
         all: bool,
     },
@@ -134,8 +140,13 @@ const DB_UNKNOWN: u8 = 2;
 impl Db {
     fn run(self) -> ExitCode {
         let (json, outcome) = match self {
-            Self::Check { data, json } => (json, dctrl_node::db::check(&data)),
-            Self::Repair { data, json, all } => (json, dctrl_node::db::repair(&data, all)),
+            Self::Check { data, log, json } => (json, db::check(&data, log.as_deref())),
+            Self::Repair {
+                data,
+                log,
+                json,
+                all,
+            } => (json, db::repair(&data, log.as_deref(), all)),
         };
         match outcome {
             Ok(outcome) => {

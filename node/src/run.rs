@@ -33,6 +33,7 @@ use crate::{
     membership::{Membership, MembershipError},
     pipeline::{self, LedgerApplication, PipelineHandle, Publisher, Worth},
     renewal::Renewal,
+    scrub,
     signatures::ActionSignatures,
     space::Warden,
     stopping::{self, Roll},
@@ -180,6 +181,7 @@ struct Node {
     membership: Membership,
     warden: Warden,
     store: Store,
+    damage: scrub::Findings,
 }
 
 /// A node at work, except that it does not answer people yet.
@@ -192,6 +194,7 @@ struct Rooms {
     engine: Engine,
     renewal: Renewal,
     warden: Warden,
+    damage: scrub::Findings,
 }
 
 /// A node at work.
@@ -202,6 +205,7 @@ struct Started {
     hints: tokio::task::JoinHandle<()>,
     renewal: tokio::task::JoinHandle<()>,
     warden: tokio::task::JoinHandle<()>,
+    scrub: tokio::task::JoinHandle<()>,
 }
 
 impl Node {
@@ -221,6 +225,7 @@ impl Node {
             membership,
             warden,
             store,
+            damage: scrub::Findings::default(),
         })
     }
 
@@ -285,6 +290,7 @@ impl Node {
             engine,
             renewal,
             warden: self.warden,
+            damage: self.damage,
         })
     }
 
@@ -366,6 +372,7 @@ impl Node {
             alerts: effects.alerts(),
             chain: effects.chain(),
             space: self.warden.space(),
+            damage: self.damage.clone(),
         };
         Gateway {
             store: self.store.clone(),
@@ -426,6 +433,7 @@ impl Rooms {
             hints: tokio::spawn(repeat_tip_hint(self.bus.clone(), progress.clone())),
             renewal: tokio::spawn(self.renewal.clone().run(progress)),
             warden: tokio::spawn(self.warden.clone().run()),
+            scrub: tokio::spawn(scrub::run(self.gateway.store.clone(), self.damage.clone())),
             rooms: self,
             stop_api,
             api,
@@ -467,6 +475,7 @@ impl Started {
         self.hints.abort();
         self.renewal.abort();
         self.warden.abort();
+        self.scrub.abort();
         effects.stop(&mut roll).await;
         let stop = move || engine.stop();
         let engine = roll.ask("pipeline", stopping::ACTOR, stop).await;

@@ -23,5 +23,5 @@ mod verify;
 
 pub use entry::{Entry, Gap};
 pub use logger::{EventLoggerConfig, start};
-pub use segment::LogError;
+pub use segment::{Log, LogError};
 pub use verify::{Verified, VerifyError, verify};

@@ -15,12 +15,15 @@
 //! Times are milliseconds since the Unix epoch, amounts are satoshi, prices
 //! are minor units per bitcoin; there are no floats.
 //!
+//! What they keep on the disk is looked at by [`files`].
+//!
 //! Deliberately absent: any decision about money or machines. An effect
 //! reports what it sees; the ledger counts the votes.
 
 pub mod chain;
 pub mod deadlines;
 pub mod event_logger;
+pub mod files;
 pub mod machine;
 pub mod outbox;
 pub mod payout;
@@ -30,6 +33,7 @@ mod common;
 mod crash;
 mod frames;
 mod health;
+mod sealed;
 
 pub use common::{Clock, Common, Running, Seat, StartError};
 pub use crash::CRASH_POINTS;

@@ -13,5 +13,5 @@ mod alerts;
 mod notifier;
 mod view;
 
-pub use alerts::{Alert, AlertKind, Alerts};
+pub use alerts::{Alert, AlertFile, AlertKind, Alerts};
 pub use notifier::{MachineNotifierConfig, start};

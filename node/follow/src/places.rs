@@ -6,12 +6,13 @@
 //! of the genesis.
 //!
 //! The file holds no signatures: what it names is only dialled, and whoever
-//! answers there must have the key and show certificates. One that cannot be
-//! read is as good as none.
+//! answers there must have the key and show certificates. Behind the roster it
+//! holds a SHA-256 of it; one that is damaged is as good as none.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 
+use dctrl_consensus::crypto::sha256;
 use dctrl_proto::v1::NodeRoster;
 use prost::Message;
 
@@ -23,6 +24,9 @@ pub(crate) const TOPIC: &str = "roster";
 /// Longest file that is read, bytes: as many nodes as there may be, and more
 /// than each needs.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+const CHECK_DOMAIN: &[u8] = b"dctrl/follow/places/1\0";
+const CHECK_BYTES: usize = 32;
 
 /// The nodes of a roster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,17 +48,31 @@ impl Places {
         })
     }
 
-    /// What the file says.
-    pub(crate) fn read(file: &PathBuf) -> Option<Self> {
-        let length = fs::metadata(file).ok()?.len();
-        if length > FILE_BYTES_MAX {
+    /// What the file says; `None` where there is none or it is damaged.
+    #[must_use]
+    pub fn read(file: &Path) -> Option<Self> {
+        if fs::metadata(file).ok()?.len() > FILE_BYTES_MAX {
             return None;
         }
-        let roster = NodeRoster::decode(fs::read(file).ok()?.as_slice());
-        if roster.is_err() {
-            tracing::warn!(file = %file.display(), "the present nodes' places cannot be read");
+        let places = Self::decode(&fs::read(file).ok()?);
+        if places.is_none() {
+            tracing::warn!(file = %file.display(), "the present nodes' places are damaged");
         }
-        Self::of(&roster.ok()?)
+        places
+    }
+
+    /// What the file of a roster holds.
+    pub(crate) fn encode(roster: &NodeRoster) -> Vec<u8> {
+        let mut bytes = roster.encode_to_vec();
+        let check = sha256(CHECK_DOMAIN, &[&bytes]);
+        bytes.extend(check.0);
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (roster, check) = bytes.split_at_checked(bytes.len().checked_sub(CHECK_BYTES)?)?;
+        let whole = sha256(CHECK_DOMAIN, &[roster]).0 == check;
+        whole.then(|| Self::of(&NodeRoster::decode(roster).ok()?))?
     }
 }
 

@@ -19,7 +19,6 @@ use dctrl_consensus::{
 };
 
 use dctrl_proto::v1::NodeRoster;
-use prost::Message;
 
 use crate::federation::Federation;
 use crate::places::Places;
@@ -151,7 +150,7 @@ impl Rosters {
             return false;
         };
         if let Some(file) = &inner.file
-            && let Err(error) = write(&places_file(file), &roster.encode_to_vec())
+            && let Err(error) = write(&places_file(file), &Places::encode(roster))
         {
             tracing::error!(%error, "the present nodes' places cannot be kept");
         }

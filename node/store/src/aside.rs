@@ -41,7 +41,7 @@ pub enum Extent<'m> {
 /// on.
 pub fn set_aside(folder: &Path, extent: Extent<'_>) -> Result<PathBuf, StoreError> {
     let _lock = lock(folder)?;
-    let place = place(folder)?;
+    let place = aside_folder(folder)?;
     let names: Vec<String> = match extent {
         Extent::Exports => vec![export::FOLDER.to_owned()],
         Extent::Everything { mark } => {
@@ -63,8 +63,11 @@ pub fn set_aside(folder: &Path, extent: Extent<'_>) -> Result<PathBuf, StoreErro
     Ok(place)
 }
 
-/// A new folder for what is set aside.
-fn place(folder: &Path) -> Result<PathBuf, StoreError> {
+/// Makes a new folder in `folder` for what is set aside.
+///
+/// # Errors
+/// Where it cannot be made.
+pub fn aside_folder(folder: &Path) -> Result<PathBuf, StoreError> {
     let all = folder.join(FOLDER);
     for number in 1..=TIMES_MAX {
         let place = all.join(format!("{number:04}"));

@@ -16,13 +16,13 @@ use dctrl_ledger::StateDigest;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{DB, Direction, IteratorMode, ReadOptions};
 
-use crate::columns;
 use crate::error::StoreError;
 use crate::limits::{EXPORTS_KEPT, STATE_CHUNK_BYTES, STATE_CHUNKS_MAX};
 use crate::manifest::write_entry;
 use crate::open::{live_state, read_number};
 use crate::options::{self, Options};
 use crate::store::{Store, damaged, family, read_error};
+use crate::{columns, records};
 
 /// In the store's folder: a folder for each seal, and its manifest beside it.
 pub(crate) const FOLDER: &str = "seals";
@@ -267,6 +267,7 @@ fn open(place: &Path, height: u64) -> Result<(DB, &'static str), StoreError> {
         ..Options::default()
     };
     let (rocks, families) = (options::database(&memory), options::families(&memory));
+    records::check(place)?;
     let db = DB::open_cf_descriptors_read_only(&rocks, place, families, false);
     let db = db.map_err(|source| StoreError::Open {
         folder: place.to_owned(),

@@ -24,7 +24,8 @@
 //! that of a peer taken over ([`Store::install`]).
 //!
 //! A closed store can be looked at as a whole ([`check`]), and set aside where
-//! it is damaged ([`set_aside`]).
+//! it is damaged ([`set_aside`]). An open one is read through a little at a time
+//! ([`Scrub`]).
 //!
 //! Deliberately absent: knowledge of what the bytes mean, except the topic of
 //! an output and, in [`check`], what proves a block; any decision about what may
@@ -47,10 +48,12 @@ mod manifest;
 mod migrate;
 mod open;
 mod options;
+mod records;
+mod scrub;
 mod snapshot;
 mod store;
 
-pub use aside::{Extent, set_aside};
+pub use aside::{Extent, aside_folder, set_aside};
 pub use batch::{Batch, Part};
 pub use crash::CRASH_POINTS;
 pub use dctrl_consensus::snapshot::StateManifest;
@@ -59,5 +62,6 @@ pub use export::StateExport;
 pub use frames::Frames;
 pub use install::{CheckedState, InstallError, Seal, StateInstall};
 pub use options::Options;
+pub use scrub::{Scrub, Scrubbed};
 pub use snapshot::{RosterSteps, Snapshot};
 pub use store::{Records, Store};

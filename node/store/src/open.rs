@@ -10,7 +10,7 @@ use crate::columns::{self, key_number};
 use crate::error::StoreError;
 use crate::journal::{Mark, Replay, Segments};
 use crate::store::{damaged, family, read_error};
-use crate::{migrate, options};
+use crate::{migrate, options, records};
 
 /// Held while the folder is open. RocksDB has a lock of its own, but tells a
 /// second user only by the text of an error.
@@ -40,6 +40,7 @@ pub(crate) fn refuse_foreign(folder: &Path, rocks: &rocksdb::Options) -> Result<
     if !folder.join("CURRENT").exists() {
         return Ok(());
     }
+    records::check(folder)?;
     let found = DB::list_cf(rocks, folder).map_err(|source| StoreError::Open {
         folder: folder.to_owned(),
         source,

@@ -398,6 +398,16 @@ impl Store {
         &self.0.db
     }
 
+    /// The folder of the journal.
+    pub(crate) fn journal_folder(&self) -> &Path {
+        &self.0.folder
+    }
+
+    /// The segment that is being written.
+    pub(crate) fn current_segment(&self) -> u64 {
+        self.writer().journal.current()
+    }
+
     /// The folder of the database.
     pub(crate) fn home(&self) -> &Path {
         &self.0.home

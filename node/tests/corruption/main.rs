@@ -1,4 +1,4 @@
-//! Damaged files of a node and of an agent: each damage is detected and healed,
+//! Damaged files of a node, its effects and an agent: each damage is detected and healed,
 //! or provably changes nothing, and none is ever taken for good.
 //!
 //! `cargo xtask campaign corruption --cases N --seed S` runs the long form.
@@ -9,11 +9,13 @@
 #[path = "../../store/tests/store/chain.rs"]
 mod chain;
 mod damage;
+mod effects;
 mod small;
 mod store;
 mod tally;
 
 use damage::Chance;
+use effects::Logs;
 use store::Images;
 use tally::Tally;
 
@@ -22,16 +24,18 @@ const CASES_PER_IMAGE: u64 = 500;
 
 fn campaign(cases: u64, seed: u64) -> Tally {
     let mut tally = Tally::default();
-    let mut images = None;
+    let (mut images, mut logs) = (None, None);
     for case in 0..cases {
         if case % CASES_PER_IMAGE == 0 {
             images = Some(Images::new(seed ^ case));
+            logs = Some(Logs::new(seed ^ case));
         }
         // Each case can be had alone by its number.
         let mut chance = Chance::new(seed.wrapping_mul(0x0001_0000_0001).wrapping_add(case));
-        match chance.below(8) {
+        match chance.below(10) {
             0 => small::disk(&mut chance, &mut tally),
             1 | 2 => small::agent(&mut chance, &mut tally),
+            3 | 4 => logs.as_ref().unwrap().case(&mut chance, &mut tally),
             _ => images.as_ref().unwrap().case(&mut chance, &mut tally),
         }
     }

@@ -45,6 +45,11 @@ fn reason(kind: &str) -> &'static str {
         "database-current" => "it names the same file",
         "seal" => "bytes that no row needs, or a list that is made again",
         "mark" | "guard" => "it says the same",
+        "effects-events" => "lines are missing at its end, and asked for again",
+        "effects-alerts" => "lines are missing at its end; what is open is told anew",
+        "effects-cursor" => "it is older or missing, so more blocks are looked through",
+        "effects-rosters" => "it is missing, and its steps are asked for again",
+        "effects-places" => "it is missing, and learned again",
         _ => "the newer file holds everything",
     }
 }

@@ -15,7 +15,8 @@
 //! agreed on, the node abstains: it says nothing, and its health says why.
 
 mod check;
-mod cursor;
+pub mod cursor;
+mod news;
 mod staging;
 
 use std::{
@@ -40,6 +41,7 @@ use crate::{
     common::{AT_REST, Stop},
     frames::{self, Told},
 };
+use news::News;
 use staging::Staging;
 
 /// Frames and hints that wait for the notifier. When it is full the bus
@@ -210,7 +212,8 @@ struct Notifier {
 impl Notifier {
     fn run(mut self, events: &Receiver<Event>, stop: &Arc<Stop>) {
         let mut ask_at = Instant::now();
-        let mut scan_at = Instant::now();
+        let mut asked_at = ask_at;
+        let mut scan_at = ask_at;
         while !stop.is_set() {
             let wait = self.wait(ask_at);
             match events.recv_timeout(wait) {
@@ -218,11 +221,13 @@ impl Notifier {
                     let mut news = self.take(event);
                     let more = std::iter::from_fn(|| events.try_recv().ok());
                     for event in more.take(EVENTS_PER_TURN) {
-                        news |= self.take(event);
+                        news = news.max(self.take(event));
                     }
-                    if news && self.failures == 0 {
-                        ask_at = Instant::now() + self.quiet();
-                    }
+                    ask_at = match self.failures {
+                        0 if news > News::Nothing => Instant::now() + self.quiet(),
+                        0 => ask_at,
+                        _ => news.during_backoff(ask_at, asked_at),
+                    };
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -234,6 +239,7 @@ impl Notifier {
             if self.caught_up && now >= ask_at {
                 let scanning = self.staging.sight.compares_mempool();
                 ask_at = now + self.ask(stop);
+                asked_at = now;
                 if scanning && !self.staging.sight.compares_mempool() {
                     scan_at = now + self.config.mempool_every;
                 }
@@ -269,19 +275,19 @@ impl Notifier {
         }
     }
 
-    /// Whether the backend should be asked soon.
-    fn take(&mut self, event: Event) -> bool {
+    /// Whether there is a reason to ask the backend.
+    fn take(&mut self, event: Event) -> News {
         match event {
-            Event::Told(told) => match *told {
+            Event::Told(told) => News::told(match *told {
                 Told::Fact(body) => self.staging.fact(&body),
                 Told::Frame(frame) => self.staging.frame(&frame.body),
-            },
+            }),
             Event::CaughtUp => {
                 self.caught_up = true;
-                true
+                News::Told
             }
-            Event::Hint(hint) => self.staging.sight.hint(hint),
-            Event::Compared | Event::Stop => false,
+            Event::Hint(hint) => News::hinted(self.staging.sight.hint(hint)),
+            Event::Compared | Event::Stop => News::Nothing,
         }
     }
 

@@ -329,6 +329,13 @@ impl Sight {
         }
     }
 
+    /// The ledger has refused the view of a subject.
+    pub fn refused(&mut self, subject: &Subject) {
+        if let Subject::Payment(txid, vout) = subject {
+            self.watch.refused((*txid, *vout));
+        }
+    }
+
     /// The view never reached the ledger: it must be said again.
     pub fn unsay(&mut self, subject: &Subject) {
         match subject {

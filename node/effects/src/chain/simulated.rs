@@ -1,6 +1,10 @@
 //! The simulated chain as a backend: a gRPC client.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use dctrl_proto::v1::{
     self, PaymentDoubts, sim_notice::Notice, simulated_chain_client::SimulatedChainClient as Client,
@@ -22,6 +26,8 @@ use super::{
 
 /// How long one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// A silent connection is asked for a sign of life this often.
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(5);
 /// Largest answer, bytes: a full mempool of the model.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// How long to wait before a lost stream of notices is opened again.
@@ -32,31 +38,54 @@ const REOPEN_DELAY: Duration = Duration::from_millis(200);
 pub struct Simulated {
     endpoint: Endpoint,
     runtime: Runtime,
-    client: Client<Channel>,
+    /// Replaced where it gave no answer in time: a connection may be half open.
+    client: Mutex<Client<Channel>>,
+    call_timeout: Duration,
 }
 
 impl Simulated {
     pub(super) fn new(url: &str) -> Result<Self, ChainError> {
+        Self::with_times(url, CALL_TIMEOUT, KEEP_ALIVE_EVERY)
+    }
+
+    fn with_times(
+        url: &str,
+        call_timeout: Duration,
+        keep_alive_every: Duration,
+    ) -> Result<Self, ChainError> {
         let endpoint = Endpoint::from_shared(url.to_owned())
             .map_err(|error| ChainError::Config {
                 field: "chain.url".to_owned(),
                 problem: format!("{url} is not a URL: {error}"),
             })?
-            .connect_timeout(CALL_TIMEOUT);
+            .connect_timeout(call_timeout)
+            // A stream of notices may be silent for long.
+            .http2_keep_alive_interval(keep_alive_every)
+            .keep_alive_timeout(keep_alive_every)
+            .keep_alive_while_idle(true);
         let runtime = runtime()?;
-        let client = connect(&endpoint, &runtime);
+        let client = Mutex::new(connect(&endpoint, &runtime));
         Ok(Self {
             endpoint,
             runtime,
             client,
+            call_timeout,
         })
+    }
+
+    fn client(&self) -> Client<Channel> {
+        self.connection().clone()
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Client<Channel>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn block_of(&self, hash: Hash) -> Result<Block, ChainError> {
         let request = v1::SimBlockHashRequest {
             hash: hash.0.to_vec(),
         };
-        let mut client = self.client.clone();
+        let mut client = self.client();
         let block = self.call("GetBlockByHash", async move {
             client.get_block_by_hash(request).await
         })?;
@@ -67,7 +96,7 @@ impl Simulated {
         let request = v1::SimTransactionRequest {
             txid: txid.0.to_vec(),
         };
-        let mut client = self.client.clone();
+        let mut client = self.client();
         let answer = self.call("GetMempoolTransaction", async move {
             client.get_mempool_transaction(request).await
         });
@@ -85,14 +114,14 @@ impl Simulated {
     }
 
     fn get_tip(&self) -> Result<v1::SimTip, ChainError> {
-        let mut client = self.client.clone();
+        let mut client = self.client();
         self.call("GetTip", async move {
             client.get_tip(v1::GetTipRequest {}).await
         })
     }
 
     fn get_mempool(&self) -> Result<v1::SimMempool, ChainError> {
-        let mut client = self.client.clone();
+        let mut client = self.client();
         self.call("GetMempool", async move {
             client.get_mempool(v1::GetMempoolRequest {}).await
         })
@@ -105,11 +134,14 @@ impl Simulated {
     ) -> Result<T, ChainError> {
         let answer = self
             .runtime
-            .block_on(async { tokio::time::timeout(CALL_TIMEOUT, answer).await });
+            .block_on(async { tokio::time::timeout(self.call_timeout, answer).await });
         match answer {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
             Ok(Err(status)) => Err(blame(what, &status)),
-            Err(_) => Err(ChainError::Unreachable(format!("{what} timed out"))),
+            Err(_) => {
+                *self.connection() = connect(&self.endpoint, &self.runtime);
+                Err(ChainError::Unreachable(format!("{what} timed out")))
+            }
         }
     }
 }
@@ -128,7 +160,7 @@ impl ChainSource for Simulated {
             return self.genesis_hash();
         }
         let request = v1::SimBlockRequest { height };
-        let mut client = self.client.clone();
+        let mut client = self.client();
         let block = self.call("GetBlockByHeight", async move {
             client.get_block_by_height(request).await
         })?;
@@ -178,7 +210,7 @@ impl client::Client for Simulated {
         let request = v1::SimSubmitRequest {
             transaction: raw.to_vec(),
         };
-        let mut client = self.client.clone();
+        let mut client = self.client();
         let answer = self.call("Submit", async move { client.submit(request).await });
         match answer {
             Ok(_) => Ok(Sent::Accepted),
@@ -315,3 +347,6 @@ impl SimulatedHints {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 //! view is said once, and again only after it has changed.
 
 mod beside;
+mod strays;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -13,6 +14,7 @@ use dctrl_proto::v1::{
 };
 
 use super::{Block, Hash, Output, Tip, Transaction, seen::Seen};
+use strays::Strays;
 
 /// Addresses watched. They are never given up, since late payments count.
 pub(super) const SCRIPTS_MAX: usize = 1_000_000;
@@ -36,6 +38,16 @@ pub(super) enum Place {
     Absent,
 }
 
+/// No place that is ever said, so that even an absence is news behind it.
+const NEVER_SAID: (Place, PaymentDoubts) = (
+    Place::Unchecked,
+    PaymentDoubts {
+        unconfirmed_parent: false,
+        long_chain: false,
+        not_final: false,
+    },
+);
+
 #[derive(Debug)]
 struct Known {
     address_index: u32,
@@ -46,6 +58,8 @@ struct Known {
     doubts: PaymentDoubts,
     /// The view that was said last.
     said: Option<(Place, PaymentDoubts)>,
+    /// What the ledger has of this node instead, as far as it was told since.
+    told: Option<(Place, PaymentDoubts)>,
     /// It was said since this process began, so the bus, which tells of
     /// older views while it catches up, knows nothing newer.
     said_here: bool,
@@ -69,6 +83,7 @@ pub(super) struct Watch {
     /// Scripts that no backend has been told of.
     fresh: Vec<Vec<u8>>,
     payments: BTreeMap<Key, Known>,
+    strays: Strays,
     seen: Seen,
     /// Newest last, without holes.
     blocks: VecDeque<Tip>,
@@ -186,6 +201,7 @@ impl Watch {
         }
         // What the block displaced by spending the same coins is gone.
         self.recheck();
+        self.find_strays();
     }
 
     /// The newest block has left the chain: its payments must be looked for.
@@ -210,17 +226,22 @@ impl Watch {
             self.went_back = Some(self.went_back.map_or(height, |one| one.min(height)));
         }
         self.unverified = true;
+        self.find_strays();
     }
 
     /// Blocks in which payments stand though nobody knows whether they are
-    /// still in the chain.
+    /// still in the chain. Final ones are not looked for where no reorganisation
+    /// that is followed reaches them.
     pub(super) fn blocks_to_verify(&self) -> BTreeSet<(u32, Hash)> {
         if !self.unverified {
             return BTreeSet::new();
         }
-        let places = self.payments.values().filter(|known| !known.is_final);
-        places
+        let top = self.tip().map_or(0, |tip| tip.height);
+        let buried = |height: u32| top.saturating_sub(height) as usize >= BLOCKS_KEPT;
+        let known = self.payments.values();
+        known
             .filter_map(|known| match known.place {
+                Place::Block(tip) if known.is_final && buried(tip.height) => None,
                 Place::Block(tip) if !self.blocks.contains(&tip) => Some((tip.height, tip.hash)),
                 _ => None,
             })
@@ -301,7 +322,9 @@ impl Watch {
                 let place = place(vote.view(), vote.block_height, &vote.block_hash)?;
                 Some((place, vote.doubts.unwrap_or_default()))
             });
-        let Some(own) = own else { return };
+        let Some(own) = own else {
+            return self.note_stray(key, payment);
+        };
         let known = self.payments.entry(key).or_insert(Known {
             address_index: payment.address_index,
             amount_sats: payment.amount_sats,
@@ -309,9 +332,11 @@ impl Watch {
             place: Place::Unchecked,
             doubts: PaymentDoubts::default(),
             said: None,
+            told: None,
             said_here: false,
             is_final,
         });
+        known.told = Some(own);
         if known.said_here {
             return;
         }
@@ -344,11 +369,21 @@ impl Watch {
         }
     }
 
+    /// The ledger has refused a view. An absence is refused where it comes before
+    /// what it takes back, or before what others say: then it is said once more.
+    pub(super) fn refused(&mut self, key: Key) {
+        if let Some(known) = self.payments.get_mut(&key)
+            && matches!(known.said, Some((Place::Absent, _)))
+        {
+            known.said = known.told.take();
+            known.said_here = false;
+        }
+    }
+
     /// The view never reached the ledger: it must be said again.
     pub(super) fn unsay(&mut self, key: Key) {
         if let Some(known) = self.payments.get_mut(&key) {
-            // No place that is ever said, so that even an absence is news.
-            known.said = Some((Place::Unchecked, PaymentDoubts::default()));
+            known.said = Some(NEVER_SAID);
         }
     }
 
@@ -377,6 +412,7 @@ impl Watch {
             place,
             doubts: PaymentDoubts::default(),
             said: None,
+            told: None,
             said_here: false,
             is_final: false,
         });

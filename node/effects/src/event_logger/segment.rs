@@ -62,7 +62,7 @@ const BLOCK_TOPIC: &str = "block";
 
 /// The log, open for appending.
 #[derive(Debug)]
-pub(super) struct Log {
+pub struct Log {
     folder: PathBuf,
     segment_bytes_max: u64,
     file: Option<(PathBuf, File, u64)>,
@@ -74,7 +74,10 @@ pub(super) struct Log {
 impl Log {
     /// Opens the log and finds its end; cuts off what a power cut left of lines
     /// that were not synced. Whoever follows the bus gets them again.
-    pub(super) fn open(folder: &Path, segment_bytes_max: u64) -> Result<Self, LogError> {
+    ///
+    /// # Errors
+    /// The log is damaged before its end, or cannot be read.
+    pub fn open(folder: &Path, segment_bytes_max: u64) -> Result<Self, LogError> {
         let wrong = |source| LogError::File {
             path: folder.to_owned(),
             source,
@@ -159,8 +162,12 @@ impl Log {
         Ok(true)
     }
 
-    /// Appends a frame; durable only after [`Self::sync`].
-    pub(super) fn append(&mut self, body: &BusBody, bytes: &[u8]) -> Result<(), LogError> {
+    /// Appends a frame, whose encoded body is `bytes`; durable only after
+    /// [`Self::sync`].
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn append(&mut self, body: &BusBody, bytes: &[u8]) -> Result<(), LogError> {
         let index = self.end.index + 1;
         let entry = Entry::new(index, body, bytes, self.end.hash)?;
         self.append_entry(&entry, body.topic == BLOCK_TOPIC)
@@ -211,7 +218,10 @@ impl Log {
     }
 
     /// Returns when everything appended is on the disk.
-    pub(super) fn sync(&mut self) -> Result<(), LogError> {
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn sync(&mut self) -> Result<(), LogError> {
         if let Some((path, file, _)) = &self.file {
             file.sync_data().map_err(|source| LogError::File {
                 path: path.clone(),

@@ -1,4 +1,8 @@
-//! Alerts: raised once, cleared once, kept in a file of JSON lines.
+//! Alerts: raised once, cleared once, kept in a file of JSON lines, each with a
+//! check of its own.
+//!
+//! A line that is damaged is passed over: what it raised is raised once more, what
+//! it cleared is cleared once more, since what is open is told by the ledger.
 
 use std::{
     collections::BTreeSet,
@@ -9,6 +13,8 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+
+use crate::sealed;
 
 /// The file begins anew, with the open alerts, beyond this size, bytes. The
 /// one before it is kept beside it.
@@ -97,7 +103,7 @@ struct Line {
 
 /// The file of alerts.
 #[derive(Debug)]
-pub(super) struct AlertFile {
+pub struct AlertFile {
     path: PathBuf,
     file: File,
     bytes: u64,
@@ -106,47 +112,64 @@ pub(super) struct AlertFile {
 
 impl AlertFile {
     /// Opens the file and learns which alerts it leaves open.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn open(path: &Path) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .create(true)
             .append(true)
             .read(true)
             .open(path)?;
-        let bytes = file.metadata()?.len();
-        let mut open = BTreeSet::new();
-        for line in BufReader::new(&file).split(b'\n') {
-            // A torn line was never told to anybody either.
-            let Ok(line) = serde_json::from_slice::<Line>(&line?) else {
-                continue;
-            };
-            if line.raised {
-                open.insert(line.alert);
-            } else {
-                open.remove(&line.alert);
+        let (mut open, mut bytes) = (BTreeSet::new(), 0);
+        each_line(&file, |line, length| {
+            bytes += length;
+            match line {
+                Some(line) if line.raised => drop(open.insert(line.alert)),
+                Some(line) => drop(open.remove(&line.alert)),
+                None => tracing::warn!(path = %path.display(), "a damaged line is passed over"),
             }
-        }
-        let torn = bytes > 0 && !ends_with_newline(path, bytes)?;
-        if torn {
-            file.write_all(b"\n")?;
-        }
+        })?;
+        // A torn line was never told to anybody.
+        file.set_len(bytes)?;
         Ok(Self {
             path: path.to_owned(),
             file,
-            bytes: bytes + u64::from(torn),
+            bytes,
             open,
         })
     }
 
+    /// The first line of a file that is not as it was written, from 1. What a
+    /// crash leaves of the last one is no damage.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn damaged_line(path: &Path) -> io::Result<Option<usize>> {
+        let (mut number, mut damaged) = (0, None);
+        each_line(&File::open(path)?, |line, _| {
+            number += 1;
+            if line.is_none() {
+                damaged = damaged.or(Some(number));
+            }
+        })?;
+        Ok(damaged)
+    }
+
     /// The alerts that were raised and not cleared.
-    pub(super) fn open_alerts(&self) -> &BTreeSet<Alert> {
+    #[must_use]
+    pub fn open_alerts(&self) -> &BTreeSet<Alert> {
         &self.open
     }
 
     /// Writes what has changed; raised alerts are warnings in the log too.
-    pub(super) fn update(&mut self, now: &BTreeSet<Alert>, time_ms: u64) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn update(&mut self, now: &BTreeSet<Alert>, time_ms: u64) -> io::Result<()> {
         let raised: Vec<Alert> = now.difference(&self.open).cloned().collect();
         let cleared: Vec<Alert> = self.open.difference(now).cloned().collect();
         if raised.is_empty() && cleared.is_empty() {
@@ -169,7 +192,7 @@ impl AlertFile {
     }
 
     fn write(&mut self, alert: &Alert, raised: bool, time_ms: u64) -> io::Result<()> {
-        let mut line = serde_json::to_vec(&Line {
+        let mut line = sealed::seal(&Line {
             time_ms,
             raised,
             alert: alert.clone(),
@@ -197,13 +220,19 @@ impl AlertFile {
     }
 }
 
-fn ends_with_newline(path: &Path, bytes: u64) -> io::Result<bool> {
-    use std::io::{Read, Seek, SeekFrom};
-    let mut file = File::open(path)?;
-    file.seek(SeekFrom::Start(bytes - 1))?;
-    let mut last = [0];
-    file.read_exact(&mut last)?;
-    Ok(last == *b"\n")
+/// Hands over each line that has an end, and its length with that, bytes; `None`
+/// for one that is damaged.
+fn each_line(file: &File, mut take: impl FnMut(Option<Line>, u64)) -> io::Result<()> {
+    let mut reader = BufReader::new(file);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let bytes = reader.read_until(b'\n', &mut line)?;
+        let Some(whole) = line.strip_suffix(b"\n") else {
+            return Ok(());
+        };
+        take(sealed::open(whole), bytes as u64);
+    }
 }
 
 #[cfg(test)]
@@ -249,6 +278,22 @@ mod tests {
         let mut file = AlertFile::open(&path).unwrap();
         file.update(&BTreeSet::from([alert("m1")]), 1).unwrap();
         assert_eq!(AlertFile::open(&path).unwrap().open.len(), 1);
+    }
+
+    #[test]
+    fn a_damaged_line_is_named_and_no_other_alert_comes_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("alerts.jsonl");
+        let alerts = BTreeSet::from([alert("m1"), alert("m2")]);
+        AlertFile::open(&path).unwrap().update(&alerts, 1).unwrap();
+        assert_eq!(AlertFile::damaged_line(&path).unwrap(), None);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replacen("m2", "m3", 1)).unwrap();
+        assert_eq!(AlertFile::damaged_line(&path).unwrap(), Some(2));
+        let mut file = AlertFile::open(&path).unwrap();
+        assert_eq!(file.open_alerts(), &BTreeSet::from([alert("m1")]));
+        file.update(&alerts, 2).unwrap();
+        assert_eq!(AlertFile::open(&path).unwrap().open_alerts(), &alerts);
     }
 
     #[test]

@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 use crate::World;
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a payment is tried.
+const PAYMENTS_MAX: u32 = 5;
 const USER: &str = "test";
 const PASSWORD: &str = "test";
 
@@ -135,7 +137,18 @@ impl World for Bitcoind {
 
     fn pay(&self, address: &str, sats: u64) {
         let amount = format!("0.{sats:08}");
-        self.ask("sendtoaddress", json!([address, amount]));
+        for _ in 0..PAYMENTS_MAX {
+            // The wallet learns later than the node what is spent, and keeps a
+            // payment that the mempool does not take.
+            self.ask("syncwithvalidationinterfacequeue", json!([]));
+            let txid = self.ask("sendtoaddress", json!([address, amount]));
+            match self.rpc().ask("getmempoolentry", json!([txid])) {
+                Ok(_) => return,
+                Err(error) => eprintln!("a payment was not taken: {error}"),
+            }
+            self.ask("abandontransaction", json!([txid]));
+        }
+        panic!("no payment of {PAYMENTS_MAX} came into the mempool");
     }
 
     fn mine(&self, blocks: u32) {

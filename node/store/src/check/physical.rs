@@ -5,11 +5,11 @@ use std::path::Path;
 use rocksdb::{DB, IteratorMode, ReadOptions};
 
 use super::Report;
-use crate::columns;
 use crate::error::StoreError;
 use crate::journal::Segments;
 use crate::options::{self, Options};
 use crate::store::{JOURNAL, family};
+use crate::{columns, records};
 
 /// Every entry of every segment, those with nothing but old blocks too.
 pub(super) fn journal(folder: &Path, report: &mut Report) {
@@ -79,7 +79,9 @@ fn filters(db: &DB, report: &mut Report) {
 pub(super) fn unopened(folder: &Path, report: &mut Report) {
     let options = Options::default();
     let (rocks, families) = (options::reading(&options), options::families(&options));
-    if let Ok(db) = DB::open_cf_descriptors_read_only(&rocks, folder, families, false) {
+    if records::check(folder).is_ok()
+        && let Ok(db) = DB::open_cf_descriptors_read_only(&rocks, folder, families, false)
+    {
         columns(&db, report);
     }
     let before = report.findings.first().map(|first| first.problem.clone());

@@ -230,6 +230,35 @@ impl Segments {
         })
     }
 
+    /// The first segment from this number on.
+    pub(crate) fn next_from(&self, from: u64) -> Option<u64> {
+        self.numbers.iter().copied().find(|number| *number >= from)
+    }
+
+    /// Reads every entry of a segment that is full; one that is given up while
+    /// it is read is no damage.
+    ///
+    /// # Errors
+    /// Where an entry is damaged, or the disk fails.
+    pub(crate) fn check_full(&self, number: u64) -> Result<(), StoreError> {
+        let checked = read(&self.folder, number).and_then(|bytes| {
+            let mut found = Replay::default();
+            let took = &mut |_, _: Vec<(u64, &[u8])>, _: &[u8]| Ok(());
+            let (written, ended) = batches(&self.folder, number, &bytes, &mut found, took)?;
+            let what = "an entry before the end of the segment";
+            if ended {
+                Ok(())
+            } else {
+                Err(damage(&self.folder, number, written, what))
+            }
+        });
+        if segment::path(&self.folder, number).exists() {
+            checked
+        } else {
+            Ok(())
+        }
+    }
+
     /// The records of one segment after the other.
     pub(crate) fn records(self) -> impl Iterator<Item = Result<Vec<Record>, StoreError>> {
         let folder = self.folder;

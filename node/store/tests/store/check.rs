@@ -171,3 +171,23 @@ fn what_was_set_aside_is_rebuilt_from_peers_and_kept() {
     drop(store);
     assert!(look(folder.path(), &chain).is_sound());
 }
+
+#[test]
+fn a_manifest_that_rocksdb_would_read_for_ever_is_named() {
+    let (folder, chain) = grown();
+    let current = fs::read_to_string(folder.path().join("CURRENT")).unwrap();
+    let path = folder.path().join(current.trim());
+    let mut manifest = fs::read(&path).unwrap();
+    let at = manifest.len();
+    // The head of a record of the last part of a log that is used again, cut off.
+    manifest.extend([0xf4, 0x4f, 0x47, 0x26, 0x00, 0x17, 8]);
+    manifest.extend([0xaa; 200]);
+    fs::write(&path, manifest).unwrap();
+    let refused = Store::open(folder.path(), &Options::default())
+        .err()
+        .unwrap();
+    let text = format!("record of the database's manifest at byte {at} is damaged or missing");
+    assert_eq!(refused.to_string(), text);
+    let findings = look(folder.path(), &chain).findings;
+    assert!(format!("{findings:?}").contains(&text), "{findings:?}");
+}

@@ -21,6 +21,8 @@ mod prune;
 #[cfg(test)]
 mod rosters;
 #[cfg(test)]
+mod scrub;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod takeover;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use dctrl_effects::machine::{Alert, AlertFile, AlertKind};
 
 /// When a point is passed, and so what has to be done for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,9 +72,6 @@ const OCCASIONS: [(&str, Occasion); 22] = [
 /// Longer than the file of alerts becomes before it begins anew, bytes.
 const LONG_ALERTS_BYTES: usize = 9 << 20;
 
-/// An alert of which the state knows nothing, so that it is over at once.
-const OLD_ALERT: &str = r#"{"time_ms":1,"raised":true,"machine":"m1","kind":{"not_ready":"of old"},"sentence":"m1 is not ready: of old"}"#;
-
 impl Occasion {
     /// `None` where the point is the store's.
     pub(super) fn of(point: &str) -> Option<Self> {
@@ -99,11 +97,12 @@ impl Occasion {
             Self::EmptyFolder => wipe(node)?,
             Self::EmptyLog => fs::remove_dir_all(log)?,
             Self::TornLog => append(&newest(&log)?, br#"{"index":"#)?,
-            Self::OldAlert => append(&alerts, format!("{OLD_ALERT}\n").as_bytes())?,
+            Self::OldAlert => raise_old_alert(&alerts)?,
             Self::LongAlerts => {
-                let mut long = vec![b'\n'; LONG_ALERTS_BYTES];
-                long.extend(format!("{OLD_ALERT}\n").as_bytes());
-                append(&alerts, &long)?;
+                let mut damaged = vec![b'x'; LONG_ALERTS_BYTES];
+                damaged.push(b'\n');
+                raise_old_alert(&alerts)?;
+                append(&alerts, &damaged)?;
             }
             _ => {}
         }
@@ -126,6 +125,17 @@ impl Occasion {
 pub(super) fn wipe(node: &Path) -> Result<()> {
     let data = node.join("data");
     fs::remove_dir_all(&data).with_context(|| data.display().to_string())
+}
+
+/// Raises an alert of which the state knows nothing, so that it is over at once.
+fn raise_old_alert(alerts: &Path) -> Result<()> {
+    let mut file = AlertFile::open(alerts)?;
+    let mut now = file.open_alerts().clone();
+    now.insert(Alert {
+        machine: "m1".to_owned(),
+        kind: AlertKind::NotReady("of old".to_owned()),
+    });
+    Ok(file.update(&now, 1)?)
 }
 
 fn append(file: &Path, bytes: &[u8]) -> Result<()> {

@@ -217,8 +217,11 @@ impl World {
         let taken = door.taken.into_inner();
         self.nodes[seat].notifier.outbox = outbox;
         for (about, how) in ended {
-            if let (About::Chain(subject), Ended::Expired) = (&about, &how) {
-                self.nodes[seat].notifier.sight.unsay(subject);
+            let sight = &mut self.nodes[seat].notifier.sight;
+            match (&about, &how) {
+                (About::Chain(subject), Ended::Expired) => sight.unsay(subject),
+                (About::Chain(subject), Ended::Refused(_)) => sight.refused(subject),
+                _ => {}
             }
             if matches!(how, Ended::Refused(_)) {
                 self.seen.hit("observations_refused");

@@ -24,12 +24,18 @@ pub enum DbCommand {
     Check {
         /// The node's data folder
         data_dir: PathBuf,
+        /// The folder of its logs, too, where its effects keep files
+        #[arg(long)]
+        log: Option<PathBuf>,
     },
     /// Set damaged data aside, for the node to fetch from its peers at its next start
     Repair {
         /// The node's data folder
         data_dir: PathBuf,
-        /// Set everything aside although it looks sound
+        /// The folder of its logs, too, where its effects keep files
+        #[arg(long)]
+        log: Option<PathBuf>,
+        /// Set everything of the data folder aside although it looks sound
         #[arg(long)]
         all: bool,
     },
@@ -42,13 +48,20 @@ pub enum DbCommand {
 pub fn run(command: &DbCommand, json: bool) -> Result<(), Failure> {
     let mut node = Command::new(program());
     node.arg("db");
-    match command {
-        DbCommand::Check { data_dir } => node.arg("check").arg(data_dir),
-        DbCommand::Repair { data_dir, all } => {
+    let log = match command {
+        DbCommand::Check { data_dir, log } => {
+            node.arg("check").arg(data_dir);
+            log
+        }
+        DbCommand::Repair { data_dir, log, all } => {
             node.arg("repair").arg(data_dir);
-            node.args(all.then_some("--all"))
+            node.args(all.then_some("--all"));
+            log
         }
     };
+    if let Some(log) = log {
+        node.arg("--log").arg(log);
+    }
     node.args(json.then_some("--json"));
     let error = node.exec();
     Err(anyhow!("cannot run {PROGRAM}, which looks at a node's data: {error}").into())

@@ -101,8 +101,8 @@ impl Staging {
             match ended {
                 Ended::Applied => {}
                 Ended::Refused(refusal) => {
-                    // Saying the same again would be refused again.
                     tracing::warn!(?subject, %refusal, "an observation was refused");
+                    self.sight.refused(&subject);
                 }
                 Ended::Expired => self.sight.unsay(&subject),
             }

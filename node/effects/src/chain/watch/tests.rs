@@ -245,3 +245,149 @@ fn a_view_that_was_lost_is_said_again_even_an_absence() {
     watch.unsay((Hash([1; 32]), 0));
     assert_eq!(say(&mut watch), ["ABSENT@0"]);
 }
+
+/// What others believe, confirmed in the block of that height on another branch.
+fn believed(height: u32) -> Payment {
+    let mut payment = told(PaymentView::InBlock, height, 3);
+    payment.set_state(PaymentState::Final);
+    payment.block_height = height;
+    payment.block_hash = vec![0xee; 32];
+    payment
+}
+
+#[test]
+fn a_payment_that_others_believe_in_another_block_than_ours_is_said_to_be_absent() {
+    let mut watch = watching();
+    watch.connect(&block(1, &[]));
+    watch.told(&believed(2), Some(2));
+    assert!(
+        watch.unchecked().is_empty(),
+        "our chain may come to that block"
+    );
+    watch.connect(&block(2, &[]));
+    check(&mut watch, false);
+    assert_eq!(say(&mut watch), ["ABSENT@0"]);
+    watch.connect(&block(3, &[]));
+    assert!(say(&mut watch).is_empty(), "once");
+    // Told behind our block, it is the same, but of blocks before the walk.
+    let mut watch = watching();
+    watch.begin_above(tip(5));
+    watch.connect(&block(6, &[]));
+    watch.told(&believed(4), Some(2));
+    assert!(watch.unchecked().is_empty());
+    watch.told(&believed(6), Some(2));
+    check(&mut watch, false);
+    assert_eq!(say(&mut watch), ["ABSENT@0"]);
+}
+
+#[test]
+fn a_payment_in_a_block_that_our_chain_has_too_is_not_denied() {
+    let mut watch = watching();
+    let mut payment = believed(1);
+    payment.block_hash = tip(1).hash.0.to_vec();
+    watch.told(&payment, Some(2));
+    watch.connect(&block(1, &[]));
+    assert!(watch.unchecked().is_empty());
+    // Until that block is undone.
+    watch.disconnect();
+    let mut other = block(1, &[]);
+    other.hash = Hash([0xdd; 32]);
+    watch.connect(&other);
+    check(&mut watch, false);
+    assert_eq!(say(&mut watch), ["ABSENT@0"]);
+}
+
+#[test]
+fn a_payment_that_others_see_is_denied_once_a_block_has_come_and_it_has_not() {
+    let mut watch = watching();
+    watch.connect(&block(1, &[]));
+    let mut payment = told(PaymentView::InMempool, 0, 3);
+    payment.set_state(PaymentState::Seen);
+    watch.told(&payment, Some(2));
+    assert!(watch.unchecked().is_empty(), "it may be on its way");
+    watch.connect(&block(2, &[]));
+    check(&mut watch, false);
+    assert_eq!(say(&mut watch), ["ABSENT@0"]);
+}
+
+#[test]
+fn a_payment_that_others_see_is_looked_for_when_the_walk_begins() {
+    for (is_there, say_of_it) in [(true, "IN_MEMPOOL@0"), (false, "ABSENT@0")] {
+        let mut watch = Watch::default();
+        let mut payment = told(PaymentView::InMempool, 0, 3);
+        payment.set_state(PaymentState::Seen);
+        watch.told(&payment, Some(2));
+        watch.begin_above(tip(50));
+        check(&mut watch, is_there);
+        assert_eq!(say(&mut watch), [say_of_it]);
+    }
+}
+
+#[test]
+fn what_was_said_meanwhile_of_a_payment_that_others_see_stands() {
+    let mut watch = watching();
+    watch.connect(&block(1, &[]));
+    let mut payment = told(PaymentView::InMempool, 0, 3);
+    payment.set_state(PaymentState::Seen);
+    watch.told(&payment, Some(2));
+    watch.see(&transaction(1, false));
+    check(&mut watch, true);
+    assert_eq!(say(&mut watch), ["IN_MEMPOOL@0"]);
+    watch.connect(&block(2, &[]));
+    check(&mut watch, true);
+    assert!(say(&mut watch).is_empty());
+}
+
+/// This node has seen a payment and lost it again, and the ledger has refused to
+/// hear of its absence.
+fn refused_absence(told_before: impl Fn(&mut Watch), told_behind: impl Fn(&mut Watch)) -> Watch {
+    let mut watch = watching();
+    watch.connect(&block(1, &[]));
+    watch.see(&transaction(1, false));
+    check(&mut watch, true);
+    assert_eq!(say(&mut watch), ["IN_MEMPOOL@0"]);
+    watch.recheck();
+    check(&mut watch, false);
+    assert_eq!(say(&mut watch), ["ABSENT@0"]);
+    told_before(&mut watch);
+    watch.refused((Hash([1; 32]), 0));
+    told_behind(&mut watch);
+    watch
+}
+
+#[test]
+fn an_absence_that_was_ordered_before_what_it_takes_back_is_said_again() {
+    // The sighting came to the ledger behind it: own vote, or only that of others.
+    for node in [2, 3] {
+        let tell = |watch: &mut Watch| {
+            let mut payment = told(PaymentView::InMempool, 0, node);
+            payment.set_state(PaymentState::Seen);
+            watch.told(&payment, Some(2));
+            watch.connect(&block(2, &[]));
+        };
+        let nothing = |_: &mut Watch| {};
+        let mut watch = refused_absence(tell, nothing);
+        assert_eq!(say(&mut watch), ["ABSENT@0"], "told before the refusal");
+        watch.refused((Hash([1; 32]), 0));
+        assert!(say(&mut watch).is_empty(), "and not for ever");
+        let mut watch = refused_absence(nothing, tell);
+        check(&mut watch, false);
+        assert_eq!(say(&mut watch), ["ABSENT@0"], "told behind it");
+    }
+    let mut watch = refused_absence(|_| {}, |_| {});
+    assert!(say(&mut watch).is_empty(), "nobody has heard of it");
+}
+
+#[test]
+fn a_final_payment_is_looked_for_after_a_start_where_its_block_may_be_undone() {
+    let kept = u32::try_from(BLOCKS_KEPT).unwrap();
+    for (begun, looked_for) in [(10, true), (kept + 2, true), (kept + 3, false)] {
+        let mut watch = Watch::default();
+        let mut payment = told(PaymentView::InBlock, 3, 2);
+        payment.set_state(PaymentState::Final);
+        watch.told(&payment, Some(2));
+        watch.begin_above(tip(begun));
+        let asked = watch.blocks_to_verify();
+        assert_eq!(asked.contains(&(3, tip(3).hash)), looked_for, "{begun}");
+    }
+}
