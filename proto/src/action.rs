@@ -68,6 +68,7 @@ payloads! {
     PayoutReject = "payout.reject",
     PayoutSign = "payout.sign",
     PayoutBump = "payout.bump",
+    PayoutLift = "payout.lift",
     PayoutCancel = "payout.cancel",
     PayoutAllow = "payout.allow",
     PayoutObserve = "payout.observe",

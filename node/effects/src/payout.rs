@@ -8,8 +8,9 @@
 //! two nodes act, or one acts again after a restart.
 //!
 //! What spends a payout's inputs is looked for in the blocks since it was
-//! proposed and in the mempool, and said as `payout.observe` when it changes;
-//! the backend's fee rate is said as `fee.observe`.
+//! proposed and in the mempool, and in blocks also what has replaced the
+//! transactions that made them; it is said as `payout.observe` when it changes.
+//! The backend's fee rate is said as `fee.observe`.
 //!
 //! While several backends of this node contradict each other it neither
 //! broadcasts nor votes on payouts.
@@ -17,6 +18,8 @@
 //! Deliberately absent: keys, any choice of what is paid, and a memory: all is
 //! learned from the node's facts, the bus and the backend at each start.
 
+mod lineage;
+mod place;
 pub mod view;
 mod walk;
 
@@ -238,7 +241,7 @@ impl Broadcaster {
             self.confirmed = true;
         }
         if Instant::now() >= self.fee_at {
-            self.fee()?;
+            self.fee();
         }
         if self.payouts.is_empty() {
             return Ok(());
@@ -250,14 +253,16 @@ impl Broadcaster {
         }
         self.health.clear("held");
         self.payouts.look(&self.adaptor)?;
+        // One that the backend refuses must not keep the others back.
+        let mut sent = Ok(());
         for order in self.payouts.take_due((self.common.clock)()) {
-            self.send(&order)?;
+            sent = sent.and(self.send(&order));
         }
         self.payouts.look(&self.adaptor)?;
         for (id, said) in self.payouts.unsaid() {
             self.say(id, &said);
         }
-        Ok(())
+        sent
     }
 
     fn say(&mut self, id: String, said: &PayoutObserve) {
@@ -269,9 +274,19 @@ impl Broadcaster {
         }
     }
 
-    /// Says the backend's fee rate, where it knows one.
-    fn fee(&mut self) -> Result<(), ChainError> {
-        let rate = self.adaptor.fee_rate(FEE_BLOCKS)?;
+    /// Says the backend's fee rate, where it knows one. Without it the lowest rate
+    /// serves, and payouts go on.
+    fn fee(&mut self) {
+        let rate = match self.adaptor.fee_rate(FEE_BLOCKS) {
+            Ok(rate) => rate,
+            Err(error) => {
+                self.fee_at = Instant::now() + AFTER_ERROR;
+                self.health
+                    .raise("fee", format!("no fee rate is known: {error}"));
+                return;
+            }
+        };
+        self.health.clear("fee");
         self.fee_at = Instant::now() + FEE_EVERY;
         match rate {
             Some(fee_rate) => {
@@ -282,7 +297,6 @@ impl Broadcaster {
             None => tracing::debug!("the backend knows no fee rate: the lowest one serves"),
         }
         self.said_fee = rate;
-        Ok(())
     }
 
     fn send(&mut self, order: &Order) -> Result<(), ChainError> {

@@ -21,6 +21,7 @@ mod payout_allow;
 mod payout_approve;
 mod payout_bump;
 mod payout_cancel;
+mod payout_lift;
 mod payout_observe;
 mod payout_propose;
 mod payout_reject;

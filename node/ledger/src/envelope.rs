@@ -90,6 +90,14 @@ fn exactly<const N: usize>(field: &str, bytes: &[u8]) -> Result<[u8; N], Refusal
     })
 }
 
+/// Whether an ordered action leaves nothing behind. That it expired needs no row:
+/// time tells. And what expires so far ahead that no honest node lets it in, by
+/// any clock, would have its row for as long as it likes.
+pub(crate) fn leaves_no_row(envelope: &Envelope, now_ms: u64) -> bool {
+    let expires_at_ms = envelope.body.expires_at_ms;
+    expires_at_ms <= now_ms || expires_at_ms - now_ms > 2 * EXPIRY_AHEAD_MS_MAX
+}
+
 /// Checks that the action is still good at `now_ms`, and not good for too long.
 pub(crate) fn in_time(envelope: &Envelope, now_ms: u64) -> Result<(), Refusal> {
     let expires_at_ms = envelope.body.expires_at_ms;

@@ -185,8 +185,7 @@ fn transaction(scope: &mut Scope<'_>, envelope: Envelope) -> Ended {
     if tables::receipt(scope, &envelope.id).is_some() {
         return Ended::Before;
     }
-    if envelope.body.expires_at_ms <= scope.time_ms() {
-        // Its answer is that it expired, which needs no row: time tells.
+    if envelope::leaves_no_row(&envelope, scope.time_ms()) {
         return Ended::Void;
     }
     let request = keys::request(&envelope.key, &envelope.body.request_id);

@@ -10,8 +10,8 @@
 //! ever built for one payout share an input, so that at most one of them can
 //! be in a chain: a later version spends every coin of the one before. Once a
 //! payout was approved its coins come free only when the chain has spent one
-//! of them six blocks deep, because signatures may be anywhere by then. The
-//! books count a payout from that depth on.
+//! of them six blocks deep, or has undone what made it, because signatures may
+//! be anywhere by then. The books count a payout from that depth on.
 //!
 //! Deliberately absent: keys, broadcasting (an effect does that), and any
 //! change of the rules after the genesis.
@@ -19,7 +19,9 @@
 mod awaits;
 mod belief;
 mod build;
+mod child;
 mod coins;
+mod conflict;
 mod cover;
 mod decide;
 mod expiry;
@@ -34,6 +36,7 @@ mod source;
 pub(crate) use awaits::approvals_missing;
 pub(crate) use belief::{check_observation, observe, tip_moved};
 pub(crate) use build::{again, cancellation, first};
+pub(crate) use child::{child, liftable, order_child};
 pub(crate) use coins::{lock, payment_changed};
 pub(crate) use cover::require_cover;
 pub(crate) use decide::{cannot_be_approved, decided, is_approved};
@@ -41,11 +44,19 @@ pub(crate) use expiry::{fire_due, next_deadline_ms};
 pub(crate) use fees::observe as observe_fee;
 pub(crate) use keep::{close, find, new_version, save};
 pub(crate) use money::reserve;
-pub(crate) use rules::{check_rules, require_approver, require_proposal, rules, take_day};
+pub(crate) use rules::{
+    check_rules, most, require_approver, require_own, require_proposal, require_room, rules,
+    take_day,
+};
 pub(crate) use sign::{complete, signers};
 pub(crate) use source::{Source, of as source};
 
-use dctrl_proto::v1::{Payout, PayoutState, PayoutVersion};
+use dctrl_proto::v1::{Payout, PayoutState, PayoutVersion, Refusal};
+
+use crate::caller::Caller;
+use crate::refuse::{ensure, precond};
+use crate::scope::{Scope, View};
+use crate::tables;
 
 /// Confirmations from which a coin may be spent and a payout is settled.
 pub(crate) const DEPTH: u32 = 6;
@@ -61,6 +72,34 @@ pub(crate) const RECIPIENTS_MAX: usize = 20;
 pub(crate) const INPUTS_SEEN_MAX: usize = dctrl_wallet::INPUTS_MAX;
 /// Steps that a payout's history keeps; the newest.
 pub(crate) const STEPS_MAX: usize = 64;
+
+/// A payout's id, from the id of the action that proposes it.
+fn id_of(caller: &Caller) -> String {
+    format!("p{}", hex::encode(&caller.action_id[..8]))
+}
+
+/// Refuses an action whose payout's id is taken.
+pub(crate) fn require_free_id(view: &View<'_>, caller: &Caller) -> Result<(), Refusal> {
+    let free = keep::find(view.state, &id_of(caller)).is_err();
+    ensure(free, || {
+        precond("payout.id", "Propose again with another request id.")
+    })
+}
+
+/// A payout that this caller has just ordered, empty.
+pub(crate) fn new(scope: &Scope<'_>, caller: &Caller) -> Payout {
+    let member = caller.member.as_ref();
+    let threshold = scope.wallet().threshold();
+    Payout {
+        id: id_of(caller),
+        creator: member.map(|member| member.id.clone()).unwrap_or_default(),
+        proposed_at_ms: scope.time_ms(),
+        expires_at_ms: scope.time_ms() + rules(scope.view().genesis).proposal_ms,
+        signatures_needed: u32::try_from(threshold).expect("a wallet has few keys"),
+        chain_height: tables::tip(scope).height,
+        ..Payout::default()
+    }
+}
 
 /// The transaction that is to be made now.
 pub(crate) fn current(payout: &Payout) -> &PayoutVersion {

@@ -8,9 +8,10 @@
 //! all nodes.
 //!
 //! No replay slips through: consensus time never runs backwards, what is
-//! forgotten has expired, and an action that comes at or after its expiry has
-//! no effect and leaves no row. So an action that has no receipt when its
-//! expiry has passed can never be ordered any more: that is what EXPIRED means.
+//! forgotten has expired, and an action that comes at or after its expiry, or
+//! that expires days ahead, has no effect and leaves no row. So an action that has
+//! no receipt when its expiry has passed can never be ordered any more: that is
+//! what EXPIRED means.
 
 use dctrl_proto::receipt::{receipt_digest, receipts_digest};
 use dctrl_proto::v1::Receipt;

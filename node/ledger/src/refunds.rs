@@ -18,12 +18,10 @@ pub(crate) fn save(scope: &mut Scope<'_>, refund: Refund) {
 }
 
 /// The refunds that wait for a payout, those that have waited longest first.
-pub(crate) fn open(state: &dyn StateRead, limit: usize) -> Vec<Refund> {
+pub(crate) fn open(state: &dyn StateRead, limit: usize) -> impl Iterator<Item = Refund> {
     let ids = state.scan(keys::REFUNDS_OPEN, None, limit);
-    ids.iter()
-        .map(|(_, id)| {
-            let key = keys::refund(&String::from_utf8_lossy(id));
-            tables::read(state, &key).expect("an indexed refund is there")
-        })
-        .collect()
+    ids.into_iter().map(move |(_, id)| {
+        let key = keys::refund(&String::from_utf8_lossy(&id));
+        tables::read(state, &key).expect("an indexed refund is there")
+    })
 }

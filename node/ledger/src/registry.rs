@@ -5,7 +5,7 @@ use dctrl_proto::v1::{
     ChainObserve, ClaimRedeem, FeeObserve, MachineAccept, MachineHeartbeat, MachineReceipt,
     MachineReport, MachineReset, MachineSet, MemberSet, NodeApprove, NodeLeave, NodePropose,
     NodeRenew, NodeWithdraw, PaymentObserve, PayoutAllow, PayoutApprove, PayoutBump, PayoutCancel,
-    PayoutObserve, PayoutPropose, PayoutReject, PayoutSign, PriceObserve, ProductSet,
+    PayoutLift, PayoutObserve, PayoutPropose, PayoutReject, PayoutSign, PriceObserve, ProductSet,
     RefundRequest, RefundWithdraw, Refusal, SlotRestock, SlotSet, TabCash, TabLimit, TabTopUp,
     TabTransfer, TimeTick, VendQuote, VendResolve,
 };
@@ -90,6 +90,7 @@ pub static ACTIONS: &[ActionKind] = &[
     row::<PayoutApprove>("PayoutApprove", COPAYER, "A copayer finds a payout right."),
     row::<PayoutBump>("PayoutBump", TREASURY, "The same payout with a higher fee, to be signed anew."),
     row::<PayoutCancel>("PayoutCancel", TREASURY, "Drop a payout; once approved, by a transaction back to the wallet."),
+    row::<PayoutLift>("PayoutLift", TREASURY, "A child of a payout's waiting transaction, back to the wallet, with a fee for both."),
     row::<PayoutObserve>("PayoutObserve", NODE, "A node's present view of what spends a payout's inputs."),
     row::<PayoutPropose>("PayoutPropose", TREASURY, "Propose to pay from the federation's wallet."),
     row::<PayoutReject>("PayoutReject", COPAYER, "A copayer does not want a payout."),

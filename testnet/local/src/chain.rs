@@ -118,6 +118,17 @@ impl Chain {
         }
     }
 
+    /// The bitcoind.
+    ///
+    /// # Errors
+    /// The chain is a simulated one.
+    pub fn bitcoind(&self) -> Result<&Bitcoind> {
+        match self {
+            Self::Simulated(_) => bail!("the chain is simulated"),
+            Self::Bitcoind(chain) => Ok(chain),
+        }
+    }
+
     /// Which chain it is.
     #[must_use]
     pub fn kind(&self) -> ChainKind {

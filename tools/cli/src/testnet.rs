@@ -44,7 +44,7 @@ pub struct InitArgs {
     /// Node i uses the ports from here + 10 i; the simulated chain here + 900
     #[arg(long, default_value = "17000")]
     pub base_port: u16,
-    /// Largest price sold on an unconfirmed payment; 0 for never
+    /// Largest unconfirmed payment that counts; 0 for none
     #[arg(long, value_name = "SATS", default_value = "0")]
     pub zero_conf_sats_max: u64,
     /// How long an unconfirmed payment must have been seen [default: 10000]

@@ -7,14 +7,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dctrl_proto::v1::{
-    Outpoint, PaymentView, Payout, PayoutObserve, PayoutSpend, PayoutState, PayoutVersion,
+    PaymentView, Payout, PayoutObserve, PayoutSpend, PayoutState, PayoutVersion,
 };
 
-use super::walk::{Found, Walk};
+use super::{
+    lineage::Lineage,
+    place::{outpoints, place},
+    walk::Walk,
+};
 use crate::{
     Seat,
     chain::{ChainError, ChainSource, Hash},
 };
+
+/// An output: its transaction, and its position there.
+pub(super) type Place = (Hash, u32);
 
 /// Payouts watched at most; the ledger has fewer open.
 const PAYOUTS_MAX: usize = 256;
@@ -53,6 +60,7 @@ pub struct Payouts {
     take_over_ms: u64,
     open: BTreeMap<String, Watched>,
     walk: Walk,
+    lineage: Lineage,
 }
 
 impl Payouts {
@@ -65,6 +73,7 @@ impl Payouts {
             take_over_ms,
             open: BTreeMap::new(),
             walk: Walk::default(),
+            lineage: Lineage::default(),
         }
     }
 
@@ -123,17 +132,24 @@ impl Payouts {
     /// # Errors
     /// The backend gives no answer; then nothing has changed here.
     pub fn look(&mut self, adaptor: &dyn ChainSource) -> Result<(), ChainError> {
-        let inputs: BTreeSet<(Hash, u32)> = self
-            .open
-            .values()
-            .flat_map(|one| inputs(&one.payout))
-            .collect();
-        self.walk.on(adaptor, &inputs)?;
+        let mut wanted: BTreeSet<Place> = BTreeSet::new();
+        for watched in self.open.values() {
+            wanted.extend(inputs(&watched.payout));
+            if self.lineage.learn(&watched.payout, adaptor) {
+                // What was looked through without knowing it is looked through again.
+                self.walk.back_to(lowest_spend(&watched.payout));
+            }
+        }
+        adaptor.watch_coins(&wanted)?;
+        wanted.extend(self.lineage.coins());
+        self.walk.on(adaptor, &wanted)?;
         for watched in self.open.values_mut() {
-            watched.seen = place(&watched.payout, &self.walk, adaptor)?;
+            watched.seen = place(&watched.payout, &self.walk, &self.lineage, adaptor)?;
         }
         if let Some(tip) = self.walk.tip() {
             self.open.retain(|_, one| !is_buried(one, tip.height));
+            let left = self.open.values().map(|one| &one.payout);
+            self.lineage.retain(left);
         }
         Ok(())
     }
@@ -196,7 +212,9 @@ fn is_over(payout: &Payout) -> bool {
 /// was proposed; but where it may have been signed before this node has heard
 /// of it, a reorganisation may have put its transaction below that already.
 fn lowest_spend(payout: &Payout) -> u32 {
-    if payout.sign_from_ms == 0 {
+    let mut signers = payout.versions.iter().map(|version| version.signers.len());
+    let fresh_child = payout.parent.is_some() && signers.all(|signers| signers == 0);
+    if payout.sign_from_ms == 0 || fresh_child {
         payout.chain_height
     } else {
         payout.chain_height.saturating_sub(WATCHED_DEPTH)
@@ -223,13 +241,8 @@ fn is_buried(watched: &Watched, tip_height: u32) -> bool {
         })
 }
 
-fn inputs(payout: &Payout) -> impl Iterator<Item = (Hash, u32)> {
-    let versions = payout.versions.iter();
-    let inputs = versions.flat_map(|version| &version.inputs);
-    inputs.filter_map(|input| {
-        let outpoint = input.outpoint.as_ref()?;
-        Some((Hash::from_slice(&outpoint.txid)?, outpoint.vout))
-    })
+pub(super) fn inputs(payout: &Payout) -> impl Iterator<Item = Place> {
+    payout.versions.iter().flat_map(outpoints)
 }
 
 /// This node's rank, where it is its turn.
@@ -258,82 +271,6 @@ fn due_rank(
     (now_ms >= version.ready_at_ms.saturating_add(wait_ms)).then_some(rank)
 }
 
-/// Where the transaction is that spends the payout's inputs.
-fn place(
-    payout: &Payout,
-    walk: &Walk,
-    adaptor: &dyn ChainSource,
-) -> Result<Option<PayoutSpend>, ChainError> {
-    let inputs: BTreeSet<(Hash, u32)> = inputs(payout).collect();
-    if let Some(found) = walk.find(&inputs) {
-        return Ok(Some(in_block(payout, &inputs, &found)));
-    }
-    for version in payout.versions.iter().rev() {
-        let Some(txid) = Hash::from_slice(&version.txid) else {
-            continue;
-        };
-        if adaptor.in_mempool(txid)?.is_some() {
-            let mut spend = PayoutSpend {
-                txid: version.txid.clone(),
-                ..PayoutSpend::default()
-            };
-            spend.set_view(PaymentView::InMempool);
-            return Ok(Some(spend));
-        }
-    }
-    conflict_in_mempool(&inputs, adaptor)
-}
-
-/// What waits and spends the inputs, and is none of ours: the first by its id,
-/// where there is more than one.
-fn conflict_in_mempool(
-    inputs: &BTreeSet<(Hash, u32)>,
-    adaptor: &dyn ChainSource,
-) -> Result<Option<PayoutSpend>, ChainError> {
-    let all: Vec<(Hash, u32)> = inputs.iter().copied().collect();
-    let Some(txid) = adaptor.mempool_spenders(&all)?.into_iter().min() else {
-        return Ok(None);
-    };
-    let Some(transaction) = adaptor.mempool_transaction(txid)? else {
-        return Ok(None);
-    };
-    let mut spend = PayoutSpend {
-        txid: txid.0.to_vec(),
-        spends: spent_of(inputs, &transaction.inputs),
-        ..PayoutSpend::default()
-    };
-    spend.set_view(PaymentView::InMempool);
-    Ok((!spend.spends.is_empty()).then_some(spend))
-}
-
-/// Which of the inputs a transaction spends, ascending.
-fn spent_of(inputs: &BTreeSet<(Hash, u32)>, spends: &[(Hash, u32)]) -> Vec<Outpoint> {
-    let spent: BTreeSet<&(Hash, u32)> = spends.iter().filter(|one| inputs.contains(one)).collect();
-    let outpoint = |(txid, vout): &(Hash, u32)| Outpoint {
-        txid: txid.0.to_vec(),
-        vout: *vout,
-    };
-    spent.into_iter().map(outpoint).collect()
-}
-
-fn in_block(payout: &Payout, inputs: &BTreeSet<(Hash, u32)>, found: &Found) -> PayoutSpend {
-    let own = |version: &PayoutVersion| version.txid == found.txid.0;
-    let spends = if payout.versions.iter().any(own) {
-        Vec::new()
-    } else {
-        spent_of(inputs, &found.inputs)
-    };
-    let mut spend = PayoutSpend {
-        txid: found.txid.0.to_vec(),
-        block_height: found.tip.height,
-        block_hash: found.tip.hash.0.to_vec(),
-        spends,
-        ..PayoutSpend::default()
-    };
-    spend.set_view(PaymentView::InBlock);
-    spend
-}
-
 fn observation(id: &str, seen: Option<&PayoutSpend>) -> PayoutObserve {
     let mut said = PayoutObserve {
         payout_id: id.to_owned(),
@@ -347,6 +284,7 @@ fn observation(id: &str, seen: Option<&PayoutSpend>) -> PayoutObserve {
             said.block_height = seen.block_height;
             said.block_hash.clone_from(&seen.block_hash);
             said.spends.clone_from(&seen.spends);
+            said.gone.clone_from(&seen.gone);
         }
     }
     said

@@ -1,7 +1,9 @@
-//! The blocks in which a payout's inputs may be spent, walked once each.
+//! The blocks in which a payout's inputs may be spent, or what made them be
+//! replaced, walked once each.
 
 use std::collections::BTreeSet;
 
+use super::view::Place;
 use crate::chain::{Block, ChainError, ChainSource, Hash, Tip};
 
 /// Blocks that are kept; a payout that is open for longer is looked for in the
@@ -10,14 +12,14 @@ const BLOCKS_MAX: u32 = 2_016;
 
 /// A reorganisation this deep may put what was spent at one height below it:
 /// then the spend of a payout is in a block below the one it was proposed at.
-const REORGANISED_MAX: u32 = 100;
+pub(super) const REORGANISED_MAX: u32 = 100;
 
 /// A transaction that spends an input of interest, and its block.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) tip: Tip,
     pub(super) txid: Hash,
-    pub(super) inputs: Vec<(Hash, u32)>,
+    pub(super) inputs: Vec<Place>,
 }
 
 /// The blocks that have been looked through, ascending without gaps.
@@ -42,17 +44,16 @@ impl Walk {
     }
 
     /// Goes on to the backend's tip, and back first where the chain has left
-    /// what was walked.
+    /// what was walked. What spends any of `wanted` is kept.
     ///
     /// # Errors
     /// The backend gives no answer; what was walked stays.
     pub(super) fn on(
         &mut self,
         adaptor: &dyn ChainSource,
-        wanted: &BTreeSet<(Hash, u32)>,
+        wanted: &BTreeSet<Place>,
     ) -> Result<(), ChainError> {
         let tip = adaptor.tip()?;
-        adaptor.watch_coins(wanted)?;
         while let Some((last, _)) = self.blocks.last() {
             let gone = last.height > tip.height || adaptor.hash_at(last.height)? != last.hash;
             if !gone {
@@ -83,15 +84,13 @@ impl Walk {
         self.blocks.last().map(|(tip, _)| *tip)
     }
 
-    /// The first transaction that spends one of these.
-    pub(super) fn find(&self, inputs: &BTreeSet<(Hash, u32)>) -> Option<Found> {
-        let mut all = self.blocks.iter().flat_map(|(_, found)| found);
-        let spends = |one: &&Found| one.inputs.iter().any(|input| inputs.contains(input));
-        all.find(spends).cloned()
+    /// All that was found, in the order of the chain.
+    pub(super) fn found(&self) -> impl Iterator<Item = &Found> {
+        self.blocks.iter().flat_map(|(_, found)| found)
     }
 }
 
-fn found(block: &Block, wanted: &BTreeSet<(Hash, u32)>) -> Vec<Found> {
+fn found(block: &Block, wanted: &BTreeSet<Place>) -> Vec<Found> {
     let tip = Tip {
         height: block.height,
         hash: block.hash,

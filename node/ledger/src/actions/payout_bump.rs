@@ -15,8 +15,9 @@ impl Action for PayoutBump {
         ids::id("payout_id", &self.payout_id)
     }
 
-    fn guard(&self, view: &View<'_>, _: &Caller) -> Result<Self::Plan, Refusal> {
+    fn guard(&self, view: &View<'_>, caller: &Caller) -> Result<Self::Plan, Refusal> {
         let payout = payouts::find(view.state, &self.payout_id)?;
+        payouts::require_own(&payout, caller)?;
         let waits = matches!(
             payout.state(),
             PayoutState::Approved

@@ -2,8 +2,8 @@
 
 use dctrl_proto::v1::{Payout, PayoutCancel, PayoutKind, PayoutState, PayoutVersion, Refusal};
 
-use crate::caller::{Caller, Role};
-use crate::refuse::{denied, ensure, precond};
+use crate::caller::Caller;
+use crate::refuse::{ensure, precond};
 use crate::registry::Action;
 use crate::scope::{Scope, View};
 use crate::{ids, payouts};
@@ -19,18 +19,9 @@ impl Action for PayoutCancel {
 
     fn guard(&self, view: &View<'_>, caller: &Caller) -> Result<Self::Plan, Refusal> {
         let payout = payouts::find(view.state, &self.payout_id)?;
-        let own = caller
-            .member
-            .as_ref()
-            .is_some_and(|one| one.id == payout.creator);
+        payouts::require_own(&payout, caller)?;
         match payout.state() {
-            PayoutState::Proposed => {
-                ensure(own || caller.has(Role::Operator), || {
-                    let message = "Who proposed it or an operator takes it back; others reject.";
-                    denied("payout.creator", message)
-                })?;
-                Ok((payout, None))
-            }
+            PayoutState::Proposed => Ok((payout, None)),
             PayoutState::Approved
             | PayoutState::Signing
             | PayoutState::Ready
@@ -38,6 +29,10 @@ impl Action for PayoutCancel {
                 let kind = payouts::current(&payout).kind();
                 ensure(kind != PayoutKind::Cancel, || {
                     precond("payout.state", "It is being cancelled already.")
+                })?;
+                ensure(payout.parent.is_none(), || {
+                    let message = "It pays nobody but the wallet: nothing is to be taken back.";
+                    precond("payout.child", message)
                 })?;
                 let version = payouts::cancellation(view, &payout)?;
                 Ok((payout, Some(version)))

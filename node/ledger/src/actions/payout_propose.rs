@@ -4,21 +4,15 @@ use dctrl_proto::v1::{Payout, PayoutPropose, PayoutTier, PayoutVersion, Refusal}
 
 use crate::caller::Caller;
 use crate::payouts::Source;
-use crate::refuse::{ensure, precond};
 use crate::registry::Action;
 use crate::scope::{Scope, View};
-use crate::{ids, keys, payouts, tables};
+use crate::{ids, keys, payouts};
 
 /// What the guard has found out: whom it pays, the tier, and the transaction.
 pub(crate) struct Plan {
     source: Source,
     tier: PayoutTier,
     version: PayoutVersion,
-}
-
-/// A payout's id, from the id of the action that proposed it.
-fn payout_id(caller: &Caller) -> String {
-    format!("p{}", hex::encode(&caller.action_id[..8]))
 }
 
 impl Action for PayoutPropose {
@@ -31,10 +25,7 @@ impl Action for PayoutPropose {
     fn guard(&self, view: &View<'_>, caller: &Caller) -> Result<Plan, Refusal> {
         let source = payouts::source(view, self)?;
         let tier = payouts::require_proposal(view, caller, &source)?;
-        let free = payouts::find(view.state, &payout_id(caller)).is_err();
-        ensure(free, || {
-            precond("payout.id", "Propose again with another request id.")
-        })?;
+        payouts::require_free_id(view, caller)?;
         let draw = [caller.action_id[30], caller.action_id[31]];
         let version = payouts::first(view, &source.recipients, draw)?;
         payouts::require_cover(view, &source, version.fee_sats)?;
@@ -51,27 +42,18 @@ impl Action for PayoutPropose {
             tier,
             version,
         } = plan;
-        let rules = payouts::rules(scope.view().genesis);
-        let member = caller.member.as_ref();
-        let threshold = scope.wallet().threshold();
         let mut payout = Payout {
-            id: payout_id(caller),
-            creator: member.map(|member| member.id.clone()).unwrap_or_default(),
             purpose: self.purpose,
             amount_sats: source.recipients.iter().map(|one| one.amount_sats).sum(),
             recipients: source.recipients,
             accounts: source.accounts,
-            proposed_at_ms: scope.time_ms(),
-            expires_at_ms: scope.time_ms() + rules.proposal_ms,
             approvals_needed: tier.approvals,
             delay_ms: tier.delay_ms,
-            signatures_needed: u32::try_from(threshold).expect("a wallet has few keys"),
-            chain_height: tables::tip(scope).height,
-            ..Payout::default()
+            ..payouts::new(scope, caller)
         };
         let id = payout.id.clone();
         payouts::take_day(scope, &payout);
-        payouts::lock(scope, &id, &version);
+        payouts::lock(scope, &mut payout, &version);
         let paid = payout.amount_sats;
         payouts::reserve(scope, &mut payout, paid, version.fee_sats, "proposed");
         payout.versions.push(version);

@@ -10,7 +10,7 @@ use crate::purse::{self, Purse};
 use crate::refuse::{ensure, invalid, precond};
 use crate::registry::Action;
 use crate::scope::{Scope, View};
-use crate::{address, books, claims, ids, keys, refunds, tables, tabs};
+use crate::{address, books, claims, ids, keys, payouts, refunds, tables, tabs};
 
 /// Less is dust for some kind of address, and is not relayed, satoshi.
 const REFUND_SATS_MIN: u64 = 546;
@@ -39,6 +39,11 @@ impl Action for RefundRequest {
         let network = address::network(view.genesis)?;
         parse_address(&self.address, network)
             .map_err(|error| invalid("refund.address", "address", error.to_string()))?;
+        let most = payouts::most(&payouts::rules(view.genesis));
+        ensure(self.sats <= most || most == 0, || {
+            let message = format!("At most {most} sats are paid out at once: ask for parts.");
+            precond("refund.tier", message)
+        })?;
         let purse = if self.vend_id.is_empty() {
             Purse::tab(caller.member_id()?)
         } else {

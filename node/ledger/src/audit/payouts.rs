@@ -15,12 +15,12 @@ pub(super) fn spent(state: &dyn StateRead) -> i64 {
 
 /// Satoshi that one payout has taken from the wallet.
 pub(super) fn spent_by(payout: &Payout) -> i64 {
-    let gone = payout.reserved_sats + payout.reserved_fee_sats + payout.lost_sats;
-    if payout.settled {
-        books::signed(gone)
+    let paid = if payout.settled {
+        payout.reserved_sats + payout.reserved_fee_sats
     } else {
         0
-    }
+    };
+    books::signed(paid + payout.lost_sats)
 }
 
 /// Whether a payout has nothing reserved for its recipients: it is being

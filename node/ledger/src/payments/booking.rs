@@ -57,7 +57,7 @@ pub(super) fn follow(
         payment.booked = true;
         payment.at_risk = !deep;
         if payment.at_risk {
-            risk::take(scope, vend);
+            risk::take(scope, vend, payment);
         }
         if is_open(vend.state()) {
             count(scope, vend, payment);

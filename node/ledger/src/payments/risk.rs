@@ -2,7 +2,8 @@
 //!
 //! It is credit that the site gives: within its own limit and the member's,
 //! only for what a quorum has seen without a doubt for a while, and only so
-//! much for one machine in an hour.
+//! much for one machine in an hour. What counts is the whole payment and not the
+//! price, since what goes beyond the price is the payer's to spend at once.
 
 use dctrl_proto::v1::PaymentState::{Confirmed, Seen};
 use dctrl_proto::v1::{Payment, Vend};
@@ -23,12 +24,13 @@ pub(super) fn is_taken(scope: &Scope<'_>, vend: &Vend, payment: &Payment) -> boo
     let due = from_ms(scope, vend, payment);
     let key = keys::at_risk(&vend.machine_id);
     due.is_some_and(|due_ms| due_ms <= scope.time_ms())
-        && cap(scope).allows(scope, &key, scope.time_ms(), vend.price_sats)
+        && cap(scope).allows(scope, &key, scope.time_ms(), payment.amount_sats)
 }
 
-/// Counts the vend against its machine's cap.
-pub(super) fn take(scope: &mut Scope<'_>, vend: &Vend) {
-    cap(scope).add(scope, keys::at_risk(&vend.machine_id), vend.price_sats);
+/// Counts the payment against its machine's cap.
+pub(super) fn take(scope: &mut Scope<'_>, vend: &Vend, payment: &Payment) {
+    let key = keys::at_risk(&vend.machine_id);
+    cap(scope).add(scope, key, payment.amount_sats);
 }
 
 /// When the first of a vend's payments may count; 0 where none will by itself.
@@ -53,11 +55,11 @@ fn from_ms(scope: &Scope<'_>, vend: &Vend, payment: &Payment) -> Option<u64> {
         && payment.amount_sats >= missing_sats(scope.policy(), vend)
         && is_open(vend.state())
         && scope.time_ms() < vend.expires_at_ms
-        && vend.price_sats <= sats_max(scope, vend);
+        && payment.amount_sats <= sats_max(scope, vend);
     fits.then(|| payment.trusted_since_ms + money::zero_conf_wait_ms(scope.policy()))
 }
 
-/// Largest price that is sold to this payer unconfirmed.
+/// Largest payment of this payer that counts unconfirmed.
 fn sats_max(scope: &Scope<'_>, vend: &Vend) -> u64 {
     let machine = tables::must(tables::machine(scope, &vend.machine_id));
     let site = money::site_zero_conf_sats_max(scope.policy(), &machine.site);

@@ -18,21 +18,17 @@ pub(crate) fn check_observation(payout: &Payout, said: &PayoutObserve) -> Result
     let foreign = said.view() != PaymentView::Absent && !own;
     let inputs = coins::inputs(payout);
     let key = |outpoint: &Outpoint| (outpoint.txid.clone(), outpoint.vout);
-    let known = said
-        .spends
-        .iter()
-        .all(|outpoint| inputs.contains_key(&key(outpoint)));
-    let ascending = said
-        .spends
-        .windows(2)
-        .all(|pair| key(&pair[0]) < key(&pair[1]));
+    let are_inputs = |named: &[Outpoint]| {
+        let known = |outpoint: &Outpoint| inputs.contains_key(&key(outpoint));
+        let ascending = |pair: &[Outpoint]| key(&pair[0]) < key(&pair[1]);
+        named.iter().all(known) && named.windows(2).all(ascending) && named.len() <= INPUTS_SEEN_MAX
+    };
+    let names = !said.spends.is_empty() || !said.gone.is_empty();
     ensure(
-        known
-            && ascending
-            && said.spends.len() <= INPUTS_SEEN_MAX
-            && foreign != said.spends.is_empty(),
+        are_inputs(&said.spends) && are_inputs(&said.gone) && foreign == names,
         || {
-            let message = "A transaction that is none of ours names the inputs that it spends.";
+            let message =
+                "A transaction that is none of ours names the inputs that it spends or undoes.";
             invalid("payout.spends", "spends", message)
         },
     )
@@ -47,6 +43,7 @@ pub(crate) fn observe(scope: &mut Scope<'_>, node: u32, said: PayoutObserve, mut
         block_hash: said.block_hash,
         spends: said.spends,
         confirmations: 0,
+        gone: said.gone,
     };
     payout.votes.retain(|vote| vote.node != node);
     payout.votes.push(PayoutVote {
@@ -99,19 +96,27 @@ fn told(payout: &Payout, before: Option<&PayoutSpend>) -> String {
     let whose = match own {
         Some(version) if version.transaction.is_empty() => "was broadcast outside: version",
         Some(_) => "is seen: version",
+        None if seen.spends.is_empty() => "stands against what made the inputs: conflict",
         None => "is none of ours and spends the inputs: conflict",
     };
     let number = own.map_or(0, |version| version.number);
     format!("{txid} {whose} {number}.")
 }
 
-type Place = (Vec<u8>, u32, Vec<u8>, Vec<(Vec<u8>, u32)>);
+/// Outputs, by transaction and position.
+type Outputs = Vec<(Vec<u8>, u32)>;
+/// What must be alike in votes that count together: the transaction, its block,
+/// and the inputs that it spends and undoes.
+type Place = (Vec<u8>, u32, Vec<u8>, Outputs, Outputs);
 
 fn place(spend: &PayoutSpend) -> Place {
-    let spends = spend.spends.iter();
-    let spends = spends.map(|one| (one.txid.clone(), one.vout)).collect();
+    let outputs = |named: &[Outpoint]| -> Outputs {
+        let named = named.iter();
+        named.map(|one| (one.txid.clone(), one.vout)).collect()
+    };
     let (txid, hash) = (spend.txid.clone(), spend.block_hash.clone());
-    (txid, spend.block_height, hash, spends)
+    let (spends, gone) = (outputs(&spend.spends), outputs(&spend.gone));
+    (txid, spend.block_height, hash, spends, gone)
 }
 
 fn spends(payout: &Payout) -> impl Iterator<Item = &PayoutSpend> {

@@ -5,7 +5,7 @@ use dctrl_proto::v1::{
 };
 use dctrl_wallet::{Coin, Plan, PlanError, Recipient, Terms, fee_sats, parse_address, plan_over};
 
-use super::{VERSIONS_MAX, coins, current, fees, rules::rules};
+use super::{VERSIONS_MAX, child, coins, current, fees, rules::rules};
 use crate::refuse::{ensure, exhausted, invalid, precond};
 use crate::scope::View;
 use crate::{address, keys, tables};
@@ -49,7 +49,12 @@ pub(crate) fn again(
     fee_rate: u64,
 ) -> Result<PayoutVersion, Refusal> {
     let recipients = outputs(view, &payout.recipients)?;
-    next(view, payout, recipients, fee_rate, PayoutKind::Bump)
+    let kind = if payout.parent.is_some() {
+        PayoutKind::Child
+    } else {
+        PayoutKind::Bump
+    };
+    next(view, payout, recipients, fee_rate, kind)
 }
 
 /// Everything that the version before spends, back to the wallet.
@@ -81,7 +86,8 @@ fn next(
         raised(view, &rules, before, wanted)?
     };
     let size = u64::from(before.virtual_size) + GROWTH_BYTES;
-    let fee_sats_min = before.fee_sats + fee_sats(size, INCREMENT_RATE);
+    let outbids = child::fee_to_outbid(view.state, payout);
+    let fee_sats_min = outbids + fee_sats(size, INCREMENT_RATE);
     let terms = Terms {
         recipients,
         fee_rate,
@@ -97,8 +103,12 @@ fn next(
         lock_time: tables::tip(view.state).height,
     };
     let must: Vec<Coin> = before.inputs.iter().map(coins::coin).collect();
-    let mut version = make(view, &must, &terms)?;
-    version.number = before.number + 1;
+    let mut version = match (&payout.parent, &must[..]) {
+        (Some(parent), [change]) => child::make(view, parent, *change, &terms)?,
+        _ => make(view, &must, &terms)?,
+    };
+    let listed = u32::try_from(payout.versions.len()).expect("a payout has few versions");
+    version.number = listed + payout.versions_dropped + 1;
     version.set_kind(kind);
     version.fee_note = fee_note;
     Ok(version)
@@ -143,21 +153,25 @@ fn raised(
 fn make(view: &View<'_>, must: &[Coin], terms: &Terms) -> Result<PayoutVersion, Refusal> {
     let wallet = address::wallet(view.genesis);
     let coins = coins::spendable(view.state);
-    let plan = plan_over(&wallet, must, &coins, terms).map_err(|error| {
-        let message = error.to_string();
-        match error {
-            PlanError::NoChange => precond("payout.change", message),
-            PlanError::Address { .. } => invalid("payout.address", "recipients", message),
-            PlanError::Dust { .. } => invalid("payout.dust", "recipients", message),
-            PlanError::Funds { .. } => precond("payout.funds", message),
-            PlanError::Fee { .. } => precond("payout.fee", message),
-            PlanError::Size => precond("payout.size", message),
-        }
-    })?;
+    let plan = plan_over(&wallet, must, &coins, terms).map_err(|error| refused(&error))?;
     Ok(version(&plan, terms))
 }
 
-fn version(plan: &Plan, terms: &Terms) -> PayoutVersion {
+/// Why there is no such transaction, as a refusal.
+pub(super) fn refused(error: &PlanError) -> Refusal {
+    let message = error.to_string();
+    match error {
+        PlanError::NoChange => precond("payout.change", message),
+        PlanError::Address { .. } => invalid("payout.address", "recipients", message),
+        PlanError::Dust { .. } => invalid("payout.dust", "recipients", message),
+        PlanError::Funds { .. } => precond("payout.funds", message),
+        PlanError::Fee { .. } => precond("payout.fee", message),
+        PlanError::Size => precond("payout.size", message),
+    }
+}
+
+/// A plan as a version of a payout.
+pub(super) fn version(plan: &Plan, terms: &Terms) -> PayoutVersion {
     let (change_sats, change_vout) = plan.change.unwrap_or_default();
     PayoutVersion {
         txid: coins::display(&plan.txid),

@@ -105,7 +105,7 @@ pub(crate) fn new_version(
         PayoutKind::Cancel => 0,
         _ => payout.amount_sats,
     };
-    coins::lock(scope, &payout.id, &version);
+    coins::lock(scope, &mut payout, &version);
     money::reserve(scope, &mut payout, paid, version.fee_sats, detail);
     payout.versions.push(version);
     save(scope, payout, detail);

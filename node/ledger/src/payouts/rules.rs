@@ -175,7 +175,7 @@ pub(crate) fn require_proposal(
     let sats = amount(recipients)?;
     let tier = rules.tiers.iter().find(|tier| sats <= tier.sats_max);
     let tier = tier.ok_or_else(|| {
-        let most = rules.tiers.last().map_or(0, |tier| tier.sats_max);
+        let most = most(&rules);
         precond(
             "payout.tier",
             format!("{sats} sats are more than {most} at once."),
@@ -187,7 +187,7 @@ pub(crate) fn require_proposal(
         let message = format!("{today} of {most} sats were proposed within 24 hours.");
         precond("payout.day", message)
     })?;
-    room(view, caller)?;
+    require_room(view, caller)?;
     Ok(*tier)
 }
 
@@ -235,7 +235,7 @@ fn require_payable(
 }
 
 /// Refuses more open payouts than there may be.
-fn room(view: &View<'_>, caller: &Caller) -> Result<(), Refusal> {
+pub(crate) fn require_room(view: &View<'_>, caller: &Caller) -> Result<(), Refusal> {
     let open = view.state.scan(keys::PAYOUTS_OPEN, None, OPEN_MAX);
     let own = caller.member.as_ref().map(|member| member.id.as_str());
     let unapproved = open.iter().filter(|(key, _)| {
@@ -253,12 +253,43 @@ fn room(view: &View<'_>, caller: &Caller) -> Result<(), Refusal> {
     )
 }
 
+/// What may still be proposed now, in one payout.
+pub(super) fn left(view: &View<'_>) -> u64 {
+    let rules = rules(view.genesis);
+    let today: u64 = day(view).iter().map(|one| one.sats).sum();
+    rules.day_sats_max.saturating_sub(today).min(most(&rules))
+}
+
+/// The largest payout that the tiers allow.
+pub(crate) fn most(rules: &PayoutRules) -> u64 {
+    rules.tiers.last().map_or(0, |tier| tier.sats_max)
+}
+
+/// Refuses whoever has neither proposed a payout nor is an operator: another
+/// transaction voids the signatures on the one before, which is not sent again
+/// either, and a single copayer must not hold up what enough others want.
+pub(crate) fn require_own(payout: &Payout, caller: &Caller) -> Result<(), Refusal> {
+    let member = caller.member.as_ref();
+    let own = member.is_some_and(|one| one.id == payout.creator);
+    ensure(own || caller.has(Role::Operator), || {
+        let message = "Who proposed it or an operator changes it; others reject it or do not sign, or lift it by a child.";
+        denied("payout.creator", message)
+    })
+}
+
 /// What was proposed within 24 hours.
 fn day(view: &View<'_>) -> Vec<PayoutSpent> {
     let meta: PayoutMeta = tables::read(view.state, keys::PAYOUT_META).unwrap_or_default();
     let since_ms = view.time_ms.saturating_sub(DAY_MS);
     let recent = |one: &PayoutSpent| one.at_ms > since_ms;
     meta.day.into_iter().filter(recent).collect()
+}
+
+/// Takes the next index for change; none is ever taken twice.
+pub(super) fn take_change_index(scope: &mut Scope<'_>) {
+    let mut meta: PayoutMeta = tables::read(scope, keys::PAYOUT_META).unwrap_or_default();
+    meta.next_change_index += 1;
+    scope.put(keys::PAYOUT_META.to_vec(), &meta);
 }
 
 /// Counts a new payout, and takes its index for change.
@@ -272,8 +303,8 @@ pub(crate) fn take_day(scope: &mut Scope<'_>, payout: &Payout) {
     });
     let surplus = meta.day.len().saturating_sub(DAY_ROWS_MAX);
     meta.day.drain(..surplus);
-    meta.next_change_index += 1;
     scope.put(keys::PAYOUT_META.to_vec(), &meta);
+    take_change_index(scope);
 }
 
 /// A payout that came to nothing does not count.

@@ -8,13 +8,19 @@ use dctrl_proto::v1::{
     Payout, PayoutPropose, PayoutRecipient, PayoutState, Refund, RefundState, Refusal,
 };
 
-use super::{RECIPIENTS_MAX, version_of};
+use super::{RECIPIENTS_MAX, fees, rules, version_of};
 use crate::refuse::{ensure, invalid, precond};
 use crate::scope::{Scope, View};
 use crate::{books, keys, refunds, shares, tables};
 
 /// Less is dust for some kind of address, satoshi.
 const SHARE_SATS_MIN: u64 = 546;
+
+/// Open refunds that a payout looks at, those that have waited longest.
+const REFUNDS_LOOKED_AT: usize = 20_000;
+/// What a recipient adds to a transaction, virtual bytes: an output, and an input
+/// of 2 of 3 keys for it.
+const RECIPIENT_VSIZE: u128 = 43 + 105;
 
 /// Whom a payout pays.
 pub(crate) struct Source {
@@ -41,15 +47,14 @@ pub(crate) fn of(view: &View<'_>, propose: &PayoutPropose) -> Result<Source, Ref
         let message = "Name recipients, or pay refunds, or the split.";
         invalid("payout.source", "recipients", message)
     })?;
-    let owed: Vec<(String, String, u64)> = if propose.refunds {
-        let open = refunds::open(view.state, RECIPIENTS_MAX);
-        let owed = |one: Refund| (books::refund(&one.id), one.address, one.sats);
-        open.into_iter().map(owed).collect()
+    ensure(!typed || propose.sats_max == 0, || {
+        let message = "The recipients that are named have their amounts.";
+        invalid("payout.source", "sats_max", message)
+    })?;
+    let owed = if propose.refunds {
+        due_refunds(view, most(view, propose))
     } else if propose.split {
-        let mut accrued = shares::accrued(view.state, view.genesis);
-        accrued.retain(|(_, _, sats)| *sats >= SHARE_SATS_MIN);
-        accrued.truncate(RECIPIENTS_MAX);
-        accrued
+        due_shares(view, most(view, propose))
     } else {
         return Ok(Source {
             recipients: propose.recipients.clone(),
@@ -74,6 +79,53 @@ pub(crate) fn of(view: &View<'_>, propose: &PayoutPropose) -> Result<Source, Ref
         });
     }
     Ok(source)
+}
+
+/// What is owed: the account, the address, and the satoshi.
+type Owed = (String, String, u64);
+
+/// What a payout of what is owed may pay together.
+fn most(view: &View<'_>, propose: &PayoutPropose) -> u64 {
+    let allowed = rules::left(view);
+    match propose.sats_max {
+        0 => allowed,
+        wanted => wanted.min(allowed),
+    }
+}
+
+/// The refunds that fit, those that have waited longest first. One that is too
+/// large, or not worth its fee at the present rate, keeps no other one back.
+fn due_refunds(view: &View<'_>, most: u64) -> Vec<Owed> {
+    let bps = u128::from(rules::rules(view.genesis).fee_bps_max);
+    let fee = u128::from(fees::rate(view).0) * RECIPIENT_VSIZE / 1_000;
+    let mut left = most;
+    let mut due = Vec::new();
+    for one in refunds::open(view.state, REFUNDS_LOOKED_AT) {
+        let worth_it = fee * 10_000 <= u128::from(one.sats) * bps;
+        if worth_it && one.sats <= left {
+            left -= one.sats;
+            due.push((books::refund(&one.id), one.address, one.sats));
+        }
+        if due.len() == RECIPIENTS_MAX {
+            break;
+        }
+    }
+    due
+}
+
+/// The shares, or the same part of each where all are too much.
+fn due_shares(view: &View<'_>, most: u64) -> Vec<Owed> {
+    let mut due = shares::accrued(view.state, view.genesis);
+    let all: u128 = due.iter().map(|(_, _, sats)| u128::from(*sats)).sum();
+    if all > u128::from(most) {
+        for (_, _, sats) in &mut due {
+            let part = u128::from(*sats) * u128::from(most) / all;
+            *sats = u64::try_from(part).expect("a part is at most the whole");
+        }
+    }
+    due.retain(|(_, _, sats)| *sats >= SHARE_SATS_MIN);
+    due.truncate(RECIPIENTS_MAX);
+    due
 }
 
 /// Brings the refunds that a payout carries out in line with it. A refund that

@@ -171,13 +171,20 @@ fn an_action_is_good_until_its_expiry_and_for_a_day_at_most() {
         refused(&federation, &at(&federation, 1, now_ms)),
         "action.expired"
     );
-    let far = at(&federation, 2, now_ms + day_ms + 1);
+    let far = at(&federation, 2, now_ms + day_ms + 60_000);
     assert_eq!(refused(&federation, &far), "action.expiry");
     let good = at(&federation, 3, now_ms + 2);
     assert!(admit(&federation.state, now_ms, &good).is_ok());
     // Consensus time decides in the block, not the clock of the admitting node.
     federation.now_ms += 2;
     assert!(federation.block(&[good]).is_empty(), "it leaves no trace");
+    // A lying node orders what no honest one lets in.
+    let refusal = federation.block(&[far]).remove(0).refusal.unwrap();
+    assert_eq!(refusal.rule, "action.expiry");
+    for (request, expires_at_ms) in [(4, now_ms + 3 * day_ms), (5, u64::MAX)] {
+        let for_ever = at(&federation, request, expires_at_ms);
+        assert!(federation.block(&[for_ever]).is_empty(), "nor does this");
+    }
 }
 
 #[test]

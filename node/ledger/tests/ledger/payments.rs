@@ -242,7 +242,7 @@ fn a_payment_replaced_after_the_vend_is_owed_by_the_payer() {
 
 #[test]
 fn a_payment_replaced_while_its_vend_waits_for_the_machine_stops_the_vend() {
-    let mut federation = with_zero_conf(PRICE);
+    let mut federation = with_zero_conf(2 * PRICE);
     let first = federation.quote();
     federation.see(&NODES, &payment(&first, 1, PRICE));
     let second = federation.quote();

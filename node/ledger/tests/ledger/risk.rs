@@ -83,6 +83,35 @@ fn what_the_chain_may_not_take_counts_only_when_it_is_deep() {
 }
 
 #[test]
+fn what_goes_beyond_the_limit_is_not_at_risk_because_the_price_is_within() {
+    let mut federation = trusting();
+    let vend = federation.quote();
+    let paid = payment(&vend, 1, PRICE + 1);
+    federation.see(&NODES, &paid);
+    federation.wait(60 * SECOND);
+    assert_eq!(federation.state_of(&vend), PaymentSeen);
+    assert_eq!(federation.balance(TAB), 0, "no surplus to spend");
+    federation.confirm(&paid, 100);
+    assert_eq!(federation.state_of(&vend), Dispatched);
+    assert_eq!(federation.balance(TAB), -1);
+    // And a machine's cap for an hour counts the whole payment.
+    let money = MoneyPolicy {
+        zero_conf_hour_sats_max: Some(2 * PRICE + 1),
+        ..MoneyPolicy::default()
+    };
+    let mut federation = with_money(2 * PRICE, money);
+    for (number, state) in [(1, Dispensed), (2, PaymentSeen)] {
+        let vend = federation.quote();
+        federation.see(&NODES, &payment(&vend, number, PRICE + 100));
+        federation.wait(11 * SECOND);
+        if federation.state_of(&vend) == Dispatched {
+            federation.finish(&vend, Outcome::Dispensed);
+        }
+        assert_eq!(federation.state_of(&vend), state);
+    }
+}
+
+#[test]
 fn dust_is_never_trusted_unconfirmed_and_counts_when_it_is_deep() {
     let mut federation = with_money(PRICE, MoneyPolicy::default());
     let mate = dctrl_proto::v1::Product {

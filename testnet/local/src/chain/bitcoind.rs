@@ -1,4 +1,5 @@
-//! A bitcoind on regtest as a process, with a wallet that has coins.
+//! A bitcoind on regtest as a process, with a wallet that has coins; or one beside
+//! it that follows its chain.
 
 use std::{
     ffi::OsString,
@@ -34,6 +35,12 @@ const RAWTX: u16 = 1;
 const HASHBLOCK: u16 = 2;
 const SEQUENCE: u16 = 3;
 
+/// Distance of the port for peers from the RPC's.
+const PEERS: u16 = 4;
+
+/// Where it writes its cookie, within its data.
+const COOKIE: &str = "regtest/.cookie";
+
 const SATS_PER_BITCOIN: u64 = 100_000_000;
 
 /// A bitcoind on regtest, started by us.
@@ -51,6 +58,29 @@ impl Bitcoind {
     /// # Errors
     /// Where it does not come up.
     pub async fn start(programs: &Path, dir: &Path, base_port: u16) -> Result<Self> {
+        let started = Self::launch(programs, dir, base_port).await?;
+        started.run(&["createwallet", WALLET]).await?;
+        started.mine(MATURITY_BLOCKS).await?;
+        Ok(started)
+    }
+
+    /// Starts one without a wallet in `dir`, which takes the chain of another one
+    /// and follows it.
+    ///
+    /// # Errors
+    /// Where it does not come up or does not get that chain.
+    pub async fn start_beside(
+        programs: &Path,
+        dir: &Path,
+        base_port: u16,
+        other: &Self,
+    ) -> Result<Self> {
+        let started = Self::launch(programs, dir, base_port).await?;
+        started.follow(other).await?;
+        Ok(started)
+    }
+
+    async fn launch(programs: &Path, dir: &Path, base_port: u16) -> Result<Self> {
         let data = data_folder(dir);
         fs::create_dir_all(&data)?;
         let port = base_port + ports::BITCOIND;
@@ -60,8 +90,10 @@ impl Bitcoind {
                 "-regtest".to_owned(),
                 format!("-datadir={}", data.display()),
                 "-server".to_owned(),
-                // No peers: the chain is ours alone.
-                "-listen=0".to_owned(),
+                // No peers but those that a test brings together.
+                format!("-bind=127.0.0.1:{}", port + PEERS),
+                "-connect=0".to_owned(),
+                "-listenonion=0".to_owned(),
                 "-dnsseed=0".to_owned(),
                 "-fixedseeds=0".to_owned(),
                 "-rpcbind=127.0.0.1".to_owned(),
@@ -87,9 +119,43 @@ impl Bitcoind {
         .await;
         started.process.must_live()?;
         answer?;
-        started.run(&["createwallet", WALLET]).await?;
-        started.mine(MATURITY_BLOCKS).await?;
         Ok(started)
+    }
+
+    /// Connects to another one and waits until both have the same newest block:
+    /// that of the longer chain.
+    ///
+    /// # Errors
+    /// It takes too long.
+    pub async fn follow(&self, other: &Self) -> Result<()> {
+        self.run(&["setnetworkactive", "true"]).await?;
+        let peer = format!("127.0.0.1:{}", other.base_port + ports::BITCOIND + PEERS);
+        self.run(&["addnode", &peer, "onetry"]).await?;
+        until(START_LIMIT, "two bitcoinds to agree", async || {
+            let best = self.run(&["getbestblockhash"]).await?;
+            Ok((best == other.run(&["getbestblockhash"]).await?).then_some(()))
+        })
+        .await
+    }
+
+    /// Leaves every other one, until it follows one again.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn part(&self) -> Result<()> {
+        self.run(&["setnetworkactive", "false"]).await.map(drop)
+    }
+
+    /// The URL of its RPC.
+    #[must_use]
+    pub fn url(&self) -> String {
+        url(self.base_port)
+    }
+
+    /// The file with which a node is let in.
+    #[must_use]
+    pub fn cookie(&self) -> PathBuf {
+        self.data.join(COOKIE)
     }
 
     /// One command of `bitcoin-cli`, and what it printed.
@@ -144,9 +210,9 @@ pub(crate) fn init_arguments(dir: &Path, base_port: u16) -> Vec<OsString> {
     let publisher = |offset: u16| OsString::from(publisher(port, offset));
     vec![
         "--bitcoind-url".into(),
-        format!("http://127.0.0.1:{port}").into(),
+        url(base_port).into(),
         "--bitcoind-cookie".into(),
-        data_folder(dir).join("regtest/.cookie").into(),
+        data_folder(dir).join(COOKIE).into(),
         "--zmq-rawtx".into(),
         publisher(RAWTX),
         "--zmq-hashblock".into(),
@@ -154,6 +220,10 @@ pub(crate) fn init_arguments(dir: &Path, base_port: u16) -> Vec<OsString> {
         "--zmq-sequence".into(),
         publisher(SEQUENCE),
     ]
+}
+
+fn url(base_port: u16) -> String {
+    format!("http://127.0.0.1:{}", base_port + ports::BITCOIND)
 }
 
 fn data_folder(dir: &Path) -> PathBuf {

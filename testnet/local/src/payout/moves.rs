@@ -66,24 +66,51 @@ impl Federation {
         .await
     }
 
-    /// Copayer 1 proposes.
+    /// Copayer 1 proposes to pay one or two recipients.
     ///
     /// # Errors
     /// A refusal.
     pub async fn propose_payout(&self, sats: &[u64]) -> Result<Payout> {
-        let key = self.copayer_file(1, "key");
+        let recipients = RECIPIENTS.iter().zip(sats);
+        let recipients: Vec<_> = recipients
+            .map(|(address, sats)| ((*address).to_owned(), *sats))
+            .collect();
+        self.propose_payout_to(&recipients).await
+    }
+
+    /// Copayer 1 proposes to pay these addresses.
+    ///
+    /// # Errors
+    /// A refusal.
+    pub async fn propose_payout_to(&self, recipients: &[(String, u64)]) -> Result<Payout> {
         let mut arguments = vec!["payout".to_owned(), "propose".to_owned()];
-        for (address, sats) in RECIPIENTS.iter().zip(sats) {
+        for (address, sats) in recipients {
             arguments.extend(["--to".to_owned(), format!("{address}={sats}")]);
         }
-        arguments.extend(["--purpose", "shares of the demonstration", "--key"].map(str::to_owned));
-        arguments.push(key);
+        arguments.extend(["--purpose", "shares of the demonstration"].map(str::to_owned));
+        self.make_payout(arguments).await
+    }
+
+    /// Copayer 1 lifts a payout that waits by a child that pays this rate for
+    /// both, satoshi for 1000 virtual bytes; the child.
+    ///
+    /// # Errors
+    /// A refusal.
+    pub async fn lift_payout(&self, id: &str, fee_rate: u64) -> Result<Payout> {
+        let rate = fee_rate.to_string();
+        let arguments = ["payout", "bump", id, "--child", "--fee-rate", &rate];
+        self.make_payout(arguments.map(str::to_owned).into()).await
+    }
+
+    /// What copayer 1 makes with the command line.
+    async fn make_payout(&self, mut arguments: Vec<String>) -> Result<Payout> {
+        arguments.extend(["--key".to_owned(), self.copayer_file(1, "key")]);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let answer = self.cli().json(&arguments).await?;
         let id = answer
             .pointer("/receipt/subject")
             .and_then(serde_json::Value::as_str)
-            .context("a proposal without its id")?;
+            .context("a receipt without the payout's id")?;
         self.payout(id).await
     }
 

@@ -4,8 +4,9 @@ use dctrl_effects::chain::{Hash, Transaction};
 use dctrl_ledger::{audit, query};
 use dctrl_proto::v1::{Payout, PayoutKind, PayoutRecipient, PayoutState, PayoutVersion};
 
-use super::copayers::script;
+use super::copayers::{Intent, script};
 use super::founding::{SMALL_SATS, copayer_id};
+use super::net::Place;
 use super::plan::DEPTH_MAX;
 use super::world::World;
 
@@ -16,6 +17,12 @@ pub(super) fn is_over(payout: &Payout) -> bool {
         PayoutState::Rejected | PayoutState::Expired | PayoutState::Cancelled
     );
     payout.settled || closed
+}
+
+/// What a version spends.
+pub(super) fn places(version: &PayoutVersion) -> impl Iterator<Item = Place> {
+    let inputs = version.inputs.iter().flat_map(|one| &one.outpoint);
+    inputs.filter_map(|one| Some((Hash::from_slice(&one.txid)?, one.vout)))
 }
 
 fn txid(version: &PayoutVersion) -> Hash {
@@ -46,8 +53,23 @@ impl World {
             let state = payout.state().as_str_name();
             self.violation(format!("{id} in {state} says nobody whom it waits for"));
         }
-        if payout.sign_from_ms > 0 {
+        if payout.parent.is_some() {
+            self.check_child(payout);
+        } else if payout.sign_from_ms > 0 {
             self.check_approval(payout);
+        }
+    }
+
+    /// A child pays nobody, and spends its parent's change alone.
+    fn check_child(&mut self, payout: &Payout) {
+        let parent = payout.parent.clone().unwrap_or_default();
+        let of_parent = |version: &PayoutVersion| {
+            let places: Vec<Place> = places(version).collect();
+            matches!(places[..], [(txid, _)] if txid.0[..] == parent.txid[..])
+        };
+        if !payout.recipients.is_empty() || !payout.versions.iter().all(of_parent) {
+            let id = &payout.id;
+            self.violation(format!("{id} is a child that does something else"));
         }
     }
 
@@ -81,7 +103,7 @@ impl World {
             let Some(block) = self.net.block_at(height) else {
                 continue;
             };
-            let spends = |one: &&Transaction| !one.inputs.is_empty();
+            let spends = |one: &&Transaction| self.net.spends_ours(one);
             let all: Vec<Transaction> = block.transactions.iter().filter(spends).cloned().collect();
             for one in all {
                 self.check_spend(&one);
@@ -118,13 +140,17 @@ impl World {
         if payout.sign_from_ms == 0 {
             self.violation(format!("{id} is in the chain and was never approved"));
         }
-        let Some(intent) = self.intents.get(&id).cloned() else {
+        let intent = match payout.parent {
+            Some(_) => Some(Intent::default()),
+            None => self.intents.get(&id).cloned(),
+        };
+        let Some(intent) = intent else {
             return self.violation(format!("nobody wanted {id}"));
         };
         if intent.sats != payout.amount_sats {
             self.violation(format!("{id} pays another amount than was wanted"));
         }
-        if self.plan.allow_list {
+        if self.plan.allow_list && !intent.refunds {
             for one in &intent.recipients {
                 let listed = self.people.allowed.get(&one.address);
                 if listed.is_none_or(|from_ms| *from_ms > payout.proposed_at_ms) {
@@ -160,8 +186,8 @@ impl World {
     pub(super) fn check_end(&mut self) {
         let found = self.replicas.compare();
         found.into_iter().for_each(|what| self.violation(what));
+        let mut found = self.check_paid_refunds();
         let state = self.replicas.state();
-        let mut found = Vec::new();
         if let Err(what) = audit::full(state) {
             found.push(format!("the audit: {what}"));
         }
@@ -185,7 +211,7 @@ impl World {
         let paid: u64 = self
             .intents
             .iter()
-            .filter(|(id, _)| self.is_paid(id))
+            .filter(|(id, intent)| !intent.refunds && self.is_paid(id))
             .map(|(_, intent)| intent.sats)
             .sum();
         let paid = i64::try_from(paid).unwrap_or(i64::MAX);
@@ -211,7 +237,7 @@ impl World {
     }
 
     /// Whether the chain has paid its recipients.
-    fn is_paid(&self, id: &str) -> bool {
+    pub(super) fn is_paid(&self, id: &str) -> bool {
         let versions = self.known.get(id).map(|payout| &payout.versions);
         versions.into_iter().flatten().any(|version| {
             let mined = self.net.height_of(&txid(version)).is_some();
@@ -231,9 +257,7 @@ impl World {
         let state = payout.state().as_str_name();
         let (id, frozen, awaits) = (&payout.id, payout.frozen, &payout.awaits);
         let spender = |version: &PayoutVersion| {
-            let inputs = version.inputs.iter().flat_map(|one| &one.outpoint);
-            let places = inputs.filter_map(|one| Some((Hash::from_slice(&one.txid)?, one.vout)));
-            let told = places.map(|place| self.net.describe(&place));
+            let told = places(version).map(|place| self.net.describe(&place));
             format!(
                 "version {}: {}",
                 version.number,

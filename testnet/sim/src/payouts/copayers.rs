@@ -9,13 +9,14 @@ use bitcoin::sighash::EcdsaSighashType;
 use bitcoin::{Address, Network, Psbt, ScriptBuf, WPubkeyHash};
 use dctrl_effects::chain::Hash;
 use dctrl_proto::v1::{
-    Payout, PayoutAllow, PayoutApprove, PayoutBump, PayoutCancel, PayoutKind, PayoutPropose,
-    PayoutRecipient, PayoutReject, PayoutSign, PayoutState, PayoutVersion, TabTopUp,
+    Payout, PayoutAllow, PayoutApprove, PayoutBump, PayoutCancel, PayoutKind, PayoutLift,
+    PayoutPropose, PayoutRecipient, PayoutReject, PayoutSign, PayoutState, PayoutVersion, TabTopUp,
 };
 
 use super::checks::is_over;
 use super::founding::{ALLOW_DELAY_MS, FEE_RATE_MAX, LARGE_SATS, Party, SMALL_SATS, copayer_id};
 use super::planted::Planted;
+use super::refunds::Asked;
 use super::world::{Sent, World};
 
 /// Payouts that wait for their end at one time, at most.
@@ -23,17 +24,19 @@ const OPEN_MAX: usize = 14;
 /// People pay in while the wallet has less.
 const WALLET_SATS_MIN: u64 = 12_000_000;
 /// Whom payouts go to.
-const STRANGERS: u8 = 12;
+pub(super) const STRANGERS: u8 = 12;
 /// Of these the first may be paid at once where there is an allow-list.
 const ALLOWED: u8 = 8;
 
 /// What somebody wanted.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Intent {
     pub(super) recipients: Vec<PayoutRecipient>,
     pub(super) sats: u64,
     /// Honest copayers find it right.
     pub(super) wanted: bool,
+    /// It pays what members have asked for, and the ledger says whom.
+    pub(super) refunds: bool,
 }
 
 /// What people remember.
@@ -43,6 +46,10 @@ pub(super) struct People {
     pub(super) addresses: Vec<String>,
     /// All that was ever paid in.
     pub(super) deposits: Vec<Hash>,
+    /// What payers have sent in place of a payment that they took back.
+    pub(super) replacements: Vec<Hash>,
+    /// What members have asked for, by the refund that was made of it.
+    pub(super) refunds: BTreeMap<String, Asked>,
     /// When an address came onto the allow-list.
     pub(super) allowed: BTreeMap<String, u64>,
     /// Spent by a thief with all keys.
@@ -69,6 +76,7 @@ pub(super) fn script(address: &str) -> Option<ScriptBuf> {
 impl World {
     pub(super) fn people(&mut self) {
         self.pay_in();
+        self.ask_refund();
         self.list_addresses();
         if self.wants_more() {
             self.propose();
@@ -95,7 +103,7 @@ impl World {
 
     /// Whether there are payouts to be proposed yet.
     pub(super) fn wants_more(&self) -> bool {
-        (self.known.len() as u64) < self.plan.payouts
+        (self.intents.len() as u64) < self.plan.payouts
     }
 
     /// Members top up; what a reorganisation has lost they send again.
@@ -120,8 +128,9 @@ impl World {
             self.people.deposits.push(txid);
             self.accept_anywhere(txid);
         }
-        let lost = self.people.deposits.iter().copied();
-        let lost: Vec<Hash> = lost
+        let sent = self.people.deposits.iter();
+        let sent = sent.chain(&self.people.replacements).copied();
+        let lost: Vec<Hash> = sent
             .filter(|txid| self.net.height_of(txid).is_none())
             .collect();
         for txid in lost {
@@ -186,6 +195,9 @@ impl World {
         let creator = self.someone_present();
         let honest = !matches!(creator, Party::Copayer(one) if self.plan.is_malicious(one));
         let wanted = honest && (!self.storm || self.chance.chance(900));
+        if self.chance.chance(200) && !self.people.refunds.is_empty() {
+            return self.propose_refunds(creator, wanted);
+        }
         self.propose_this(creator, recipients.clone(), wanted);
         if !honest && self.chance.chance(300) {
             self.hit("proposed_twice");
@@ -198,6 +210,7 @@ impl World {
             sats: recipients.iter().map(|one| one.amount_sats).sum(),
             recipients: recipients.clone(),
             wanted,
+            refunds: false,
         };
         let propose = PayoutPropose {
             recipients,
@@ -257,9 +270,8 @@ impl World {
     }
 
     pub(super) fn is_wanted(&self, payout: &Payout) -> bool {
-        self.intents
-            .get(&payout.id)
-            .is_some_and(|intent| intent.wanted)
+        let intent = self.intents.get(&payout.id);
+        payout.parent.is_some() || intent.is_some_and(|intent| intent.wanted)
     }
 
     /// Whether a copayer's signature is missing now.
@@ -323,6 +335,13 @@ impl World {
                 fee_rate: if asked { wanted.min(FEE_RATE_MAX) } else { 0 },
             };
             self.say(party, &bump);
+        }
+        if payout.state() == PayoutState::Broadcast && self.chance.chance(40) {
+            let lift = PayoutLift {
+                payout_id: payout.id.clone(),
+                fee_rate: 0,
+            };
+            self.say(party, &lift);
         }
         let unwanted = waits && !back && !self.is_wanted(payout);
         let drops = (self.storm && self.chance.chance(8)) || (unwanted && self.chance.chance(200));

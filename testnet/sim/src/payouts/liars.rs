@@ -92,7 +92,7 @@ impl World {
             .into_iter()
             .collect();
         let tip = self.net.tip();
-        match self.chance.below(5) {
+        match self.chance.below(6) {
             0 => {
                 lie.set_view(PaymentView::InBlock);
                 lie.block_height = tip.height.saturating_sub(20);
@@ -113,6 +113,13 @@ impl World {
             3 => {
                 lie.set_view(PaymentView::Absent);
                 lie.txid.clear();
+            }
+            4 => {
+                lie.set_view(PaymentView::InBlock);
+                lie.block_height = 1;
+                lie.block_hash = vec![0xee; 32];
+                lie.txid = vec![0xcc; 32];
+                lie.gone = first;
             }
             _ => lie.set_view(PaymentView::InMempool),
         }

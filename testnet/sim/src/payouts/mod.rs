@@ -3,7 +3,8 @@
 //! mempool at each of them, and people, some of whom cheat.
 //!
 //! What flows where: `plan` (all that a seed stands for) → `world` (time and
-//! order) → `copayers` and `attacks` (people), `watchers` and `liars` (nodes),
+//! order) → `copayers`, `refunds`, `attacks`
+//! and `payers` (people), `watchers` and `liars` (nodes),
 //! `net` (the chain) → `checks` (what must hold) → [`PayoutReport`] →
 //! [`PayoutCampaign`].
 //!
@@ -24,8 +25,10 @@ mod founding;
 mod keys;
 mod liars;
 mod net;
+mod payers;
 mod plan;
 mod planted;
+mod refunds;
 mod replicas;
 mod report;
 mod watchers;
@@ -83,6 +86,9 @@ pub fn find_planted(planted: Planted) -> Option<String> {
     (0..PLANTED_SEEDS).find_map(|seed| {
         let mut plan = Plan::of(seed, 12);
         plan.planted = Some(planted);
+        if planted == Planted::Unwatched {
+            plan.reorg_max = plan::DEPTH_MAX;
+        }
         if matches!(planted, Planted::Misbook | Planted::Strike) {
             plan = Plan {
                 planted: plan.planted,

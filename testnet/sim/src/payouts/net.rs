@@ -4,21 +4,27 @@
 //! Spends of the wallet are checked against its script, so that nothing
 //! leaves it without enough copayers' signatures. Deposits come from outside.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod pool;
+mod signed;
+
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use bitcoin::Transaction;
 use dctrl_consensus::crypto::sha256;
 use dctrl_effects::chain::{self, Block, Hash, Output, Tip};
 use dctrl_proto::genesis::simulated_chain_genesis;
 
-use super::keys::{CHANGE, Keys, PAYMENTS, Spent};
+use super::keys::{CHANGE, Keys, PAYMENTS};
+pub(super) use pool::No;
+use pool::Pool;
 
 /// An output, by its transaction.
 pub(super) type Place = (Hash, u32);
 
-/// Replacement costs so much more for each virtual byte (BIP-125).
-const INCREMENT: u64 = 1;
+/// The script of payers' own coins.
+const PAYER: &[u8] = b"payer";
+/// What a payer pays for taking a payment back: more than for the payment.
+const TAKEN_BACK_FEE: u64 = 1_000;
 
 /// A transaction of the network.
 pub(super) struct Tx {
@@ -26,28 +32,6 @@ pub(super) struct Tx {
     fee_sats: u64,
     virtual_size: u64,
     lock_time: u32,
-}
-
-/// Why a mempool does not take a transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum No {
-    /// It waits or is in a block.
-    Known,
-    /// An input is not there, or spent in a block.
-    Missing,
-    /// What it would replace pays too much.
-    Fee,
-    /// Not before a later block.
-    NotFinal,
-    /// A signature is missing or wrong.
-    Script,
-}
-
-/// What waits at one place, parents first.
-#[derive(Default, Clone)]
-struct Pool {
-    order: Vec<Hash>,
-    spends: BTreeMap<Place, Hash>,
 }
 
 /// The network.
@@ -142,15 +126,6 @@ impl Net {
         self.mined.get(txid).copied()
     }
 
-    pub(super) fn pool(&self, at: usize) -> &[Hash] {
-        &self.pools[at].order
-    }
-
-    /// What waits at `at` and spends an output.
-    pub(super) fn spender(&self, at: usize, place: &Place) -> Option<Hash> {
-        self.pools[at].spends.get(place).copied()
-    }
-
     pub(super) fn tx(&self, txid: &Hash) -> Option<&Rc<Tx>> {
         self.txs.get(txid)
     }
@@ -162,29 +137,48 @@ impl Net {
             .filter(|(_, output)| self.is_ours(&output.script))
     }
 
-    /// Somebody from outside pays.
+    /// Somebody from outside pays, with a coin that has been there for ever.
     pub(super) fn pay(&mut self, script: Vec<u8>, amount_sats: u64) -> Hash {
+        let coin = self.foreign(Vec::new(), PAYER.to_vec(), amount_sats, 0);
+        let output = self.output(&(coin, 0)).cloned();
+        self.unspent
+            .extend(output.map(|output| ((coin, 0), output)));
+        self.foreign(vec![(coin, 0)], script, amount_sats, 0)
+    }
+
+    /// The payer takes the coin of a payment back, by a transaction that no
+    /// mempool puts behind the payment.
+    pub(super) fn take_back(&mut self, payment: &Hash) -> Option<Hash> {
+        let slim = self.txs.get(payment)?.slim.clone();
+        let amount_sats = slim.outputs.first()?.amount_sats;
+        Some(self.foreign(slim.inputs, PAYER.to_vec(), amount_sats, TAKEN_BACK_FEE))
+    }
+
+    /// A transaction of strangers.
+    fn foreign(
+        &mut self,
+        inputs: Vec<Place>,
+        script: Vec<u8>,
+        amount_sats: u64,
+        fee_sats: u64,
+    ) -> Hash {
         self.counter += 1;
-        let txid = Hash(
-            sha256(
-                b"dctrl-sim-deposit\0",
-                &[&self.counter.to_be_bytes(), &script],
-            )
-            .0,
-        );
+        let counter = self.counter.to_be_bytes();
+        let txid = Hash(sha256(b"dctrl-sim-deposit\0", &[&counter, &script]).0);
+        let output = Output {
+            vout: 0,
+            script,
+            amount_sats: amount_sats.saturating_sub(fee_sats),
+        };
         let slim = chain::Transaction {
             txid,
             coinbase: false,
-            inputs: Vec::new(),
-            outputs: vec![Output {
-                vout: 0,
-                script,
-                amount_sats,
-            }],
+            inputs,
+            outputs: vec![output],
         };
         let tx = Tx {
             slim,
-            fee_sats: 0,
+            fee_sats,
             virtual_size: 100,
             lock_time: 0,
         };
@@ -192,58 +186,20 @@ impl Net {
         txid
     }
 
-    /// Learns of a signed transaction, and hands it to one mempool.
-    pub(super) fn submit(&mut self, keys: &Keys, at: usize, raw: &Transaction) -> Result<Hash, No> {
-        let txid = Hash::from_internal(*raw.compute_txid().as_ref());
-        if !self.txs.contains_key(&txid) {
-            let tx = self.checked(keys, txid, raw)?;
-            self.txs.insert(txid, Rc::new(tx));
-        }
-        self.accept(at, txid).map(|()| txid)
+    /// Whether a block's transaction spends what is the wallet's.
+    pub(super) fn spends_ours(&self, spend: &chain::Transaction) -> bool {
+        let ours = |place: &Place| {
+            let output = self.output(place);
+            output.is_some_and(|output| self.is_ours(&output.script))
+        };
+        spend.inputs.iter().any(ours)
     }
 
-    fn checked(&self, keys: &Keys, txid: Hash, raw: &Transaction) -> Result<Tx, No> {
-        let mut has: u64 = 0;
-        let mut inputs = Vec::new();
-        for (position, input) in raw.input.iter().enumerate() {
-            let parent = Hash::from_internal(*input.previous_output.txid.as_ref());
-            let vout = input.previous_output.vout;
-            let output = self.output(&(parent, vout)).ok_or(No::Missing)?;
-            let (chain, index) = self.ours.get(&output.script).ok_or(No::Script)?;
-            let spent = Spent {
-                output: bitcoin::TxOut {
-                    value: bitcoin::Amount::from_sat(output.amount_sats),
-                    script_pubkey: output.script.clone().into(),
-                },
-                leaf: keys.leaf(*chain, *index),
-            };
-            if !keys.holds(raw, position, &spent) {
-                return Err(No::Script);
-            }
-            has += output.amount_sats;
-            inputs.push((parent, vout));
-        }
-        let outputs: Vec<Output> = (0..)
-            .zip(&raw.output)
-            .map(|(vout, one)| Output {
-                vout,
-                script: one.script_pubkey.to_bytes(),
-                amount_sats: one.value.to_sat(),
-            })
-            .collect();
-        let pays: u64 = outputs.iter().map(|one| one.amount_sats).sum();
-        let fee_sats = has.checked_sub(pays).ok_or(No::Missing)?;
-        Ok(Tx {
-            slim: chain::Transaction {
-                txid,
-                coinbase: false,
-                inputs,
-                outputs,
-            },
-            fee_sats,
-            virtual_size: u64::try_from(raw.vsize()).unwrap_or(u64::MAX),
-            lock_time: raw.lock_time.to_consensus_u32(),
-        })
+    /// What spends an output in the chain.
+    pub(super) fn mined_spender(&self, place: &Place) -> Option<Hash> {
+        let mined = self.blocks.iter().rev().flat_map(|one| &one.transactions);
+        let mut spends = mined.filter(|one| one.inputs.contains(place));
+        spends.next().map(|one| one.txid)
     }
 
     /// An output, whether its transaction is in the chain or not.
@@ -265,85 +221,6 @@ impl Net {
             (Some(_), None) => format!("{txid}:{vout} is unspent"),
             (Some(_), Some(by)) => format!("{txid}:{vout} is spent by {by}"),
         }
-    }
-
-    /// A mempool hears of a transaction.
-    pub(super) fn accept(&mut self, at: usize, txid: Hash) -> Result<(), No> {
-        let tx = Rc::clone(self.txs.get(&txid).ok_or(No::Missing)?);
-        let rivals = self.rivals(at, &tx, self.tip().height)?;
-        let pool = &mut self.pools[at];
-        if !rivals.is_empty() {
-            let gone = descendants(pool, &self.txs, rivals);
-            drop_from(pool, &self.txs, &gone);
-        }
-        add(pool, &tx);
-        Ok(())
-    }
-
-    /// What it would replace, where lock times up to this height have passed.
-    fn rivals(&self, at: usize, tx: &Tx, height: u32) -> Result<BTreeSet<Hash>, No> {
-        let txid = tx.slim.txid;
-        let pool = &self.pools[at];
-        if self.mined.contains_key(&txid) || pool.order.contains(&txid) {
-            return Err(No::Known);
-        }
-        if tx.lock_time > height {
-            return Err(No::NotFinal);
-        }
-        if !self.has_inputs(at, tx) {
-            return Err(No::Missing);
-        }
-        let spends = tx.slim.inputs.iter();
-        let rivals: BTreeSet<Hash> = spends
-            .filter_map(|place| pool.spends.get(place).copied())
-            .collect();
-        let pays: u64 = rivals.iter().map(|rival| self.txs[rival].fee_sats).sum();
-        let least = pays + INCREMENT * tx.virtual_size;
-        if !rivals.is_empty() && tx.fee_sats < least {
-            return Err(No::Fee);
-        }
-        Ok(rivals)
-    }
-
-    fn has_inputs(&self, at: usize, tx: &Tx) -> bool {
-        let pool = &self.pools[at];
-        tx.slim
-            .inputs
-            .iter()
-            .all(|place| self.unspent.contains_key(place) || pool.order.contains(&place.0))
-    }
-
-    /// The miners take it whatever else waits for the same coins.
-    pub(super) fn force(&mut self, txid: Hash) -> Result<(), No> {
-        let at = self.miners();
-        let tx = Rc::clone(self.txs.get(&txid).ok_or(No::Missing)?);
-        match self.rivals(at, &tx, self.tip().height) {
-            Err(No::Fee) => {
-                let pool = &mut self.pools[at];
-                let spends = tx.slim.inputs.iter();
-                let rivals = spends.filter_map(|place| pool.spends.get(place).copied());
-                let rivals: BTreeSet<Hash> = rivals.collect();
-                let gone = descendants(pool, &self.txs, rivals);
-                drop_from(pool, &self.txs, &gone);
-                add(pool, &tx);
-                Ok(())
-            }
-            Err(no) => Err(no),
-            Ok(_) => self.accept(at, txid),
-        }
-    }
-
-    /// Everything of one mempool is told to another.
-    pub(super) fn relay(&mut self, from: usize, to: usize) {
-        for txid in self.pools[from].order.clone() {
-            let _ = self.accept(to, txid);
-        }
-    }
-
-    /// A mempool forgets a transaction and what depends on it.
-    pub(super) fn evict(&mut self, at: usize, txid: Hash) {
-        let gone = descendants(&self.pools[at], &self.txs, BTreeSet::from([txid]));
-        drop_from(&mut self.pools[at], &self.txs, &gone);
     }
 
     /// The miners find a block.
@@ -412,58 +289,5 @@ impl Net {
         }
         returned.retain(|txid| !forgotten(txid));
         self.look_through(&returned);
-    }
-
-    /// Each mempool is built anew: what came back first, then what waited, as
-    /// far as it can still be mined.
-    fn look_through(&mut self, returned: &[Hash]) {
-        for at in 0..self.pools.len() {
-            if returned.is_empty() && self.pools[at].order.is_empty() {
-                continue;
-            }
-            let before = std::mem::take(&mut self.pools[at]).order;
-            for txid in returned.iter().chain(&before) {
-                let tx = Rc::clone(&self.txs[txid]);
-                // What waited before a reorganisation waits on, whatever its lock time.
-                let rivals = self.rivals(at, &tx, u32::MAX);
-                if rivals.is_ok_and(|rivals| rivals.is_empty()) {
-                    add(&mut self.pools[at], &tx);
-                }
-            }
-        }
-    }
-}
-
-fn add(pool: &mut Pool, tx: &Tx) {
-    pool.order.push(tx.slim.txid);
-    for place in &tx.slim.inputs {
-        pool.spends.insert(*place, tx.slim.txid);
-    }
-}
-
-/// These, and whatever spends their outputs.
-fn descendants(
-    pool: &Pool,
-    txs: &BTreeMap<Hash, Rc<Tx>>,
-    mut gone: BTreeSet<Hash>,
-) -> BTreeSet<Hash> {
-    // Parents come first, so that one pass is enough.
-    for txid in &pool.order {
-        let inputs = &txs[txid].slim.inputs;
-        if inputs.iter().any(|(parent, _)| gone.contains(parent)) {
-            gone.insert(*txid);
-        }
-    }
-    gone
-}
-
-fn drop_from(pool: &mut Pool, txs: &BTreeMap<Hash, Rc<Tx>>, gone: &BTreeSet<Hash>) {
-    pool.order.retain(|txid| !gone.contains(txid));
-    for txid in gone {
-        for place in &txs[txid].slim.inputs {
-            if pool.spends.get(place) == Some(txid) {
-                pool.spends.remove(place);
-            }
-        }
     }
 }

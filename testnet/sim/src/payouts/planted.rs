@@ -25,6 +25,10 @@ pub enum Planted {
     Unapproved,
     /// The copayers never sign.
     Strike,
+    /// No node looks at what made a payout's coins.
+    Unwatched,
+    /// A refund goes to somebody else than whoever asked.
+    RefundToAnother,
 }
 
 impl Planted {
@@ -39,6 +43,8 @@ impl Planted {
         (Self::NobodyAwaited, "says nobody"),
         (Self::Unapproved, "was never approved"),
         (Self::Strike, "has not come to an end"),
+        (Self::Unwatched, "has not come to an end"),
+        (Self::RefundToAnother, "a refund that nobody asked for"),
     ];
 }
 
@@ -75,7 +81,18 @@ pub(super) fn spoil_told(planted: Planted, payout: &mut Payout) {
             payout.awaits.clear();
             payout.awaited.clear();
         }
+        Planted::RefundToAnother if !payout.accounts.is_empty() => {
+            payout.recipients.reverse();
+            payout.recipients[0].amount_sats += 1;
+        }
         _ => {}
+    }
+}
+
+/// Spoils what a node's broadcaster is told of a payout.
+pub(super) fn spoil_watched(planted: Option<Planted>, payout: &mut Payout) {
+    if planted == Some(Planted::Unwatched) {
+        payout.origins.clear();
     }
 }
 

@@ -56,7 +56,7 @@ impl PayoutReport {
                 plan.reorg_max
             ),
             violations: world.violations,
-            taken: world.known.len() as u64,
+            taken: world.intents.len() as u64,
             paid: all
                 .clone()
                 .filter(|one| one.settled && paid(one.state()))

@@ -14,6 +14,7 @@ use dctrl_proto::v1::{BusBody, FeeObserve};
 use super::backend::Backend;
 use super::founding::Party;
 use super::net::{Net, No};
+use super::planted;
 use super::world::World;
 
 /// How much later each next executor acts.
@@ -84,9 +85,9 @@ impl World {
             let body: Rc<BusBody> = Rc::clone(&self.frames[at]);
             watcher.sight.frame(&body, own);
             if let Some(Event::Payout(changed)) = &body.event {
-                watcher
-                    .payouts
-                    .told(changed.payout.clone().unwrap_or_default());
+                let mut payout = changed.payout.clone().unwrap_or_default();
+                planted::spoil_watched(self.plan.planted, &mut payout);
+                watcher.payouts.told(payout);
             }
         }
         watcher.read = until.max(watcher.read);
@@ -197,7 +198,8 @@ impl World {
         watcher.payouts = payouts(seat);
         let state = self.replicas.state();
         for id in self.known.keys() {
-            if let Ok(payout) = query::payout(state, id) {
+            if let Ok(mut payout) = query::payout(state, id) {
+                planted::spoil_watched(self.plan.planted, &mut payout);
                 watcher.payouts.told(payout);
             }
         }

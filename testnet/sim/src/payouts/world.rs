@@ -16,6 +16,7 @@ use super::keys::Keys;
 use super::net::Net;
 use super::plan::Plan;
 use super::planted::{self, Planted};
+use super::refunds::Asked;
 use super::replicas::Replicas;
 use super::watchers::Watcher;
 use crate::prng::Prng;
@@ -34,6 +35,8 @@ pub(super) enum Sent {
     Anything,
     /// It makes a payout.
     Proposal(Intent),
+    /// It makes a refund.
+    Refund(Asked),
     /// It must be refused; what it tried.
     Attack(&'static str),
 }
@@ -183,6 +186,10 @@ impl World {
             (Some(Sent::Proposal(intent)), None) => {
                 self.intents.insert(receipt.subject.clone(), intent);
             }
+            (Some(Sent::Refund(asked)), None) => {
+                self.hit("refund_asked");
+                self.people.refunds.insert(receipt.subject.clone(), asked);
+            }
             (Some(Sent::Attack(what)), None) => {
                 self.violation(format!("{what} was taken"));
             }
@@ -202,10 +209,17 @@ impl World {
                 if let Some(planted) = self.plan.planted {
                     planted::spoil_told(planted, &mut payout);
                 }
+                self.check_refunds(&payout);
                 self.check_told(&payout);
                 let before = self.known.insert(payout.id.clone(), payout.clone());
+                self.note_undone(before.as_ref(), &payout);
                 if before.map(|one| one.state()) != Some(payout.state()) {
-                    self.hit(&format!("state {}", payout.state().as_str_name()));
+                    let child = if payout.parent.is_some() {
+                        "child"
+                    } else {
+                        "state"
+                    };
+                    self.hit(&format!("{child} {}", payout.state().as_str_name()));
                 }
             }
             Some(Event::TopUp(issued)) => {
@@ -234,7 +248,7 @@ impl World {
     /// The network knows which addresses are the wallet's.
     fn know_addresses(&mut self) {
         let payments = query::meta(self.replicas.state()).next_address_index;
-        let change = u32::try_from(self.intents.len()).unwrap_or(u32::MAX) + 1;
+        let change = u32::try_from(self.known.len()).unwrap_or(u32::MAX) + 1;
         self.net.know(&self.keys, payments, change);
     }
 
@@ -295,8 +309,17 @@ impl World {
         let settled = depth >= SETTLED_DEPTH;
         let forgets = !settled && self.chance.chance(400);
         let salt = u8::try_from(self.chance.below(256)).unwrap_or(0);
-        let forgotten = |txid: &Hash| forgets && (txid.0[0] ^ salt) < 100;
+        let taken_back = if settled {
+            self.take_back_something(depth)
+        } else {
+            None
+        };
+        let forgotten =
+            |txid: &Hash| Some(*txid) == taken_back || (forgets && (txid.0[0] ^ salt) < 100);
         self.net.disconnect(depth, &forgotten);
+        if let Some(payment) = taken_back {
+            self.replace_payment(&payment);
+        }
         self.hit("reorganised");
         if settled {
             self.hit("reorganised_deeply");

@@ -17,8 +17,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use dctrl_proto::v1::{
-    GetPayoutRequest, Payout, PayoutAllow, PayoutApprove, PayoutBump, PayoutCancel, PayoutPropose,
-    PayoutRecipient, PayoutReject,
+    GetPayoutRequest, Payout, PayoutAllow, PayoutApprove, PayoutBump, PayoutCancel, PayoutLift,
+    PayoutPropose, PayoutRecipient, PayoutReject,
 };
 
 use crate::{
@@ -30,7 +30,7 @@ use crate::{
 pub(crate) use psbt::write_new;
 pub(crate) use review::wallet;
 pub(crate) use seed::{SeedArgs, open_master as open_seed};
-pub(crate) use show::line;
+pub(crate) use show::{kind, line, state};
 
 /// Money that leaves the federation's wallet.
 #[derive(Debug, Subcommand)]
@@ -47,6 +47,14 @@ pub enum PayoutCommand {
         /// Pay the accrued shares of the revenue, to the addresses in the genesis
         #[arg(long, conflicts_with = "recipients")]
         split: bool,
+        /// Of refunds or shares, pay at most so many satoshi together
+        #[arg(
+            long,
+            default_value = "0",
+            hide_default_value = true,
+            conflicts_with = "recipients"
+        )]
+        most: u64,
         /// What for, for people
         #[arg(long, default_value = "", hide_default_value = true)]
         purpose: String,
@@ -96,6 +104,9 @@ pub enum PayoutCommand {
         /// Satoshi for 1000 virtual bytes; 0 for what the nodes find right
         #[arg(long, default_value = "0")]
         fee_rate: u64,
+        /// Lift what waits by a child that spends its change back to the wallet
+        #[arg(long)]
+        child: bool,
         /// How to submit.
         #[command(flatten)]
         submit: SubmitArgs,
@@ -162,6 +173,7 @@ pub async fn run(context: &mut Context, command: PayoutCommand) -> Result<(), Fa
             recipients,
             refunds,
             split,
+            most,
             purpose,
             submit,
         } => {
@@ -170,6 +182,7 @@ pub async fn run(context: &mut Context, command: PayoutCommand) -> Result<(), Fa
                 purpose,
                 refunds,
                 split,
+                sats_max: most,
             };
             submit_and_show(context, &submit, &propose).await
         }
@@ -232,9 +245,17 @@ async fn decide(context: &mut Context, command: PayoutCommand) -> Result<(), Fai
         PayoutCommand::Bump {
             id,
             fee_rate,
+            child,
             submit,
         } => {
             let payout_id = id;
+            if child {
+                let lift = PayoutLift {
+                    payout_id,
+                    fee_rate,
+                };
+                return submit_and_show(context, &submit, &lift).await;
+            }
             let bump = PayoutBump {
                 payout_id,
                 fee_rate,

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
-use dctrl_proto::v1::PayoutInput;
+use dctrl_proto::v1::{Outpoint, PaymentDoubts, PayoutInput, PayoutOrigin};
 
 use super::*;
-use crate::chain::{Output, Transaction, model::SimChain};
+use crate::chain::{Block, Output, Tip, Transaction, model::SimChain};
 
 fn ready(executors: &[u32]) -> Payout {
     Payout {
@@ -174,6 +174,49 @@ fn a_transaction_that_nobody_ordered_is_named_while_it_waits_for_its_block() {
     assert_eq!(said[0].1.spends.len(), 1);
 }
 
+/// A backend that takes a transaction right after it was asked for it.
+struct Late(SimChain);
+
+impl ChainSource for Late {
+    fn tip(&self) -> Result<Tip, ChainError> {
+        ChainSource::tip(&self.0)
+    }
+    fn hash_at(&self, height: u32) -> Result<Hash, ChainError> {
+        self.0.hash_at(height)
+    }
+    fn block(&self, height: u32, hash: Hash) -> Result<Block, ChainError> {
+        ChainSource::block(&self.0, height, hash)
+    }
+    fn knows_block(&self, block: Tip) -> Result<bool, ChainError> {
+        self.0.knows_block(block)
+    }
+    fn mempool(&self) -> Result<Vec<Hash>, ChainError> {
+        ChainSource::mempool(&self.0)
+    }
+    fn in_mempool(&self, _: Hash) -> Result<Option<PaymentDoubts>, ChainError> {
+        Ok(None)
+    }
+    fn mempool_transaction(&self, txid: Hash) -> Result<Option<Transaction>, ChainError> {
+        self.0.mempool_transaction(txid)
+    }
+    fn mempool_spenders(&self, outputs: &[(Hash, u32)]) -> Result<Vec<Hash>, ChainError> {
+        self.0.mempool_spenders(outputs)
+    }
+}
+
+#[test]
+fn a_transaction_of_ours_that_is_broadcast_while_it_is_looked_for_is_no_conflict() {
+    let (mut chain, coin) = chain_with_a_coin();
+    let mut payouts = Payouts::new(Arc::new(|| Some(2)), 10_000);
+    payouts.told(spending(1, coin));
+    chain.submit(spend(transaction_of(1), coin)).unwrap();
+    payouts.look(&Late(chain)).unwrap();
+    let (_, said) = &payouts.unsaid()[0];
+    assert_eq!(said.txid, transaction_of(1).0);
+    // The ledger refuses inputs that are named of a transaction of ours.
+    assert!(said.spends.is_empty());
+}
+
 #[test]
 fn a_spend_that_a_reorganisation_has_put_below_the_proposal_is_seen() {
     let (mut chain, coin) = chain_with_a_coin();
@@ -208,4 +251,73 @@ fn a_node_that_begins_behind_the_reorganisation_sees_it_too() {
     });
     payouts.look(&chain).unwrap();
     assert_eq!(payouts.unsaid()[0].1.block_height, 22);
+}
+
+/// A transaction of a payer that spends one of their own coins.
+fn of_payer(txid: Hash, coin: Hash, script: u8) -> Transaction {
+    let mut transaction = spend(txid, coin);
+    transaction.outputs[0].script = vec![script];
+    transaction
+}
+
+/// A chain in which a payer's coin has made the deposit that a payout spends;
+/// and the payout.
+fn chain_with_a_deposit() -> (SimChain, Hash, Payout) {
+    let (mut chain, coin) = chain_with_a_coin();
+    let deposit = Hash([5; 32]);
+    chain.mine(9).unwrap();
+    chain.submit(of_payer(deposit, coin, 3)).unwrap();
+    assert_eq!(chain.mine(1).unwrap().height, 11);
+    chain.mine(6).unwrap();
+    let payout = Payout {
+        chain_height: 17,
+        sign_from_ms: 1,
+        origins: vec![PayoutOrigin {
+            txid: deposit.0.to_vec(),
+            block_height: 11,
+            block_hash: ChainSource::hash_at(&chain, 11).unwrap().0.to_vec(),
+            ..PayoutOrigin::default()
+        }],
+        ..spending(1, deposit)
+    };
+    (chain, coin, payout)
+}
+
+fn replace_deposit(chain: &mut SimChain, coin: Hash) -> Hash {
+    let replacement = Hash([6; 32]);
+    chain.reorganise(8, true).unwrap();
+    chain.submit(of_payer(replacement, coin, 4)).unwrap();
+    chain.mine(9).unwrap();
+    replacement
+}
+
+#[test]
+fn what_has_replaced_a_deposit_is_named_with_the_input_that_is_gone() {
+    let (mut chain, coin, payout) = chain_with_a_deposit();
+    let mut payouts = Payouts::new(Arc::new(|| Some(2)), 10_000);
+    payouts.told(payout.clone());
+    payouts.look(&chain).unwrap();
+    assert!(
+        payouts.unsaid().is_empty(),
+        "the deposit itself is no conflict"
+    );
+    let replacement = replace_deposit(&mut chain, coin);
+    payouts.look(&chain).unwrap();
+    let (_, said) = payouts.unsaid().remove(0);
+    assert_eq!(said.view(), PaymentView::InBlock);
+    assert_eq!(said.txid, replacement.0);
+    assert!(said.spends.is_empty());
+    let input = payout.versions[0].inputs[0].outpoint.clone();
+    assert_eq!(said.gone, Vec::from_iter(input));
+    assert_eq!(said.block_height, 10);
+}
+
+#[test]
+fn a_node_that_begins_behind_that_reads_the_deposit_in_the_block_that_is_gone() {
+    let (mut chain, coin, payout) = chain_with_a_deposit();
+    let replacement = replace_deposit(&mut chain, coin);
+    let mut payouts = Payouts::new(Arc::new(|| Some(2)), 10_000);
+    payouts.told(payout);
+    payouts.look(&chain).unwrap();
+    assert_eq!(payouts.unsaid()[0].1.txid, replacement.0);
 }

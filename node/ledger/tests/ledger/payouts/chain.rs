@@ -1,6 +1,7 @@
 //! What the chain does to payouts: confirmations, reorganisations, conflicts,
 //! replacements.
 
+use dctrl_ledger::audit;
 use dctrl_proto::v1::{PayoutBump, PayoutCancel, PayoutKind, PayoutState, Refusal};
 
 use crate::common::nodes::rule;
@@ -76,6 +77,25 @@ fn a_reorganisation_after_the_end_freezes_it_for_people() {
 }
 
 #[test]
+fn change_waits_while_its_transaction_is_undone_and_is_counted_from_its_new_block() {
+    let mut federation = Federation::rich(&[60_000]);
+    let payout = federation.ready(&[20_000]);
+    let txid = newest(&payout).txid.clone();
+    let payout = federation.mined(&payout, &txid, 111, 116);
+    assert!(payout.settled);
+    let payout = federation.see_payout(&NODES, &nowhere(&payout));
+    let refused = |federation: &mut Federation| rule(federation.propose_payout(DAVE, &[5_000]));
+    assert_eq!(refused(&mut federation), "payout.funds");
+    federation.mined(&payout, &txid, 114, 118);
+    assert_eq!(refused(&mut federation), "payout.funds", "five deep");
+    federation.tip(119);
+    let next = federation.propose_payout(DAVE, &[5_000]).unwrap();
+    assert_eq!(next.origins[0].txid, txid);
+    assert_eq!(next.origins[0].block_height, 114);
+    audit::full(&federation.state).unwrap();
+}
+
+#[test]
 fn an_input_spent_by_a_stranger_invalidates_it_and_names_the_transaction() {
     let mut federation = Federation::rich(&[60_000]);
     let before = federation.balance("asset:bitcoin");
@@ -97,6 +117,34 @@ fn an_input_spent_by_a_stranger_invalidates_it_and_names_the_transaction() {
     assert_eq!(federation.balance("expense:unexplained"), 60_000);
     assert_eq!(federation.balance("expense:payouts"), 0);
     assert_eq!(federation.balance("asset:bitcoin"), before - 60_000);
+}
+
+#[test]
+fn a_single_copayer_voids_nobodys_signatures() {
+    let mut federation = Federation::rich(&[60_000]);
+    let payout = federation.approved(&[20_000]);
+    let payout = federation.signed_by(&payout, &[0]);
+    let id = payout.id.clone();
+    let by = |seed: u8, federation: &mut Federation| {
+        let bump = PayoutBump {
+            payout_id: id.clone(),
+            fee_rate: 9_000,
+        };
+        let cancel = PayoutCancel {
+            payout_id: id.clone(),
+            reason: "no".to_owned(),
+        };
+        let bumped = federation.submit(seed, &bump);
+        [bumped, federation.submit(seed, &cancel)].map(rule)
+    };
+    assert_eq!(by(DAVE, &mut federation), ["payout.creator"; 2]);
+    let payout = federation.signed_by(&payout, &[1]);
+    assert_eq!(payout.state(), PayoutState::Ready);
+    assert_eq!(by(DAVE, &mut federation), ["payout.creator"; 2]);
+    // Nor keeps it from being sent again, where mempools have dropped it.
+    let txid = newest(&payout).txid.clone();
+    federation.see_payout(&NODES, &waiting(&payout, &txid));
+    assert_eq!(by(DAVE, &mut federation), ["payout.creator"; 2]);
 }
 
 #[test]

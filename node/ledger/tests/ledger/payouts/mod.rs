@@ -2,6 +2,8 @@
 
 mod chain;
 mod life;
+mod lift;
 mod owed;
 mod returned;
 mod rules;
+mod vanished;

@@ -3,12 +3,12 @@
 
 use dctrl_ledger::query;
 use dctrl_proto::v1::{
-    Outcome, Payout, PayoutCancel, PayoutPropose, PayoutState, Refund, RefundRequest, RefundState,
-    RefundWithdraw, Refusal, Share, SiteShares,
+    FeeObserve, Outcome, Payout, PayoutCancel, PayoutPropose, PayoutState, Refund, RefundRequest,
+    RefundState, RefundWithdraw, Refusal, Share, SiteShares,
 };
 
 use crate::common::nodes::rule;
-use crate::common::payouts::{CAROL, DAVE, newest, nowhere, stranger, with_payouts};
+use crate::common::payouts::{CAROL, DAVE, LARGE, newest, nowhere, stranger, with_payouts};
 use crate::common::{ALICE, Federation, NODES};
 
 fn ask(federation: &mut Federation, sats: u64, stranger_number: u8) -> String {
@@ -105,6 +105,47 @@ fn refunds_are_paid_together_once_and_a_reorganisation_puts_them_back() {
 }
 
 #[test]
+fn a_refund_that_does_not_fit_keeps_no_other_one_back() {
+    let mut federation = Federation::rich(&[600_000, 700_000]);
+    let most = LARGE;
+    let large = RefundRequest {
+        sats: most + 1,
+        address: stranger(7),
+        ..RefundRequest::default()
+    };
+    assert_eq!(rule(federation.submit(ALICE, &large)), "refund.tier");
+    for sats in [most, 20_000, 700, 9_000] {
+        ask(&mut federation, sats, 7);
+    }
+    let limited = |sats_max| PayoutPropose {
+        refunds: true,
+        sats_max,
+        ..PayoutPropose::default()
+    };
+    // 700 sats are not worth 148 virtual bytes at 5 sats each.
+    for node in NODES {
+        let observed = FeeObserve { fee_rate: 5_000 };
+        federation.submit(node, &observed).unwrap();
+    }
+    let amounts = |payout: &Payout| -> Vec<u64> {
+        let paid = payout.recipients.iter();
+        paid.map(|one| one.amount_sats).collect()
+    };
+    let payout = propose(&mut federation, &limited(25_000)).unwrap();
+    assert_eq!(amounts(&payout), [20_000]);
+    let payout = propose(&mut federation, &limited(25_000)).unwrap();
+    assert_eq!(amounts(&payout), [9_000]);
+    let nothing = propose(&mut federation, &limited(5_000));
+    assert_eq!(rule(nothing), "payout.nothing");
+    let typed = PayoutPropose {
+        refunds: false,
+        recipients: payout.recipients.clone(),
+        ..limited(1)
+    };
+    assert_eq!(rule(propose(&mut federation, &typed)), "payout.source");
+}
+
+#[test]
 fn a_dropped_payout_lets_its_refunds_go() {
     let mut federation = Federation::rich(&[60_000]);
     let id = ask(&mut federation, 20_000, 7);
@@ -162,13 +203,21 @@ fn sales_accrue_to_their_sharers_and_a_payout_pays_exactly_that() {
     assert_eq!(federation.balance("liability:share:olga"), -1_497);
     assert_eq!(federation.balance("expense:shares"), 2_997);
     federation.earn(&[60_000]);
+    let paid = |payout: &Payout| -> Vec<u64> {
+        let paid = payout.recipients.iter();
+        paid.map(|one| one.amount_sats).collect()
+    };
+    let half = PayoutPropose {
+        split: true,
+        sats_max: 1_500,
+        ..PayoutPropose::default()
+    };
+    let payout = propose(&mut federation, &half).unwrap();
+    assert_eq!(paid(&payout), [749, 750], "the same part of each");
+    assert_eq!(federation.balance("liability:share:olga"), -748);
+    cancel(&mut federation, &payout);
     let payout = pay_split(&mut federation).unwrap();
-    let paid: Vec<u64> = payout
-        .recipients
-        .iter()
-        .map(|one| one.amount_sats)
-        .collect();
-    assert_eq!(paid, [1_497, 1_500], "by member");
+    assert_eq!(paid(&payout), [1_497, 1_500], "by member");
     assert_eq!(federation.balance("liability:share:olga"), 0);
     let payout = federation.approve_payout(DAVE, &payout).unwrap();
     let payout = federation.signed_by(&payout, &[0, 1]);

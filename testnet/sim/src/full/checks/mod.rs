@@ -27,6 +27,7 @@ use super::seen::Seen;
 use crate::checks::Forks;
 use agreement::Agreement;
 use books::Books;
+use bounds::Layers;
 pub(super) use bounds::check_bounds;
 use pulses::Pulses;
 
@@ -39,6 +40,7 @@ pub(super) struct Checks {
     pub(super) books: Books,
     pub(super) pulses: Pulses,
     pub(super) forks: Forks,
+    layers: Layers,
     /// Certificates that hold, by the digest of their bytes.
     pub(super) proven: BTreeMap<Digest, BlockHeader>,
     order: VecDeque<Digest>,
@@ -51,6 +53,7 @@ impl Checks {
             books: Books::new(founded),
             pulses: Pulses::default(),
             forks: Forks::default(),
+            layers: Layers::default(),
             proven: BTreeMap::new(),
             order: VecDeque::new(),
         }

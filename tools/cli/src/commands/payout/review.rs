@@ -1,10 +1,13 @@
 //! What would be signed, checked in every field and said in words.
 
+mod lifts;
+
 use std::{collections::BTreeSet, str::FromStr};
 
 use bitcoin::{Network, OutPoint, Psbt, Txid, hashes::Hash};
 use dctrl_proto::v1::{Genesis, Payout, PayoutKind, PayoutRules, PayoutVersion};
 use dctrl_wallet::{Chain, Coin, Plan, Recipient, Terms, Wallet, parse_address};
+use lifts::Lifts;
 use serde::Serialize;
 
 use super::{dossier::Dossier, show::state};
@@ -29,6 +32,8 @@ pub(super) struct Review {
     state: String,
     version: u32,
     txid: String,
+    /// Of a child that pays for another transaction: that one.
+    lifts: Option<Lifts>,
     pays: Vec<Pays>,
     spends: Vec<Spends>,
     /// Comes back to the wallet, at the address derived here.
@@ -136,6 +141,7 @@ fn check(genesis: &Genesis, payout: &Payout, signatures: Signatures) -> Result<R
         state: state(payout.state()),
         version: version.number,
         txid: plan.txid.to_string(),
+        lifts: Lifts::of(payout, version, &plan)?,
         spends: spends.collect(),
         change,
         fee_sats: plan.fee_sats,
@@ -349,6 +355,9 @@ impl Review {
         );
         if !self.purpose.is_empty() {
             text += &format!("  for      {}\n", printable(&self.purpose));
+        }
+        if let Some(lifts) = &self.lifts {
+            text += &lifts.words();
         }
         for one in &self.pays {
             text += &format!("  pays     {} to {}\n", sats(one.sats), one.address);

@@ -1,6 +1,6 @@
 //! Payouts as tables and lines.
 
-use dctrl_proto::v1::{PaymentView, Payout, PayoutList, PayoutState};
+use dctrl_proto::v1::{PaymentView, Payout, PayoutKind, PayoutList, PayoutState};
 
 use super::review::since;
 use crate::{
@@ -10,8 +10,13 @@ use crate::{
 };
 
 /// A state in the words of the screen.
-pub(super) fn state(state: PayoutState) -> String {
+pub(crate) fn state(state: PayoutState) -> String {
     words(state.as_str_name().trim_start_matches("PAYOUT_STATE_"))
+}
+
+/// What a transaction of a payout is for.
+pub(crate) fn kind(kind: PayoutKind) -> String {
+    words(kind.as_str_name().trim_start_matches("PAYOUT_KIND_"))
 }
 
 /// A payout's event, in one line.
@@ -66,12 +71,7 @@ pub(super) fn one(payout: &Payout) -> String {
         text += &format!("  pays     {} to {address}\n", sats(one.amount_sats));
     }
     for version in &payout.versions {
-        let kind = words(
-            version
-                .kind()
-                .as_str_name()
-                .trim_start_matches("PAYOUT_KIND_"),
-        );
+        let kind = kind(version.kind());
         text += &format!(
             "  version {} {kind} {}, fee {}, signed by {} of {}\n",
             version.number,

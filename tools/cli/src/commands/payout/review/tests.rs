@@ -1,4 +1,4 @@
-use dctrl_proto::v1::{Outpoint, PayoutInput, PayoutRecipient};
+use dctrl_proto::v1::{Outpoint, PayoutInput, PayoutParent, PayoutRecipient};
 use dctrl_wallet::plan;
 
 use super::*;
@@ -97,6 +97,102 @@ fn an_honest_payout_is_said_in_words_with_its_change_proven() {
     );
     assert!(words.contains("final (3 of 4 signatures)"), "{words}");
     assert!(words.contains("UNUSUAL  it is not approved yet"), "{words}");
+}
+
+/// A child that lifts the honest payout.
+fn child() -> Payout {
+    let wallet = wallet(&genesis()).unwrap();
+    let parent = honest();
+    let of = &parent.versions[0];
+    let input = PayoutInput {
+        outpoint: Some(Outpoint {
+            txid: of.txid.clone(),
+            vout: of.change_vout,
+        }),
+        amount_sats: of.change_sats,
+        change: true,
+        address_index: of.change_index,
+    };
+    let terms = Terms {
+        recipients: Vec::new(),
+        fee_rate: 9_000,
+        fee_sats_min: 0,
+        fee_sats_max: 10_000,
+        fee_bps_max: 10_000,
+        change_index: 7,
+        lock_time: 100,
+    };
+    let waits = dctrl_wallet::Parent {
+        change: coin(&input).unwrap(),
+        fee_sats: of.fee_sats,
+        virtual_size: 200,
+    };
+    let plan = dctrl_wallet::child(&wallet, &waits, &terms);
+    let plan = plan.unwrap().unwrap();
+    let (change_sats, change_vout) = plan.change.unwrap();
+    let mut txid = plan.txid.to_byte_array().to_vec();
+    txid.reverse();
+    Payout {
+        id: "p2".into(),
+        sign_from_ms: 1,
+        parent: Some(PayoutParent {
+            payout_id: "p1".into(),
+            version: 1,
+            txid: of.txid.clone(),
+            fee_sats: of.fee_sats,
+            virtual_size: 200,
+        }),
+        versions: vec![PayoutVersion {
+            number: 1,
+            kind: PayoutKind::Child.into(),
+            txid,
+            psbt: plan.psbt.serialize(),
+            inputs: vec![input],
+            fee_sats: plan.fee_sats,
+            fee_rate: 9_000,
+            change_sats,
+            change_index: 7,
+            change_vout,
+            ..PayoutVersion::default()
+        }],
+        ..Payout::default()
+    }
+}
+
+#[test]
+fn a_child_is_said_to_pay_only_ourselves_and_which_transaction_it_lifts_to_what_rate() {
+    let review = checked(|one| *one = child()).unwrap();
+    let words = review.words();
+    let txid = hex::encode(&honest().versions[0].txid);
+    let lifts = format!("lifts    version 1 of payout p1 ({txid})");
+    assert!(words.contains(&lifts), "{words}");
+    assert!(
+        words.contains("to 9000 sats") || words.contains("to 9001 sats"),
+        "{words}"
+    );
+    assert!(words.contains("nobody but the wallet itself"), "{words}");
+    assert!(
+        words.contains("derived from the descriptor: change 7"),
+        "{words}"
+    );
+}
+
+#[test]
+fn what_is_said_to_be_a_child_and_is_none_is_refused() {
+    let as_child = |change: fn(&mut Payout)| {
+        refused(|one| {
+            *one = child();
+            change(one);
+        })
+    };
+    assert_eq!(
+        as_child(|one| one.recipients = honest().recipients),
+        "payout.plan"
+    );
+    assert_eq!(as_child(|one| one.parent = None), "payout.child");
+    let other = |one: &mut Payout| one.parent.as_mut().unwrap().txid = vec![8; 32];
+    assert_eq!(as_child(other), "payout.child");
+    assert_eq!(refused(|one| one.parent = child().parent), "payout.child");
 }
 
 #[test]
