@@ -5,6 +5,8 @@
     reason = "this is test code, outside a test module"
 )]
 
+#[path = "against_a_node/export.rs"]
+mod export;
 #[path = "against_a_node/nodes.rs"]
 mod nodes;
 mod support;

@@ -1,26 +1,41 @@
 //! `dctrl export`: the books for other programs, every satoshi of them.
 //!
-//! All pages are read from one node. The export ends with an error where the
-//! books moved meanwhile or do not reconcile: the balances must follow from
-//! the journal, and `asset:bitcoin` and `asset:unconfirmed` from the payments.
+//! All pages are read from one node. The export ends with an error where money
+//! moved meanwhile, where a list is longer than can be read, or where the lists
+//! do not reconcile.
 
-use std::{collections::BTreeMap, time::Duration};
+mod reconcile;
+
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use dctrl_proto::v1::{
-    Account, GetBalancesRequest, JournalEntry, ListRequest, Payment, PaymentState,
+use dctrl_proto::{
+    status::to_status,
+    v1::{
+        Account, GetBalancesRequest, JournalEntry, ListRequest, Payment, Payout, PayoutKind,
+        Refusal, RefusalCode,
+    },
 };
 use serde::Serialize;
+use tokio::time::timeout;
+use tonic::Status;
 
 use crate::{
-    commands::{SEARCH_PAGE_ROWS, SEARCH_PAGES_MAX},
+    commands::payout,
     context::Context,
     failure::Failure,
+    nodes::{Client, QUERY_TIMEOUT},
     text::{payment_state, time},
 };
 
 /// How long one node may take to show all its books.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Pages of one list at most: all of them are in memory at once.
+const PAGES_MAX: usize = 10_000;
+/// Rows of a page.
+const PAGE_ROWS: u32 = 1000;
+/// Rows of a page of payouts, each with up to eight transactions.
+const PAYOUT_PAGE_ROWS: u32 = 50;
 
 /// What to export.
 #[derive(Debug, Subcommand)]
@@ -29,6 +44,8 @@ pub enum ExportCommand {
     Balances(ExportArgs),
     /// All payments, each with where it stands in the books
     Payments(ExportArgs),
+    /// All payouts, each with what the books count of it
+    Payouts(ExportArgs),
     /// All postings of the journal
     Journal(ExportArgs),
 }
@@ -56,6 +73,7 @@ struct Books {
     height: u64,
     accounts: Vec<Account>,
     payments: Vec<Payment>,
+    payouts: Vec<Payout>,
     journal: Vec<JournalEntry>,
 }
 
@@ -69,6 +87,7 @@ pub async fn run(context: &mut Context, command: ExportCommand) -> Result<(), Fa
     let (name, args) = match command {
         ExportCommand::Balances(args) => ("balances", args),
         ExportCommand::Payments(args) => ("payments", args),
+        ExportCommand::Payouts(args) => ("payouts", args),
         ExportCommand::Journal(args) => ("journal", args),
     };
     let json = context.out.is_json() || args.format == Format::Json;
@@ -86,47 +105,22 @@ fn chosen(name: &str, books: &Books) -> serde_json::Value {
     match name {
         "balances" => serde_json::json!({ "height": height, "accounts": books.accounts }),
         "payments" => serde_json::json!({ "height": height, "payments": books.payments }),
+        "payouts" => serde_json::json!({ "height": height, "payouts": books.payouts }),
         _ => serde_json::json!({ "height": height, "journal": books.journal }),
     }
 }
 
-macro_rules! all_pages {
-    ($client:expr, $call:ident, $rows:ident) => {{
-        let mut rows = Vec::new();
-        let mut after = String::new();
-        for _ in 0..SEARCH_PAGES_MAX {
-            let request = ListRequest {
-                limit: SEARCH_PAGE_ROWS,
-                after,
-                machine_id: String::new(),
-            };
-            let page = $client.$call(request).await?.into_inner();
-            rows.extend(page.$rows);
-            after = page.next;
-            if after.is_empty() {
-                break;
-            }
-        }
-        rows
-    }};
-}
-
-/// Balances are read before and after the rest; where they are equal, nothing
+/// Balances are read before and after the rest; where they are equal, no money
 /// moved between.
 async fn read(context: &mut Context) -> Result<Books, Failure> {
-    let read = async |mut client: crate::nodes::Client| {
+    let read = async |mut client: Client| {
         let request = GetBalancesRequest::default();
-        let before = client.get_balances(request.clone()).await?.into_inner();
-        let journal = all_pages!(client, list_journal, entries);
-        let payments = all_pages!(client, list_payments, payments);
-        let after = client.get_balances(request).await?.into_inner();
+        let before = in_time("balances", client.get_balances(request.clone())).await?;
+        let mut books = lists(&client).await?;
+        let after = in_time("balances", client.get_balances(request)).await?;
+        let (before, after) = (before.into_inner(), after.into_inner());
         let moved = before.accounts != after.accounts;
-        let books = Books {
-            height: after.height,
-            accounts: after.accounts,
-            payments,
-            journal,
-        };
+        (books.height, books.accounts) = (after.height, after.accounts);
         Ok(tonic::Response::new((moved, books)))
     };
     let (moved, books) = context.nodes.ask(PATIENCE, read).await?.reply;
@@ -138,41 +132,84 @@ async fn read(context: &mut Context) -> Result<Books, Failure> {
     Ok(books)
 }
 
-/// Whether the three say the same, to the satoshi.
-fn reconcile(books: &Books) -> Result<(), Failure> {
-    let wrong = |message: String| Failure::Unverified {
-        rule: "export.reconcile",
-        message,
-    };
-    let mut balances: BTreeMap<&str, i128> = BTreeMap::new();
-    for posting in books.journal.iter().flat_map(|entry| &entry.postings) {
-        *balances.entry(&posting.account).or_default() += i128::from(posting.amount_sats);
-    }
-    balances.retain(|_, sats| *sats != 0);
-    let kept: BTreeMap<&str, i128> = books
-        .accounts
-        .iter()
-        .map(|account| (account.name.as_str(), i128::from(account.balance_sats)))
-        .collect();
-    if balances != kept {
-        return Err(wrong(
-            "the balances do not follow from the journal".to_owned(),
-        ));
-    }
-    if kept.values().sum::<i128>() != 0 {
-        return Err(wrong("the balances do not sum to 0".to_owned()));
-    }
-    Ok(())
+/// The journal, payments and payouts of one node.
+async fn lists(client: &Client) -> Result<Books, Status> {
+    let journal = all("journal entries", PAGE_ROWS, async |request| {
+        let page = client.clone().list_journal(request).await?.into_inner();
+        Ok((page.entries, page.next))
+    });
+    let journal = journal.await?;
+    let payments = all("payments", PAGE_ROWS, async |request| {
+        let page = client.clone().list_payments(request).await?.into_inner();
+        Ok((page.payments, page.next))
+    });
+    let payments = payments.await?;
+    let payouts = all("payouts", PAYOUT_PAGE_ROWS, async |request| {
+        let page = client.clone().list_payouts(request).await?.into_inner();
+        Ok((page.payouts, page.next))
+    });
+    Ok(Books {
+        journal,
+        payments,
+        payouts: payouts.await?,
+        ..Books::default()
+    })
 }
 
-/// The account in which a payment stands, as the ledger books it.
-fn account(payment: &Payment) -> &'static str {
-    match payment.state() {
-        _ if !payment.booked => "",
-        PaymentState::Confirmed | PaymentState::Final => "asset:bitcoin",
-        PaymentState::Seen | PaymentState::Reorged => "asset:unconfirmed",
-        _ => "vanished",
+/// Every row of a list. `page` gives the rows of a page and the next cursor.
+///
+/// # Errors
+/// EXHAUSTED for a list longer than [`PAGES_MAX`], and what `page` suffers from.
+async fn all<T>(
+    list: &str,
+    limit: u32,
+    page: impl AsyncFn(ListRequest) -> Result<(Vec<T>, String), Status>,
+) -> Result<Vec<T>, Status> {
+    let mut all = Vec::new();
+    let mut after = String::new();
+    for _ in 0..PAGES_MAX {
+        let request = ListRequest {
+            limit,
+            after,
+            machine_id: String::new(),
+        };
+        let (rows, next) = in_time(list, page(request)).await?;
+        all.extend(rows);
+        if next.is_empty() {
+            return Ok(all);
+        }
+        after = next;
     }
+    let message =
+        format!("An export reads {PAGES_MAX} pages of {limit} rows; there are more {list}.");
+    let refusal = Refusal::rule(RefusalCode::Exhausted, "export.pages", message);
+    Err(to_status(&refusal))
+}
+
+/// One answer, with the patience of a question: a silent node is passed over.
+async fn in_time<T>(
+    what: &str,
+    answer: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    timeout(QUERY_TIMEOUT, answer)
+        .await
+        .map_err(|_| Status::unavailable(format!("no {what} in {QUERY_TIMEOUT:?}")))?
+}
+
+fn reconcile(books: &Books) -> Result<(), Failure> {
+    let Books {
+        accounts,
+        journal,
+        payments,
+        payouts,
+        ..
+    } = books;
+    reconcile::reconcile(accounts, journal, payments, payouts).map_err(|message| {
+        Failure::Unverified {
+            rule: "export.reconcile",
+            message,
+        }
+    })
 }
 
 fn csv(name: &str, books: &Books) -> String {
@@ -197,6 +234,24 @@ fn csv(name: &str, books: &Books) -> String {
             ],
             books.payments.iter().map(payment_row),
         ),
+        "payouts" => rows(
+            &[
+                "id",
+                "state",
+                "proposed",
+                "kind",
+                "source",
+                "amount_sats",
+                "reserved_sats",
+                "fee_sats",
+                "lost_sats",
+                "settled",
+                "settled_txid",
+                "frozen",
+                "purpose",
+            ],
+            books.payouts.iter().map(payout_row),
+        ),
         _ => rows(
             &["number", "time", "reference", "text", "account", "sats"],
             books.journal.iter().flat_map(journal_rows),
@@ -212,10 +267,39 @@ fn payment_row(payment: &Payment) -> Vec<String> {
         payment.amount_sats.to_string(),
         payment_state(payment.state(), payment.confirmations),
         payment.block_height.to_string(),
-        account(payment).to_owned(),
+        reconcile::account(payment).to_owned(),
         payment.vend_id.clone(),
         payment.member_id.clone(),
     ]
+}
+
+fn payout_row(payout: &Payout) -> Vec<String> {
+    let newest = payout.versions.last();
+    vec![
+        payout.id.clone(),
+        payout::state(payout.state()),
+        time(payout.proposed_at_ms),
+        payout::kind(newest.map_or(PayoutKind::Unspecified, |version| version.kind())),
+        source(payout).to_owned(),
+        payout.amount_sats.to_string(),
+        payout.reserved_sats.to_string(),
+        payout.reserved_fee_sats.to_string(),
+        payout.lost_sats.to_string(),
+        payout.settled.to_string(),
+        hex::encode(&payout.settled_txid),
+        payout.frozen.to_string(),
+        payout.purpose.clone(),
+    ]
+}
+
+/// What a payout was proposed as.
+fn source(payout: &Payout) -> &'static str {
+    match payout.accounts.first() {
+        _ if payout.parent.is_some() => "child",
+        Some(account) if account.starts_with("liability:refund:") => "refunds",
+        Some(_) => "split",
+        None => "recipients",
+    }
 }
 
 fn journal_rows(entry: &JournalEntry) -> Vec<Vec<String>> {
@@ -260,62 +344,4 @@ fn quoted(cell: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use dctrl_proto::v1::Posting;
-
-    fn books() -> Books {
-        let posting = |account: &str, amount_sats| Posting {
-            account: account.into(),
-            amount_sats,
-        };
-        let account = |name: &str, balance_sats| Account {
-            name: name.into(),
-            balance_sats,
-        };
-        Books {
-            height: 3,
-            accounts: vec![
-                account("asset:bitcoin", 1500),
-                account("income:sales", -1500),
-            ],
-            payments: Vec::new(),
-            journal: vec![JournalEntry {
-                number: 1,
-                text: "=cmd, \"quoted\"".into(),
-                postings: vec![
-                    posting("asset:bitcoin", 1500),
-                    posting("income:sales", -1500),
-                ],
-                ..JournalEntry::default()
-            }],
-        }
-    }
-
-    #[test]
-    fn an_export_says_the_same_in_every_form() {
-        reconcile(&books()).unwrap();
-        assert_eq!(
-            csv("balances", &books()),
-            "account,balance_sats\r\nasset:bitcoin,1500\r\nincome:sales,-1500\r\n"
-        );
-        assert!(csv("journal", &books()).contains("\"'=cmd, \"\"quoted\"\"\",asset:bitcoin,1500"));
-        assert_eq!(
-            chosen("balances", &books())["accounts"][1]["balance_sats"],
-            -1500
-        );
-    }
-
-    #[test]
-    fn books_that_are_a_satoshi_apart_are_not_exported() {
-        let mut wrong = books();
-        wrong.accounts[0].balance_sats += 1;
-        assert!(matches!(
-            reconcile(&wrong),
-            Err(Failure::Unverified {
-                rule: "export.reconcile",
-                ..
-            })
-        ));
-    }
-}
+mod tests;

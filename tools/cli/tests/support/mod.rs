@@ -198,6 +198,28 @@ pub(crate) fn quoted(address: &str) -> Event {
     })
 }
 
+/// What a node's books hold.
+#[derive(Clone, Default)]
+pub(crate) struct Books {
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) journal: Vec<JournalEntry>,
+    pub(crate) payments: Vec<Payment>,
+    pub(crate) payouts: Vec<Payout>,
+}
+
+/// The one row that a request asks for, and the next cursor: a position.
+fn page<T: Clone>(rows: &[T], request: Request<ListRequest>) -> (Vec<T>, String) {
+    let at: usize = request.into_inner().after.parse().unwrap_or_default();
+    let next = at + 1;
+    let more = next < rows.len();
+    let next = if more {
+        next.to_string()
+    } else {
+        String::new()
+    };
+    (rows.get(at).cloned().into_iter().collect(), next)
+}
+
 /// What the pretended node says.
 #[derive(Clone, Default)]
 pub(crate) struct Script {
@@ -210,6 +232,8 @@ pub(crate) struct Script {
     pub(crate) nodes: NodeList,
     /// The node's graph.
     pub(crate) dag: DagReply,
+    /// The books; lists show one row a page.
+    pub(crate) books: Books,
     /// Every action that was handed in.
     pub(crate) submitted: Arc<Mutex<Vec<SignedAction>>>,
 }
@@ -353,8 +377,13 @@ impl dctrl_server::Dctrl for Script {
     async fn list_vends(&self, _: Request<ListRequest>) -> Answer<VendList> {
         unscripted()
     }
-    async fn list_payments(&self, _: Request<ListRequest>) -> Answer<PaymentList> {
-        unscripted()
+    async fn list_payments(&self, request: Request<ListRequest>) -> Answer<PaymentList> {
+        let (payments, next) = page(&self.books.payments, request);
+        Ok(Response::new(PaymentList {
+            height: HEIGHT,
+            payments,
+            next,
+        }))
     }
     async fn get_payout(
         &self,
@@ -362,8 +391,13 @@ impl dctrl_server::Dctrl for Script {
     ) -> Answer<dctrl_proto::v1::PayoutReply> {
         unscripted()
     }
-    async fn list_payouts(&self, _: Request<ListRequest>) -> Answer<dctrl_proto::v1::PayoutList> {
-        unscripted()
+    async fn list_payouts(&self, request: Request<ListRequest>) -> Answer<PayoutList> {
+        let (payouts, next) = page(&self.books.payouts, request);
+        Ok(Response::new(PayoutList {
+            height: HEIGHT,
+            payouts,
+            next,
+        }))
     }
     async fn get_tab(&self, _: Request<GetTabRequest>) -> Answer<TabReply> {
         unscripted()
@@ -377,11 +411,20 @@ impl dctrl_server::Dctrl for Script {
     async fn list_refunds(&self, _: Request<ListRequest>) -> Answer<RefundList> {
         unscripted()
     }
-    async fn list_journal(&self, _: Request<ListRequest>) -> Answer<JournalList> {
-        unscripted()
+    async fn list_journal(&self, request: Request<ListRequest>) -> Answer<JournalList> {
+        let (entries, next) = page(&self.books.journal, request);
+        Ok(Response::new(JournalList {
+            height: HEIGHT,
+            entries,
+            next,
+        }))
     }
     async fn get_balances(&self, _: Request<GetBalancesRequest>) -> Answer<Balances> {
-        unscripted()
+        Ok(Response::new(Balances {
+            height: HEIGHT,
+            accounts: self.books.accounts.clone(),
+            sum_sats: 0,
+        }))
     }
     async fn get_block(&self, _: Request<GetBlockRequest>) -> Answer<BlockReply> {
         unscripted()
