@@ -31,6 +31,16 @@ pub struct ConnectionStats {
     pub disconnected: u64,
 }
 
+impl ConnectionStats {
+    /// Established connections that ended: who was listened to before.
+    #[must_use]
+    pub fn ended(&self) -> u64 {
+        // Of a failed handshake its reason is counted first.
+        let failed = self.handshake_protocol + self.handshake_refused + self.handshake_other;
+        self.disconnected.saturating_sub(failed)
+    }
+}
+
 impl ConnectionCounters {
     pub(crate) fn read(&self) -> ConnectionStats {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

@@ -291,14 +291,11 @@ impl Federation {
             let name = NODE_NAMES[node];
             let process = self.nodes[node].as_mut().context("the node was stopped")?;
             until(READY_LIMIT, format!("node {name} to answer"), async || {
-                // A node that refuses to start never answers: say so at once.
-                if !process.is_alive() {
-                    return Ok(Some(()));
-                }
+                // A node that refuses to start never answers.
+                process.must_live()?;
                 client.status().await.map(|_| Some(()))
             })
             .await?;
-            process.must_live()?;
         }
         Ok(())
     }
@@ -311,17 +308,14 @@ impl Federation {
         let client = self.client()?;
         let mut last = String::new();
         let found = until(READY_LIMIT, "the machine to be sellable", async || {
-            if self.agent.as_mut().is_some_and(|agent| !agent.is_alive()) {
-                return Ok(Some(()));
+            if let Some(agent) = self.agent.as_mut() {
+                agent.must_live()?;
             }
             let view = client.machine(MACHINE).await?;
             last = view.not_sellable;
             Ok(last.is_empty().then_some(()))
         })
         .await;
-        if let Some(agent) = self.agent.as_mut() {
-            agent.must_live()?;
-        }
         found.with_context(|| format!("the nodes say: {last}"))
     }
 

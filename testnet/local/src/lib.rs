@@ -28,6 +28,7 @@ mod ports;
 mod process;
 mod programs;
 mod random;
+pub mod reorgs;
 pub mod restart;
 mod story;
 mod trace;

@@ -5,7 +5,9 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use dctrl_testnet::{Programs, bench, chaos, consensus, crash_points, demo, idle, payout, restart};
+use dctrl_testnet::{
+    Programs, bench, chaos, consensus, crash_points, demo, idle, payout, reorgs, restart,
+};
 
 /// Drive a federation of processes on this machine.
 #[derive(Debug, Parser)]
@@ -38,6 +40,8 @@ enum Command {
     Vends(chaos::vends::Arguments),
     /// A process dies at each named crash point, and nothing is lost or doubled
     CrashPoints(crash_points::Arguments),
+    /// Blocks of a real bitcoind are undone at each step of vends and payouts
+    Reorgs(reorgs::Arguments),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -67,6 +71,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::CrashPoints(campaign) => {
             dctrl_testnet::crash_points::run(campaign, programs).await
         }
+        Command::Reorgs(campaign) => dctrl_testnet::reorgs::run(campaign, programs).await,
         Command::BenchConsensus(bench) => dctrl_testnet::consensus::run(bench, programs).await,
     }
 }

@@ -20,6 +20,19 @@ use crate::wait::POLL;
 /// How long a process may take to end after SIGTERM.
 pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(8);
 
+/// A process that was needed has ended: its name, its status and the end of its
+/// log. Who waits for it waits no longer.
+#[derive(Debug)]
+pub(crate) struct Ended(String);
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Ended {}
+
 /// A child of ours. Dropping it kills it: nothing that a failed test started
 /// stays behind.
 #[derive(Debug)]
@@ -99,11 +112,9 @@ impl Process {
     /// Where it has ended.
     pub fn must_live(&mut self) -> Result<()> {
         if let Some(status) = self.ended()? {
-            anyhow::bail!(
-                "{} ended with {status}: {}",
-                self.name,
-                tail(&self.log).trim()
-            );
+            let log = tail(&self.log);
+            let said = format!("{} ended with {status}: {}", self.name, log.trim());
+            return Err(Ended(said).into());
         }
         Ok(())
     }

@@ -8,7 +8,8 @@
 //! was handed in since (it takes part in consensus). Several sizes are measured
 //! in one run, in the same folder, so that one sees how a restart grows. With
 //! `--wiped` one of four nodes loses its disk instead, and what it fetches from
-//! the others is set against a copy of the same bytes.
+//! the others, the state of a seal or all blocks, is set against a copy of the
+//! same bytes.
 
 mod folder;
 mod wiped;
@@ -58,6 +59,9 @@ pub struct Arguments {
     /// Wipe one of four nodes instead, and let it catch up from the others
     #[arg(long)]
     pub wiped: bool,
+    /// Let the wiped node fetch all blocks instead of the state of a seal
+    #[arg(long, requires = "wiped")]
+    pub blocks: bool,
 }
 
 /// One start after a kill.

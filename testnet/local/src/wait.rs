@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
+
+use crate::process::Ended;
 
 /// How often a condition is asked again.
 pub const POLL: Duration = Duration::from_millis(40);
@@ -17,7 +19,8 @@ pub(crate) type Look<T> = Result<Option<T>>;
 /// fails counts as nothing yet: a process that starts refuses connections.
 ///
 /// # Errors
-/// After the deadline, naming `what` was awaited and the last failure.
+/// After the deadline, naming `what` was awaited and the last failure; and at once
+/// where a look finds that a process which must live has ended.
 pub async fn until<T>(
     deadline: Duration,
     what: impl Display,
@@ -30,6 +33,9 @@ pub async fn until<T>(
         let why = match tokio::time::timeout(left.max(POLL), look()).await {
             Ok(Ok(Some(found))) => return Ok(found),
             Ok(Ok(None)) => String::new(),
+            Ok(Err(error)) if error.is::<Ended>() => {
+                return Err(error).with_context(|| format!("waited for {what}"));
+            }
             Ok(Err(error)) => format!(" (last: {error:#})"),
             Err(_) => " (last: no answer)".to_owned(),
         };
@@ -61,6 +67,7 @@ pub async fn within<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::Process;
 
     #[tokio::test]
     async fn a_failing_look_is_repeated_until_it_succeeds() {
@@ -75,6 +82,25 @@ mod tests {
         })
         .await;
         assert_eq!(found.expect("third look"), 3);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_process_that_has_ended() {
+        let folder = tempfile::tempdir().expect("folder");
+        let log = folder.path().join("log");
+        let command = std::process::Command::new("false");
+        let mut process = Process::start("a node", &command, &log).expect("starts");
+        let error = until::<()>(Duration::from_secs(60), "a block", async || {
+            process.must_live()?;
+            Ok(None)
+        })
+        .await
+        .expect_err("it never comes");
+        let text = format!("{error:#}");
+        assert!(
+            text.contains("a block") && text.contains("exit status: 1"),
+            "{text}"
+        );
     }
 
     #[tokio::test]

@@ -172,7 +172,7 @@ pub(crate) fn driven(place: &Place, name: &str, arguments: &[String]) -> Result<
     become_program(command.arg(name).args(arguments))
 }
 
-/// Prepares, builds and becomes a campaign of faults, `chaos` or
+/// Prepares, builds and becomes a campaign of faults, such as `chaos` or
 /// `crash-points`, which reads its own arguments. Not for release: assertions
 /// are to be on.
 ///

@@ -120,6 +120,15 @@ enum Campaign {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Blocks of a real bitcoind are undone, one to six, at each step of vends
+    /// and payouts; nothing may be counted, credited or paid twice. Arguments are
+    /// its own (`--json`, `--depths N,N`).
+    #[command(disable_help_flag = true)]
+    Reorgs {
+        /// Arguments for the campaign.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -215,6 +224,12 @@ fn run(place: &Place, command: Command) -> anyhow::Result<()> {
         Command::Campaign {
             what: Campaign::CrashPoints { arguments },
         } => demo::faults(place, "crash-points", &arguments),
+        Command::Campaign {
+            what: Campaign::Reorgs { arguments },
+        } => {
+            setup::bitcoind::install(place)?;
+            demo::faults(place, "reorgs", &arguments)
+        }
         Command::Tidy => tidy::run(place),
         Command::Deny => deny::run(place),
     }

@@ -1,5 +1,6 @@
 //! Peers that come and go while gossip runs.
 
+use std::net::TcpStream;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,7 +36,21 @@ fn a_node_that_joins_talks_with_all_and_disturbs_nobody() {
     let stats = a.stats();
     assert_eq!(stats.peers.len(), 2);
     assert_eq!((stats.peers[0].key, stats.peers[0].sent), (B, 2));
-    assert_eq!(b.stats().connections.disconnected, 0);
+    assert_eq!(b.stats().connections.ended(), 0);
+}
+
+#[test]
+fn who_gives_up_a_handshake_ends_no_connection() {
+    let pair = endpoints();
+    let (a, b) = (start(A, &pair), start(B, &pair));
+    a.send(b"before");
+    b.expect(A, b"before");
+    let place = pair[1].strip_prefix("tcp://").unwrap();
+    drop(TcpStream::connect(place).unwrap());
+    eventually("it is counted", || b.stats().connections.disconnected >= 1);
+    assert_eq!(b.stats().connections.ended(), 0);
+    drop(a);
+    eventually("a peer went", || b.stats().connections.ended() >= 1);
 }
 
 #[test]
@@ -58,7 +73,7 @@ fn a_removed_node_is_answered_for_a_while_but_told_nothing_more() {
     b.expect(A, b"member again");
     let row = a.stats().peers[0];
     assert_eq!((row.leaving, row.sent), (false, 3));
-    assert_eq!(b.stats().connections.disconnected, 0);
+    assert_eq!(b.stats().connections.ended(), 0);
 }
 
 #[test]

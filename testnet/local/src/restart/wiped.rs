@@ -2,7 +2,7 @@
 
 use std::{fs, time::Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::{Arguments, FILL_LIMIT, filled, folder, millis};
@@ -10,6 +10,12 @@ use crate::{federation::Federation, story::Story, wait::until};
 
 /// The node that is wiped.
 const WIPED: usize = 3;
+/// It takes over the state of any seal that is more than a block ahead.
+const ANY_STATE: &str = "\n[store]\nsnapshot_gap = 1\n";
+/// It never does.
+const NO_STATE: &str = "\n[store]\nsnapshot_gap = 1000000000\n";
+/// What its log says then.
+const TOOK_OVER: &str = "took over the state of a seal";
 
 pub(super) async fn measure(
     arguments: &Arguments,
@@ -19,6 +25,13 @@ pub(super) async fn measure(
     let [actions] = arguments.actions[..] else {
         bail!("one size only with --wiped");
     };
+    let settings = federation.node_dir(WIPED).join("node.toml");
+    let more = if arguments.blocks {
+        NO_STATE
+    } else {
+        ANY_STATE
+    };
+    fs::write(&settings, fs::read_to_string(&settings)? + more)?;
     story.step(format!("Filling four nodes with {actions} actions"));
     for node in 1..federation.len() {
         federation.start_node(node)?;
@@ -41,6 +54,8 @@ pub(super) async fn measure(
     federation.start_node(WIPED)?;
     reaches(federation, height).await?;
     let catch_up_ms = millis(begun);
+    let by_state = fs::read_to_string(federation.node_log(WIPED))?.contains(TOOK_OVER);
+    ensure!(by_state != arguments.blocks, "by a state: {by_state}");
     let fetched = folder::bytes(&data)?;
     let process = federation.node(WIPED).context("the node runs")?;
     let rss_mb = folder::resident_mb(process.id())?;
@@ -52,6 +67,7 @@ pub(super) async fn measure(
         "ok": true,
         "bench": "restart",
         "wiped": true,
+        "by": if by_state { "state" } else { "blocks" },
         "actions": actions,
         "catch_up_ms": catch_up_ms,
         "copy_ms": copy_ms,

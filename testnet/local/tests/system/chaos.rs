@@ -1,5 +1,5 @@
-//! Short campaigns: what `cargo xtask chaos`, `cargo xtask campaign vends` and
-//! `cargo xtask campaign crash-points` do for longer.
+//! Short campaigns: what `cargo xtask chaos` and `cargo xtask campaign vends`,
+//! `crash-points` and `reorgs` do for longer.
 
 use std::{process::Stdio, time::Duration};
 
@@ -109,6 +109,20 @@ async fn who_dies_at_a_named_point_of_node_effects_or_followers_loses_nothing() 
     let result = sound(&["crash-points", "--json", "--points", &points.join(",")]).await?;
     ensure!(
         number(&result, "met") == Some(points.len() as u64),
+        "{result:#}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "starts processes; run by cargo xtask test"]
+async fn blocks_undone_at_any_step_count_credit_and_pay_nothing_twice() -> Result<()> {
+    let result = sound(&["reorgs", "--json", "--depths", "6,2"]).await?;
+    let checked = result.get("checked").context("nothing was checked")?;
+    ensure!(number(checked, "replaced") == Some(8), "{result:#}");
+    ensure!(number(checked, "payouts") == Some(6), "{result:#}");
+    ensure!(
+        number(checked, "books_sats") == number(checked, "chain_sats"),
         "{result:#}"
     );
     Ok(())

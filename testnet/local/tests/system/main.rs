@@ -5,10 +5,12 @@
 
 mod acknowledged;
 mod agent_killed;
+mod backends;
 mod chaos;
 mod damaged;
 mod disk_full;
 mod forgotten;
+mod hints;
 mod main_job;
 mod malformed;
 mod membership;

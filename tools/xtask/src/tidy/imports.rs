@@ -124,6 +124,7 @@ const TABLE: [Row; 20] = [
             "dctrl-proto",
             "dctrl-access",
             "dctrl-consensus",
+            "dctrl-effects",
             "dctrl-follow",
             "dctrl-agent",
         ],
