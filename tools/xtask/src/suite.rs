@@ -38,6 +38,9 @@ pub(crate) fn run(place: &Place) -> Result<()> {
     let embit = setup::embit::install(place)
         .inspect_err(|error| say(&format!("embit is not compared: {error:#}")))
         .ok();
+    let electrum = setup::electrum::install(place)
+        .inspect_err(|error| say(&format!("Electrum is not compared: {error:#}")))
+        .ok();
     let electrumx = setup::electrumx::install(place)
         .inspect_err(|error| say(&format!("no Electrum server is tested: {error:#}")))
         .ok();
@@ -62,6 +65,7 @@ pub(crate) fn run(place: &Place) -> Result<()> {
     outcomes.push(check("system tests", || {
         let fetched = [
             ("embit", "DCTRL_EMBIT", embit.as_deref()),
+            ("electrum_derives", "DCTRL_ELECTRUM", electrum.as_deref()),
             ("electrumx", "DCTRL_ELECTRUMX", electrumx.as_deref()),
         ];
         system_tests(place, &bitcoind, fetched)
@@ -128,7 +132,7 @@ fn doc_tests(place: &Place) -> Result<()> {
 fn system_tests(
     place: &Place,
     bitcoind: &setup::bitcoind::Bitcoind,
-    fetched: [(&str, &str, Option<&Path>); 2],
+    fetched: [(&str, &str, Option<&Path>); 3],
 ) -> Result<()> {
     let missing = fetched.iter().filter(|(_, _, program)| program.is_none());
     let present = fetched

@@ -1,41 +1,15 @@
 //! embit, a library of Python that shares no line with ours.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use bitcoin::base64::{Engine, engine::general_purpose::STANDARD};
 use bitcoin::hashes::Hash;
 use bitcoin::{Address, Network, OutPoint, Psbt, Txid};
 use dctrl_wallet::{Chain, Coin, check_returned, finish, read_psbt, to_version_2};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::{fetched, master, payout, signed, wallet};
+use crate::{asked, master, payout, signed, wallet};
 
 const SCRIPT: &str = include_str!("embit.py");
 const ADDRESSES: u32 = 20;
-
-/// What embit says of our wallet and this PSBT, signed by copayer 2.
-fn asked(psbt: &[u8]) -> Value {
-    let question = json!({
-        "descriptor": wallet().multipath(),
-        "addresses": ADDRESSES,
-        "psbt": STANDARD.encode(psbt),
-        "xprv": master(2).to_string(),
-    });
-    let python = fetched("DCTRL_EMBIT", "embit/environment/bin/python");
-    let mut child = Command::new(&python)
-        .args(["-c", SCRIPT])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{}: {error}", python.display()));
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(question.to_string().as_bytes()).unwrap();
-    drop(stdin);
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "embit failed");
-    serde_json::from_slice(&output.stdout).unwrap()
-}
 
 #[test]
 #[ignore = "needs embit; run by cargo xtask test"]
@@ -49,7 +23,16 @@ fn embit_derives_the_same_addresses_and_its_signatures_are_taken() {
     };
     let plan = payout(&wallet, coin);
     for (version, bytes) in [(0, plan.psbt.serialize()), (2, to_version_2(&plan.psbt))] {
-        let said = asked(&bytes);
+        let said = asked(
+            ("DCTRL_EMBIT", "embit/environment/bin/python"),
+            SCRIPT,
+            &json!({
+                "descriptor": wallet.multipath(),
+                "addresses": ADDRESSES,
+                "psbt": STANDARD.encode(&bytes),
+                "xprv": master(2).to_string(),
+            }),
+        );
         for (position, chain) in [Chain::Payments, Chain::Change].into_iter().enumerate() {
             for index in 0..ADDRESSES {
                 let ours = wallet.address(chain, index).to_string();

@@ -1,7 +1,7 @@
-//! Other implementations say the same: bitcoind's own wallet, and embit.
+//! Other implementations say the same: bitcoind's own wallet, embit and Electrum.
 //!
-//! They are programs of the test machine: `cargo xtask setup bitcoind` and
-//! `cargo xtask setup embit` fetch them.
+//! They are programs of the test machine: `cargo xtask setup` followed by
+//! `bitcoind`, `embit` or `electrum` fetches them.
 
 #![allow(clippy::unwrap_used, reason = "a failure in a test is a panic")]
 #![allow(
@@ -10,9 +10,12 @@
 )]
 
 mod bitcoind;
+mod electrum;
 mod embit;
 
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::str::FromStr;
 
 use bitcoin::bip32::{DerivationPath, Xpriv, Xpub};
@@ -20,6 +23,7 @@ use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Network, Psbt, ScriptBuf, WPubkeyHash};
 use dctrl_wallet::{Coin, Plan, Recipient, Terms, Wallet, plan};
+use serde_json::Value;
 
 /// BIP-48: P2WSH on a network of play money.
 const PATH: &str = "48h/1h/0h/2h";
@@ -68,6 +72,23 @@ fn signed(psbt: &Psbt, seed: u8) -> Psbt {
     let mut psbt = psbt.clone();
     psbt.sign(&master(seed), &Secp256k1::new()).unwrap();
     psbt
+}
+
+/// What a Python that was fetched makes of a script and a question.
+fn asked(python: (&str, &str), script: &str, question: &Value) -> Value {
+    let python = fetched(python.0, python.1);
+    let mut child = Command::new(&python)
+        .args(["-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{}: {error}", python.display()));
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(question.to_string().as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{} failed", python.display());
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// A file below the folder in which `cargo xtask setup` keeps what it fetches.
