@@ -236,6 +236,14 @@ impl Board {
             })
     }
 
+    /// Failed backends are asked again in the next round.
+    #[cfg(test)]
+    pub(super) fn end_rests(&self) {
+        for one in &mut self.lock().members {
+            one.since = one.since.checked_sub(RETRY_AFTER).unwrap();
+        }
+    }
+
     pub(super) fn agree(&self, agreed: Option<Tip>) {
         self.lock().agreed = agreed;
     }

@@ -3,6 +3,11 @@
 //!
 //! It has connections of its own and a thread of its own, so that a backend
 //! that hangs delays nobody who follows another one.
+//!
+//! A contradiction stands until two that answer agree, or the federation's own
+//! blocks prove one of them behind. That one falls silent ends none: who can feed
+//! one backend a false chain can often silence the other. An operator who knows
+//! which one lies takes it out of the settings.
 
 use std::{
     collections::BTreeMap,
@@ -95,14 +100,20 @@ impl Checker {
         let second = others.next();
         match (tips.get(followed).copied().flatten(), second) {
             (Some(tip), Some(second)) => self.compare(followed, tip, second, &tips),
-            _ => self.settle("blocks"),
+            // All answer, and the others are proven to be behind.
+            _ if tips.iter().all(Option::is_some) => self.settle("blocks"),
+            // Silence takes nothing back.
+            _ => {}
         }
         let view = second.and_then(|second| {
             let walked = self.walk(second, go_on);
             walked.ok().map(|()| self.watch.view())
         });
+        let compared = view.is_some() || tips.iter().all(Option::is_some);
         let news = self.cross.show_second(view);
-        self.payments();
+        if compared {
+            self.payments();
+        }
         self.board.compared();
         news
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::chain::{
-    fakes::{Shared, adaptor, adaptor_of},
+    fakes::{Fake, Shared, adaptor, adaptor_of},
     model::genesis_hash,
 };
 
@@ -142,6 +142,32 @@ fn different_blocks_hold_payouts_after_the_grace_and_at_depth_without_one() {
     scene.mine(SETTLED_DEPTH);
     scene.round();
     assert!(scene.board.held().is_some());
+}
+
+#[test]
+fn a_contradiction_stands_while_one_of_the_two_is_silent() {
+    let mut scene = Scene::new(Duration::ZERO);
+    scene.mine(10);
+    scene.pay(false);
+    scene.round();
+    let held = scene.board.held();
+    assert!(held.is_some());
+    scene.pair[1].fails(Some(ChainError::Unreachable("test".to_owned())));
+    scene.round();
+    scene.round();
+    assert_eq!(scene.board.held(), held);
+    assert!(scene.board.is_disputed());
+    // It is back, on the chain of the first one.
+    scene.pair[1].with(|fake| {
+        *fake = Fake::default();
+        fake.chain.mine(10).unwrap();
+        fake.chain.pay(SCRIPT.to_vec(), 1_500).unwrap();
+        fake.chain.mine(1).unwrap();
+    });
+    scene.board.end_rests();
+    scene.round();
+    scene.round();
+    assert_eq!(scene.board.held(), None);
 }
 
 #[test]
