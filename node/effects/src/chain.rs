@@ -19,7 +19,7 @@ mod cross;
 mod electrum;
 mod esplora;
 #[cfg(test)]
-mod fakes;
+pub(crate) mod fakes;
 mod hints;
 pub mod model;
 pub mod notifier;

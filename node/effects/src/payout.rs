@@ -3,9 +3,11 @@
 //!
 //! The ledger names the nodes in the order in which they broadcast; the first
 //! acts at once, each other one only while the transaction is not seen a while
-//! later. Broadcasting is idempotent by the transaction's id: a backend that
-//! knows it already is as good as one that takes it. So it does no harm when
-//! two nodes act, or one acts again after a restart.
+//! later. Who was held up or has just started waits for its turn from then on,
+//! since the others may be back at the same moment. Broadcasting is idempotent by
+//! the transaction's id: a backend that knows it already is as good as one that
+//! takes it. So it does no harm when two nodes act, or one acts again after a
+//! restart.
 //!
 //! What spends a payout's inputs is looked for in the blocks since it was
 //! proposed and in the mempool, and in blocks also what has replaced the
@@ -249,10 +251,13 @@ impl Broadcaster {
         if let Some(why) = self.adaptor.board().held() {
             self.health
                 .raise("held", format!("payouts are held: {why}"));
+            self.payouts.interrupted();
             return Ok(());
         }
         self.health.clear("held");
-        self.payouts.look(&self.adaptor)?;
+        self.payouts
+            .look(&self.adaptor)
+            .inspect_err(|_| self.payouts.interrupted())?;
         // One that the backend refuses must not keep the others back.
         let mut sent = Ok(());
         for order in self.payouts.take_due((self.common.clock)()) {
@@ -334,3 +339,6 @@ impl Broadcaster {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,26 +14,32 @@ use super::{
 
 /// What a backend shows, and what is wrong with it.
 #[derive(Debug, Default)]
-pub(super) struct Fake {
-    pub(super) chain: SimChain,
+pub(crate) struct Fake {
+    pub(crate) chain: SimChain,
     /// Every question is answered so.
-    pub(super) fails: Option<ChainError>,
+    pub(crate) fails: Option<ChainError>,
     /// Transactions that it does not show.
-    pub(super) hides: BTreeSet<Hash>,
+    pub(crate) hides: BTreeSet<Hash>,
     /// Scripts that it was told.
-    pub(super) told: Vec<Vec<u8>>,
+    pub(crate) told: Vec<Vec<u8>>,
+    /// Transactions that it refuses.
+    pub(crate) refuses: BTreeSet<Vec<u8>>,
+    /// Transactions that it has taken.
+    pub(crate) taken: Vec<Vec<u8>>,
+    /// Questions for the fee rate fail.
+    pub(crate) knows_no_fees: bool,
 }
 
 /// A handle on a backend of a test.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Shared(Arc<Mutex<Fake>>);
+pub(crate) struct Shared(Arc<Mutex<Fake>>);
 
 impl Shared {
-    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Fake) -> T) -> T {
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Fake) -> T) -> T {
         work(&mut self.0.lock().unwrap())
     }
 
-    pub(super) fn fails(&self, error: Option<ChainError>) {
+    pub(crate) fn fails(&self, error: Option<ChainError>) {
         self.with(|fake| fake.fails = error);
     }
 
@@ -45,15 +51,23 @@ impl Shared {
     }
 }
 
+fn refused(what: &'static str) -> ChainError {
+    ChainError::Refused {
+        what,
+        code: -26,
+        message: "test".to_owned(),
+    }
+}
+
 /// An adaptor of these backends, and what is known of them.
-pub(super) fn adaptor(backends: &[Shared]) -> (ChainAdaptor, Board) {
+pub(crate) fn adaptor(backends: &[Shared]) -> (ChainAdaptor, Board) {
     let names = (0..backends.len()).map(|one| (format!("chain.backend[{one}]"), "fake".into()));
     let board = Board::new(names);
     (adaptor_of(backends, &board), board)
 }
 
 /// Another adaptor of the same backends.
-pub(super) fn adaptor_of(backends: &[Shared], board: &Board) -> ChainAdaptor {
+pub(crate) fn adaptor_of(backends: &[Shared], board: &Board) -> ChainAdaptor {
     let clients = backends.iter().map(|one| Box::new(one.clone()) as _);
     ChainAdaptor::of(clients.collect(), board.clone())
 }
@@ -101,12 +115,20 @@ impl ChainSource for Shared {
 }
 
 impl Client for Shared {
-    fn broadcast(&self, _: &[u8]) -> Result<Sent, ChainError> {
-        self.ask(|_| Ok(Sent::Accepted))
+    fn broadcast(&self, raw: &[u8]) -> Result<Sent, ChainError> {
+        self.ask(|fake| match fake.refuses.contains(raw) {
+            true => Err(refused("sendrawtransaction")),
+            false => Ok(()),
+        })?;
+        self.with(|fake| fake.taken.push(raw.to_vec()));
+        Ok(Sent::Accepted)
     }
 
     fn fee_rate(&self, _: u16) -> Result<Option<u64>, ChainError> {
-        self.ask(|_| Ok(None))
+        self.ask(|fake| match fake.knows_no_fees {
+            true => Err(refused("estimatesmartfee")),
+            false => Ok(None),
+        })
     }
 
     fn hints(&self, _: &zmq::Context) -> Result<Hints, ChainError> {

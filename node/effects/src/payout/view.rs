@@ -58,6 +58,8 @@ struct Watched {
 pub struct Payouts {
     seat: Seat,
     take_over_ms: u64,
+    /// Since when this node could have acted without a break.
+    able_since_ms: Option<u64>,
     open: BTreeMap<String, Watched>,
     walk: Walk,
     lineage: Lineage,
@@ -71,6 +73,7 @@ impl Payouts {
         Self {
             seat,
             take_over_ms,
+            able_since_ms: None,
             open: BTreeMap::new(),
             walk: Walk::default(),
             lineage: Lineage::default(),
@@ -154,15 +157,25 @@ impl Payouts {
         Ok(())
     }
 
+    /// Nothing can be seen or sent for now. All nodes may be able again at the
+    /// same moment, when all turns have come: each waits for its own anew.
+    pub fn interrupted(&mut self) {
+        self.able_since_ms = None;
+    }
+
     /// What is to be broadcast now by this node.
     pub fn take_due(&mut self, now_ms: u64) -> Vec<Order> {
+        let able_since_ms = *self.able_since_ms.get_or_insert(now_ms);
         let Some(seat) = (self.seat)() else {
             return Vec::new();
         };
-        let take_over_ms = self.take_over_ms;
+        let turns = Turns {
+            able_since_ms,
+            take_over_ms: self.take_over_ms,
+        };
         let orders = self.open.values_mut().filter_map(|watched| {
             let version = watched.payout.versions.last()?;
-            let rank = due_rank(watched, version, seat, take_over_ms, now_ms)?;
+            let rank = due_rank(watched, version, seat, turns, now_ms)?;
             let order = Order {
                 payout: watched.payout.id.clone(),
                 txid: version.txid.clone(),
@@ -245,12 +258,19 @@ pub(super) fn inputs(payout: &Payout) -> impl Iterator<Item = Place> {
     payout.versions.iter().flat_map(outpoints)
 }
 
+/// When executors take over from each other.
+#[derive(Clone, Copy)]
+struct Turns {
+    able_since_ms: u64,
+    take_over_ms: u64,
+}
+
 /// This node's rank, where it is its turn.
 fn due_rank(
     watched: &Watched,
     version: &PayoutVersion,
     seat: u32,
-    take_over_ms: u64,
+    turns: Turns,
     now_ms: u64,
 ) -> Option<usize> {
     if version.transaction.is_empty() || watched.payout.settled {
@@ -267,8 +287,10 @@ fn due_rank(
         return None;
     }
     let rank = version.executors.iter().position(|one| *one == seat)?;
-    let wait_ms = take_over_ms.saturating_mul(u64::try_from(rank).unwrap_or(u64::MAX));
-    (now_ms >= version.ready_at_ms.saturating_add(wait_ms)).then_some(rank)
+    let rank_u64 = u64::try_from(rank).unwrap_or(u64::MAX);
+    let wait_ms = turns.take_over_ms.saturating_mul(rank_u64);
+    let from_ms = version.ready_at_ms.max(turns.able_since_ms);
+    (now_ms >= from_ms.saturating_add(wait_ms)).then_some(rank)
 }
 
 fn observation(id: &str, seen: Option<&PayoutSpend>) -> PayoutObserve {

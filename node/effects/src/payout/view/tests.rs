@@ -21,6 +21,7 @@ fn ready(executors: &[u32]) -> Payout {
 
 fn sends(seat: u32, now_ms: u64) -> Option<usize> {
     let mut payouts = Payouts::new(Arc::new(move || Some(seat)), 10_000);
+    payouts.take_due(0);
     payouts.told(ready(&[2, 0, 3, 1]));
     payouts.take_due(now_ms).first().map(|order| order.rank)
 }
@@ -33,6 +34,21 @@ fn the_first_executor_acts_at_once_and_the_others_take_over_in_their_order() {
     assert_eq!(sends(3, 20_999), None);
     assert_eq!(sends(3, 21_000), Some(2));
     assert_eq!(sends(9, 90_000), None, "no executor");
+}
+
+#[test]
+fn behind_a_break_that_all_had_only_the_first_executor_acts_at_once() {
+    let due = |seat: u32, back_ms: u64, now_ms: u64| {
+        let mut payouts = Payouts::new(Arc::new(move || Some(seat)), 10_000);
+        payouts.told(ready(&[2, 0]));
+        payouts.interrupted();
+        let at_once = !payouts.take_due(back_ms).is_empty();
+        (at_once, !payouts.take_due(now_ms).is_empty())
+    };
+    // It has been ready for longer than all take-overs together.
+    assert_eq!(due(2, 90_000, 91_000), (true, false));
+    assert_eq!(due(0, 90_000, 99_999), (false, false));
+    assert_eq!(due(0, 90_000, 100_000), (false, true));
 }
 
 #[test]
