@@ -204,7 +204,7 @@ pub enum Output {
     },
     /// A peer knows an event of this node that this node does not: the disk is
     /// older than what was sent. No more events are made in this epoch, so as
-    /// not to fork.
+    /// not to fork; to end it, see [`Core::speak_from`](crate::Core::speak_from).
     Amnesia {
         /// The sequence number of the unknown event.
         seq: u64,

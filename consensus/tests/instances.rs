@@ -114,6 +114,44 @@ fn the_old_disk_that_turns_up_again_follows_and_says_nothing() {
 }
 
 #[test]
+fn a_disk_that_was_set_back_gets_the_seat_as_another_one() {
+    let mut federation = Federation::new(4);
+    for node in 0..4 {
+        federation.submit(node, &format!("first of {node}"));
+    }
+    federation.run(SECOND);
+    let records = federation.seen[3].log.len();
+    let executed = federation.seen[3].executed.clone();
+    let (blocks, state) = (federation.seen[3].blocks.len(), federation.seen[3].state);
+    federation.submit(3, "sent since");
+    federation.run(SECOND);
+    federation.seen[3].state = state;
+    federation.seen[3].blocks.truncate(blocks);
+    federation.restore(3, records, executed);
+    federation.submit(0, "meanwhile");
+    federation.run(5 * SECOND);
+    assert_eq!(federation.seen[3].amnesia.len(), 1);
+    let events = federation.events(3);
+    federation.cores[3].speak_from(7);
+    federation.run(SECOND);
+    assert_eq!(
+        federation.events(3),
+        events,
+        "silent until the others agree"
+    );
+    renew(&mut federation);
+    assert!(federation.cores[3].summary().member);
+    federation.submit(3, "from the same disk");
+    federation.run(SECOND);
+    for node in 0..4 {
+        let payload = federation.payload(node);
+        assert_eq!(payload.last().unwrap(), "from the same disk");
+        assert!(payload.contains(&"sent since".to_owned()), "node {node}");
+    }
+    assert_eq!(forks(&federation), 0);
+}
+
+#[test]
 fn who_signs_nothing_finds_the_certificates_of_what_it_executed_before_a_restart() {
     let mut federation = with_a_lost_disk();
     let uncertified = |federation: &Federation| {

@@ -13,11 +13,13 @@
 //! | none, and no data | none | a first disk: instance 0 |
 //! | else | | another disk: a number is drawn |
 //!
-//! Deliberately absent: a disk that was set back beneath the file system, as by
-//! a snapshot of a virtual machine, looks the same here. For that one the
-//! consensus core asks a quorum at each start what it knows of this node.
+//! A disk that was set back beneath the file system, as by a snapshot of a
+//! virtual machine, looks the same here. For that one the consensus core asks a
+//! quorum at each start what it knows of this node; where that is more than the
+//! disk holds, the disk is made another one, too.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File},
     io::{self, Write},
     os::unix::fs::MetadataExt,
@@ -139,14 +141,22 @@ impl Disk {
         if mark.is_none() && guard.is_none() && self.is_empty()? {
             return self.write(0).map(|()| 0);
         }
-        let instance = drawn();
-        self.write(instance)?;
+        let instance = self.become_another()?;
         tracing::warn!(
             instance,
             "this is not the disk that the node spoke from before, so it only follows until the \
              others have ordered that it speaks from this one"
         );
         Ok(instance)
+    }
+
+    /// Makes this another disk than it was: the one with the number returned.
+    ///
+    /// # Errors
+    /// Where one of the files cannot be written.
+    pub fn become_another(&self) -> Result<u64, DiskError> {
+        let instance = drawn();
+        self.write(instance).map(|()| instance)
     }
 
     /// Makes this the disk with that number, whatever it was.
@@ -189,7 +199,12 @@ impl Disk {
 
     fn is_empty(&self) -> Result<bool, DiskError> {
         match fs::read_dir(&self.data) {
-            Ok(mut entries) => Ok(entries.next().is_none()),
+            Ok(entries) => {
+                // The root of a file system of one's own has this one.
+                let of_ext = |name: &OsStr| name == "lost+found";
+                let mut names = entries.filter_map(|one| Some(one.ok()?.file_name()));
+                Ok(names.all(|name| of_ext(&name)))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
             Err(error) => Err(at(&self.data)(error)),
         }
@@ -300,6 +315,14 @@ mod tests {
         fs::remove_file(home.path().join("node.key.instance")).unwrap();
         assert_eq!(disk.recognise().unwrap(), 0);
         assert!(home.path().join("node.key.instance").exists());
+    }
+
+    #[test]
+    fn a_file_system_of_its_own_that_is_empty_is_a_first_disk() {
+        let home = tempfile::tempdir().unwrap();
+        let disk = disk(home.path());
+        fs::create_dir_all(home.path().join("data/lost+found")).unwrap();
+        assert_eq!(disk.recognise().unwrap(), 0);
     }
 
     #[test]

@@ -183,6 +183,7 @@ impl Idle {
             summary: self.summary.clone(),
             roster: Arc::clone(&self.roster),
             gate: self.handle.gate(),
+            set_back: self.handle.set_back(),
             meters,
         };
         let rules = Rules {

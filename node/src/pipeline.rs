@@ -56,6 +56,7 @@ use dctrl_net::{
 };
 use dctrl_store::{Batch, InstallError, Store, StoreError};
 use thiserror::Error;
+use tokio::sync::Notify;
 
 use self::{clock::Clock, gate::Gate, pending::Pending};
 use crate::checker::{self, Checker};
@@ -115,6 +116,8 @@ pub(crate) struct Views {
     /// The members that the summary's rows are about.
     pub(crate) roster: Arc<Mutex<Roster>>,
     pub(crate) gate: Arc<Gate>,
+    /// Told when the disk proves to be older than what was sent from it.
+    pub(crate) set_back: Arc<Notify>,
     pub(crate) meters: Meters,
 }
 
@@ -306,6 +309,7 @@ impl<A: Application> Pipeline<A> {
                 let _ = reply.try_send(self.core.window(events_max));
             }
             Command::Entrust(action) => outputs.extend(self.step(Input::Entrust(action))),
+            Command::SpeakFrom(instance) => self.core.speak_from(instance),
             Command::Stop => return true,
         }
         false

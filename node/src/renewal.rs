@@ -3,7 +3,9 @@
 //! A node whose disk is not the one that the roster names makes no events
 //! (`disk` says why), so it entrusts a signed `node.renew` to the others, one
 //! after the other, until the roster names its disk. Where another disk took
-//! its place after it, it says so and only follows.
+//! its place after it, it says so and only follows. Where the disk looked like
+//! the one of the roster, and proves at work to be older than what was sent from
+//! it, it becomes another one first.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +18,11 @@ use dctrl_store::Store;
 use prost::Message;
 use tokio::{sync::watch, time::sleep};
 
-use crate::{admission::wall_clock_ms, pipeline::PipelineHandle};
+use crate::{
+    admission::wall_clock_ms,
+    disk::{Disk, DiskError},
+    pipeline::PipelineHandle,
+};
 
 /// Between two requests: each reaches another node, and takes effect within a
 /// second where the federation works.
@@ -25,6 +31,16 @@ const ASK_EVERY: Duration = Duration::from_secs(3);
 const EXPIRY_MS: u64 = 60_000;
 /// Rosters read from the state at once.
 const ROSTERS_PER_PAGE: usize = 100;
+
+/// Waits for the next look at the roster; whether there is none, because the
+/// pipeline has ended.
+async fn next_look(waits: bool, progress: &mut watch::Receiver<Progress>) -> bool {
+    if !waits && progress.changed().await.is_err() {
+        return true;
+    }
+    sleep(ASK_EVERY).await;
+    false
+}
 
 /// How this node's disk stands to the roster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,12 +62,15 @@ pub(crate) struct Renewal {
     pub(crate) pipeline: PipelineHandle,
     pub(crate) identity: Arc<Identity>,
     pub(crate) cluster: [u8; 32],
+    pub(crate) disk: Disk,
+    /// The number of the disk.
     pub(crate) instance: u64,
 }
 
 impl Renewal {
     /// Looks after every block, and asks while that is needed.
-    pub(crate) async fn run(self, mut progress: watch::Receiver<Progress>) {
+    pub(crate) async fn run(mut self, mut progress: watch::Receiver<Progress>) {
+        let set_back = self.pipeline.set_back();
         let mut before = None;
         loop {
             let standing = standing(
@@ -62,13 +81,40 @@ impl Renewal {
             if before.replace(standing) != Some(standing) {
                 self.tell(standing);
             }
+            let waits = matches!(standing, Standing::Waits(_));
             if let Standing::Waits(incarnation) = standing {
                 self.ask(incarnation.saturating_add(1));
-            } else if progress.changed().await.is_err() {
-                // The pipeline has ended.
+            }
+            let ended = tokio::select! {
+                () = set_back.notified() => self.become_another().await,
+                ended = next_look(waits, &mut progress) => ended,
+            };
+            if ended {
                 return;
             }
-            sleep(ASK_EVERY).await;
+        }
+    }
+
+    /// The disk is noted as another one before anything is said from it; whether
+    /// that failed.
+    async fn become_another(&mut self) -> bool {
+        let (disk, pipeline) = (self.disk.clone(), self.pipeline.clone());
+        let became = tokio::task::spawn_blocking(move || {
+            let instance = disk.become_another()?;
+            pipeline.speak_from(instance);
+            Ok::<_, DiskError>(instance)
+        });
+        match became.await {
+            Ok(Ok(instance)) => {
+                self.instance = instance;
+                false
+            }
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the node stays silent");
+                true
+            }
+            // The process ends.
+            Err(_) => true,
         }
     }
 

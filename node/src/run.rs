@@ -276,6 +276,7 @@ impl Node {
             pipeline: handle.clone(),
             identity: self.identity.clone(),
             cluster: self.membership.cluster,
+            disk: Disk::new(&self.config.data, &self.config.key),
             instance: self.instance,
         };
         let meters = pipeline::Meters::default();

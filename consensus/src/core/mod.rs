@@ -153,6 +153,13 @@ impl Core {
         restore::restore(config, signer, records, executed, now)
     }
 
+    /// From the next epoch on this node speaks from that disk, where the roster
+    /// names it. For a disk that proved to be older than what was sent from it
+    /// ([`Output::Amnesia`]): as another one it may ask for its seat again.
+    pub fn speak_from(&mut self, instance: u64) {
+        self.config.instance = instance;
+    }
+
     /// Takes one input at this time and returns what is to be done, in order.
     pub fn step(&mut self, now: Timestamp, input: Input) -> Vec<Output> {
         self.now = self.now.max(now);

@@ -14,6 +14,7 @@ use dctrl_consensus::{
 };
 use dctrl_net::wake::Waker;
 use dctrl_proto::v1::{Refusal, RefusalCode};
+use tokio::sync::Notify;
 
 use super::{
     gate::Gate,
@@ -45,6 +46,8 @@ pub(crate) enum Command {
     },
     /// Ask another node to submit an action of this one.
     Entrust(Bytes),
+    /// Speak from the disk of this number from the next epoch on.
+    SpeakFrom(u64),
     /// Finish what is in the queue and end.
     Stop,
 }
@@ -55,7 +58,7 @@ impl Command {
         match self {
             Self::Receive { place, .. } => place.bytes(),
             Self::Entrust(action) => action.len(),
-            Self::Window { .. } | Self::Stop => 0,
+            Self::Window { .. } | Self::SpeakFrom(_) | Self::Stop => 0,
         }
     }
 }
@@ -69,6 +72,7 @@ pub struct PipelineHandle {
     places: Places,
     /// Whether consensus takes actions now.
     gate: Arc<Gate>,
+    set_back: Arc<Notify>,
 }
 
 impl PipelineHandle {
@@ -78,7 +82,13 @@ impl PipelineHandle {
             waker,
             places: Places::default(),
             gate: Arc::new(Gate::new(limits)),
+            set_back: Arc::default(),
         }
+    }
+
+    /// Told when the disk proves to be older than what was sent from it.
+    pub(crate) fn set_back(&self) -> Arc<Notify> {
+        Arc::clone(&self.set_back)
     }
 
     /// Where the pipeline says whether it takes actions.
@@ -142,6 +152,14 @@ impl PipelineHandle {
     /// It may get lost, here or on its way.
     pub(crate) fn entrust(&self, action: Bytes) {
         let _ = self.sender.try_send(Command::Entrust(action));
+        self.wake();
+    }
+
+    /// From the next epoch on the node speaks from the disk of this number, where
+    /// the roster names it. Waits while many commands do.
+    pub(crate) fn speak_from(&self, instance: u64) {
+        // An error means that the pipeline has ended.
+        let _ = self.sender.send(Command::SpeakFrom(instance));
         self.wake();
     }
 

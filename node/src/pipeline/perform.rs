@@ -55,8 +55,10 @@ impl<A: Application> Pipeline<A> {
                 tracing::error!(
                     seq,
                     "peers hold an event of this node that its disk does not: the disk is older \
-                     than what was sent, so the node makes no more events; it still follows"
+                     than what was sent, so it is another one from now on, and the node only \
+                     follows until the others have ordered that it speaks from this one"
                 );
+                self.views.set_back.notify_one();
             }
             Output::Diverged { index, .. } => return Err(PipelineError::Diverged { index }),
         }
