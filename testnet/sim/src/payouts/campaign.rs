@@ -41,6 +41,7 @@ const MUST_MEET: &[&str] = &[
     "finished_outside",
     "ledger_rebuilt",
     "malicious_approvals",
+    "observation_refused",
     "observations_lost",
     "older_version_mined",
     "payment_lies",

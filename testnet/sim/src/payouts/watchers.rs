@@ -15,7 +15,7 @@ use super::backend::Backend;
 use super::founding::Party;
 use super::net::{Net, No};
 use super::planted;
-use super::world::World;
+use super::world::{Sent, World};
 
 /// How much later each next executor acts.
 const TAKE_OVER_MS: u64 = 10_000;
@@ -110,14 +110,15 @@ impl World {
                 self.watchers[seat].sight.unsay(&subject);
                 continue;
             }
+            let sent = Sent::Observation(seat, subject);
             match saying {
                 Saying::Tip(view) => {
                     let view = self.twist_tip(seat, view);
-                    self.say(Party::Node(seat), &view);
+                    self.send(Party::Node(seat), &view, sent);
                 }
                 Saying::Payment(view) => {
                     let view = self.twist_payment(seat, view);
-                    self.say(Party::Node(seat), &view);
+                    self.send(Party::Node(seat), &view, sent);
                 }
             }
         }
@@ -162,7 +163,11 @@ impl World {
     fn look(&mut self, seat: usize) -> bool {
         let watcher = &mut self.watchers[seat];
         let backend = backend(&self.net, watcher, seat, self.now_ms);
-        watcher.payouts.look(&backend).is_ok()
+        let seen = watcher.payouts.look(&backend).is_ok();
+        if !seen {
+            watcher.payouts.interrupted();
+        }
+        seen
     }
 
     fn broadcast(&mut self, seat: usize, order: &Order) {

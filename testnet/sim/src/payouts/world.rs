@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use dctrl_effects::chain::sight::Subject;
 use dctrl_effects::chain::{Hash, Tip};
 use dctrl_ledger::query;
 use dctrl_proto::action::{Payload, action_id};
@@ -39,6 +40,8 @@ pub(super) enum Sent {
     Refund(Asked),
     /// It must be refused; what it tried.
     Attack(&'static str),
+    /// A notifier of this seat says what it sees, and is told of a refusal.
+    Observation(usize, Subject),
 }
 
 /// One run.
@@ -189,6 +192,10 @@ impl World {
             (Some(Sent::Refund(asked)), None) => {
                 self.hit("refund_asked");
                 self.people.refunds.insert(receipt.subject.clone(), asked);
+            }
+            (Some(Sent::Observation(seat, subject)), Some(_)) => {
+                self.hit("observation_refused");
+                self.watchers[seat].sight.refused(&subject);
             }
             (Some(Sent::Attack(what)), None) => {
                 self.violation(format!("{what} was taken"));
