@@ -277,6 +277,8 @@ pub(crate) fn quoted_to(vend_id: &str) -> Vec<u8> {
 pub(crate) const PAYOUTS: &[u8] = b"payout/";
 pub(crate) const PAYOUTS_NEWEST: &[u8] = b"payout-newest/";
 pub(crate) const PAYOUTS_OPEN: &[u8] = b"payout-open/";
+/// Settled payouts by whom they have paid.
+pub(crate) const PAYOUTS_PAID: &[u8] = b"payout-paid/";
 pub(crate) const PAYOUT_DEADLINES: &[u8] = b"payout-deadline/";
 pub(crate) const PAYOUT_ALLOWED: &[u8] = b"payout-allowed/";
 /// `PayoutMeta`.
@@ -320,6 +322,16 @@ pub(crate) fn parse_payout_deadline(key: &[u8]) -> (u64, &str) {
 /// An address that may be paid; addresses have only letters and digits.
 pub(crate) fn payout_allowed(address: &str) -> Vec<u8> {
     text(PAYOUT_ALLOWED, address)
+}
+
+/// The settled payouts that have paid an address.
+pub(crate) fn payouts_paid_to(address: &str) -> Vec<u8> {
+    [PAYOUTS_PAID, address.as_bytes(), b"/"].concat()
+}
+
+/// A settled payout that has paid an address.
+pub(crate) fn payout_paid(address: &str, payout_id: &str) -> Vec<u8> {
+    text(&payouts_paid_to(address), payout_id)
 }
 
 /// A counted payment that the wallet has not spent.

@@ -32,6 +32,7 @@ mod rules;
 mod settle;
 mod sign;
 mod source;
+mod standing;
 
 pub(crate) use awaits::approvals_missing;
 pub(crate) use belief::{check_observation, observe, tip_moved};
@@ -50,6 +51,7 @@ pub(crate) use rules::{
 };
 pub(crate) use sign::{complete, signers};
 pub(crate) use source::{Source, of as source};
+pub(crate) use standing::list_changed;
 
 use dctrl_proto::v1::{Payout, PayoutState, PayoutVersion, Refusal};
 

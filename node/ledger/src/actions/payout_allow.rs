@@ -46,8 +46,9 @@ impl Action for PayoutAllow {
 
     fn execute(self, (): (), scope: &mut Scope<'_>, caller: &Caller) -> String {
         let key = keys::payout_allowed(&self.address);
-        if self.remove {
+        let how = if self.remove {
             scope.delete(key);
+            "was taken off"
         } else {
             let rules = payouts::rules(scope.view().genesis);
             let row = AllowedAddress {
@@ -57,7 +58,9 @@ impl Action for PayoutAllow {
                 usable_from_ms: scope.time_ms() + rules.allow_delay_ms,
             };
             scope.put(key, &row);
-        }
+            "came onto"
+        };
+        payouts::list_changed(scope, &self.address, how);
         self.address
     }
 }

@@ -1,8 +1,8 @@
 //! Whether every payout's money and coins are where its state says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use dctrl_proto::v1::{Payout, PayoutState};
+use dctrl_proto::v1::{Payout, PayoutRecipient, PayoutState};
 
 use super::full::{Balances, Findings};
 use crate::{StateRead, books, keys, tables};
@@ -77,10 +77,28 @@ pub(super) fn check(state: &dyn StateRead, balances: &Balances, found: &mut Find
             }
         }
     }
+    check_paid(state, found);
     let locks: BTreeMap<Vec<u8>, String> = tables::walk(state, keys::COINS_LOCKED)
         .map(|(key, id)| (key, String::from_utf8_lossy(&id).into_owned()))
         .collect();
     found.expect(locks == held, || {
         format!("Locked are {locks:?}, but payouts spend {held:?}.")
+    });
+}
+
+/// Whoever counts as paid was paid by a settled payout that is in the chain.
+fn check_paid(state: &dyn StateRead, found: &mut Findings) {
+    let payouts = tables::rows::<Payout>(state, keys::PAYOUTS);
+    let counts = |payout: &Payout| payout.settled && !payout.frozen && payout.reserved_sats > 0;
+    let expected: BTreeSet<Vec<u8>> = payouts
+        .filter(counts)
+        .flat_map(|payout| {
+            let key = |one: &PayoutRecipient| keys::payout_paid(&one.address, &payout.id);
+            payout.recipients.iter().map(key).collect::<Vec<_>>()
+        })
+        .collect();
+    let paid = tables::walk(state, keys::PAYOUTS_PAID).map(|(key, _)| key);
+    found.expect(paid.collect::<BTreeSet<_>>() == expected, || {
+        "Those who count as paid are not those whom settled payouts have paid.".to_owned()
     });
 }

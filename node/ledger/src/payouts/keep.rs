@@ -4,7 +4,9 @@ use dctrl_proto::v1::{
     PaymentView, Payout, PayoutKind, PayoutState, PayoutStep, PayoutVersion, Refusal,
 };
 
-use super::{STEPS_MAX, awaits, coins, current, expiry, is_over, money, rules, source, version_of};
+use super::{
+    STEPS_MAX, awaits, coins, current, expiry, is_over, money, rules, source, standing, version_of,
+};
 use crate::refuse::not_found;
 use crate::scope::Scope;
 use crate::{StateRead, facts, keys, tables};
@@ -30,6 +32,7 @@ pub(crate) fn save(scope: &mut Scope<'_>, mut payout: Payout, detail: &str) {
     }
     let rules = rules::rules(scope.view().genesis);
     awaits::write(&rules, &mut payout);
+    standing::write(scope, &mut payout);
     scope.put(keys::payout(&payout.id), &payout);
     let open = keys::payout_open(&payout.id);
     if is_over(&payout) {

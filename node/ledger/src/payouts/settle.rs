@@ -4,7 +4,7 @@ use dctrl_proto::v1::{
     ChangeCoin, PaymentView, Payout, PayoutKind, PayoutSpend, PayoutState, PayoutVersion,
 };
 
-use super::{DEPTH, belief, coins, conflict, is_over, keep, money, version_of};
+use super::{DEPTH, belief, coins, conflict, is_over, keep, money, standing, version_of};
 use crate::scope::Scope;
 use crate::{StateRead, keys};
 
@@ -15,6 +15,9 @@ pub(super) fn settle(scope: &mut Scope<'_>, mut payout: Payout, detail: &str) {
     if payout.settled {
         let here = seen.view() == PaymentView::InBlock && seen.txid == payout.settled_txid;
         // Blocks may be others; the transaction must be in one of them.
+        if payout.frozen == here {
+            standing::count(scope, &payout, here);
+        }
         payout.frozen = !here;
         if let Some(version) = version_of(&payout, &payout.settled_txid) {
             coins::move_change(scope, version, here.then_some(&seen));
@@ -63,6 +66,7 @@ fn settle_version(
     }
     payout.settled_txid.clone_from(&version.txid);
     payout.settled = true;
+    standing::count(scope, &payout, true);
     payout.set_state(if cancelled {
         PayoutState::Cancelled
     } else {

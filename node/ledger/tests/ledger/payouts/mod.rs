@@ -6,4 +6,5 @@ mod lift;
 mod owed;
 mod returned;
 mod rules;
+mod standing;
 mod vanished;

@@ -6,12 +6,15 @@ use std::{fs, ops::ControlFlow, path::Path, time::Duration};
 use dctrl_proto::v1::{BusFrame, Payout, bus_body::Event};
 use serde::{Deserialize, Serialize};
 
-use super::{WhichArgs, ask, review::newest};
+use super::{
+    WhichArgs, ask,
+    review::{AsOf, newest},
+};
 use crate::{
     context::Context,
     failure::Failure,
     follow::{Wanted, follow},
-    verify::{Signatures, Verified},
+    verify::Verified,
 };
 
 /// What `kind` of the file says.
@@ -26,8 +29,8 @@ const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Dossier {
     /// As it was certified.
     pub(super) payout: Payout,
-    /// Who signed.
-    pub(super) signatures: Signatures,
+    /// In which block, and who signed.
+    pub(super) as_of: AsOf,
     /// What they signed.
     frame: BusFrame,
 }
@@ -78,7 +81,7 @@ async fn fetch(context: &mut Context, id: &str) -> Result<Dossier, Failure> {
         if same && newest(payout).is_ok_and(|version| version.txid == txid) {
             found = Some(Dossier {
                 payout: payout.clone(),
-                signatures: verified.signatures,
+                as_of: AsOf::of(verified),
                 frame: verified.frame.clone(),
             });
             return Ok(ControlFlow::Break(()));
@@ -115,7 +118,7 @@ fn read(context: &Context, file: &Path) -> Result<Dossier, Failure> {
     let payout = payout_of(&verified).cloned();
     Ok(Dossier {
         payout: payout.ok_or_else(|| wrong("the frame is of no payout".to_owned()))?,
-        signatures: verified.signatures,
+        as_of: AsOf::of(&verified),
         frame: stored.frame,
     })
 }

@@ -1,5 +1,6 @@
 //! What would be signed, checked in every field and said in words.
 
+mod known;
 mod lifts;
 
 use std::{collections::BTreeSet, str::FromStr};
@@ -7,8 +8,11 @@ use std::{collections::BTreeSet, str::FromStr};
 use bitcoin::{Network, OutPoint, Psbt, Txid, hashes::Hash};
 use dctrl_proto::v1::{Genesis, Payout, PayoutKind, PayoutRules, PayoutVersion};
 use dctrl_wallet::{Chain, Coin, Plan, Recipient, Terms, Wallet, parse_address};
+use known::Known;
 use lifts::Lifts;
 use serde::Serialize;
+
+pub(super) use known::AsOf;
 
 use super::{dossier::Dossier, show::state};
 use crate::{
@@ -30,6 +34,7 @@ pub(super) struct Review {
     payout: String,
     purpose: String,
     state: String,
+    as_of: AsOf,
     version: u32,
     txid: String,
     /// Of a child that pays for another transaction: that one.
@@ -55,6 +60,8 @@ pub(super) struct Review {
 struct Pays {
     address: String,
     sats: u64,
+    /// None where the payout's ledger did not say it.
+    known: Option<Known>,
 }
 
 #[derive(Debug, Serialize)]
@@ -102,10 +109,10 @@ pub(crate) fn wallet(genesis: &Genesis) -> Result<Wallet, Failure> {
 /// # Errors
 /// UNVERIFIED: something in it is not what its words say.
 pub(super) fn review(genesis: &Genesis, dossier: &Dossier) -> Result<Review, Failure> {
-    check(genesis, &dossier.payout, dossier.signatures)
+    check(genesis, &dossier.payout, dossier.as_of)
 }
 
-fn check(genesis: &Genesis, payout: &Payout, signatures: Signatures) -> Result<Review, Failure> {
+fn check(genesis: &Genesis, payout: &Payout, as_of: AsOf) -> Result<Review, Failure> {
     let wallet = wallet(genesis)?;
     let version = newest(payout)?;
     let plan = remade(&wallet, payout, version)?;
@@ -116,13 +123,16 @@ fn check(genesis: &Genesis, payout: &Payout, signatures: Signatures) -> Result<R
         .saturating_mul(1000)
         .checked_div(plan.virtual_size)
         .unwrap_or_default();
-    let pays: Vec<Pays> = recipients(payout, version)
-        .iter()
-        .map(|one| Pays {
-            address: one.address.clone(),
-            sats: one.amount_sats,
-        })
-        .collect();
+    let mut known = known::of(payout, &rules, &as_of);
+    known.truncate(recipients(payout, version).len());
+    let mut unusual = unusual(&rules, &wallet, payout, version, &plan);
+    unusual.extend(known::unusual(payout, &known));
+    let pays = recipients(payout, version).iter().zip(known);
+    let pays = pays.map(|(one, known)| Pays {
+        address: one.address.clone(),
+        sats: one.amount_sats,
+        known,
+    });
     let spends = plan.inputs.iter().map(|coin| Spends {
         outpoint: coin.outpoint.to_string(),
         address: wallet.address(coin.chain, coin.index).to_string(),
@@ -139,6 +149,7 @@ fn check(genesis: &Genesis, payout: &Payout, signatures: Signatures) -> Result<R
         payout: payout.id.clone(),
         purpose: payout.purpose.clone(),
         state: state(payout.state()),
+        as_of,
         version: version.number,
         txid: plan.txid.to_string(),
         lifts: Lifts::of(payout, version, &plan)?,
@@ -159,9 +170,9 @@ fn check(genesis: &Genesis, payout: &Payout, signatures: Signatures) -> Result<R
             .map(|one| one.member_id.clone())
             .collect(),
         signatures_needed: payout.signatures_needed,
-        unusual: unusual(&rules, &wallet, payout, version, &plan),
-        pays,
-        signatures,
+        unusual,
+        pays: pays.collect(),
+        signatures: as_of.signatures,
     })
 }
 
@@ -353,6 +364,7 @@ impl Review {
             "payout {} version {}: {}, {}\n",
             self.payout, self.version, self.state, self.signatures
         );
+        text += &self.as_of.words();
         if !self.purpose.is_empty() {
             text += &format!("  for      {}\n", printable(&self.purpose));
         }
@@ -361,6 +373,7 @@ impl Review {
         }
         for one in &self.pays {
             text += &format!("  pays     {} to {}\n", sats(one.sats), one.address);
+            text += &format!("           {}\n", known::words(one.known.as_ref()));
         }
         for one in &self.spends {
             text += &format!("  spends   {} of {}\n", sats(one.sats), one.outpoint);

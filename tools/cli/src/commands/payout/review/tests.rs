@@ -1,8 +1,14 @@
-use dctrl_proto::v1::{Outpoint, PayoutInput, PayoutParent, PayoutRecipient};
+use dctrl_proto::v1::{
+    AllowedAddress, Outpoint, PayoutInput, PayoutParent, PayoutRecipient, PayoutStanding,
+};
 use dctrl_wallet::plan;
 
 use super::*;
 use crate::testnet::wallet::Wallet as Keys;
+
+/// 2000-02-29T00:00:00Z.
+const NOW_MS: u64 = 951_782_400_000;
+const DELAY_MS: u64 = 60_000;
 
 pub(in crate::commands::payout) fn genesis() -> Genesis {
     Genesis {
@@ -10,6 +16,10 @@ pub(in crate::commands::payout) fn genesis() -> Genesis {
         descriptor: Keys::from_seeds(&[[1; 32], [2; 32], [3; 32]])
             .unwrap()
             .descriptor,
+        payouts: Some(PayoutRules {
+            allow_delay_ms: DELAY_MS,
+            ..PayoutRules::default()
+        }),
         ..Genesis::default()
     }
 }
@@ -73,10 +83,16 @@ pub(in crate::commands::payout) fn honest() -> Payout {
     }
 }
 
+const AS_OF: AsOf = AsOf {
+    height: 12,
+    time_ms: NOW_MS,
+    signatures: Signatures { signed: 3, of: 4 },
+};
+
 fn checked(change: impl FnOnce(&mut Payout)) -> Result<Review, Failure> {
     let mut payout = honest();
     change(&mut payout);
-    check(&genesis(), &payout, Signatures { signed: 3, of: 4 })
+    check(&genesis(), &payout, AS_OF)
 }
 
 fn refused(change: impl FnOnce(&mut Payout)) -> &'static str {
@@ -239,4 +255,105 @@ fn a_second_version_that_leaves_an_input_out_is_refused() {
         one.versions.insert(0, first);
     });
     assert_eq!(rule, "payout.inputs");
+}
+
+/// A payout whose one recipient is known so.
+fn known(usable_from_ms: Option<u64>, paid_before: bool) -> Payout {
+    let mut payout = honest();
+    payout.sign_from_ms = 1;
+    payout.standings = vec![PayoutStanding {
+        allowed: usable_from_ms.map(|usable_from_ms| AllowedAddress {
+            address: payout.recipients[0].address.clone(),
+            name: "Hackers\u{1b} e. V.".into(),
+            added_by: "member/dave".into(),
+            usable_from_ms,
+        }),
+        paid_before,
+    }];
+    payout
+}
+
+/// What stands below the amount, and what is unusual in it.
+fn told(payout: Payout) -> (String, Vec<String>) {
+    let address = payout.recipients[0].address.clone();
+    let review = checked(|one| *one = payout).unwrap();
+    let words = review.words();
+    let mut lines = words.lines().skip_while(|line| !line.contains("  pays "));
+    let below = lines.nth(1).unwrap().trim().to_owned();
+    let of_it = review.unusual.iter().filter(|one| one.contains(&address));
+    (below, of_it.map(|one| one.replace(&address, "X")).collect())
+}
+
+#[test]
+fn a_recipient_on_the_list_that_was_paid_before_is_nothing_unusual() {
+    let (below, unusual) = told(known(Some(NOW_MS), true));
+    let since = "since 2000-02-28T23:59:00.000Z";
+    assert!(
+        below.starts_with("on the allow-list as Hackers") && below.contains(since),
+        "{below}"
+    );
+    assert!(!below.contains('\u{1b}'), "{below}");
+    assert!(
+        below.ends_with("has been paid by this federation before"),
+        "{below}"
+    );
+    assert_eq!(unusual, [""; 0]);
+}
+
+#[test]
+fn a_recipient_that_is_not_listed_or_still_waits_or_is_new_is_named_as_unusual() {
+    let never = "X has never been paid by this federation";
+    let (below, unusual) = told(known(None, false));
+    assert_eq!(
+        below,
+        "not on the allow-list; has never been paid by this federation"
+    );
+    assert_eq!(unusual, ["X is not on the allow-list", never]);
+    let (below, unusual) = told(known(Some(NOW_MS + 1), false));
+    let usable = ", usable from 2000-02-29T00:00:00.001Z";
+    assert!(below.contains(usable), "{below}");
+    assert!(
+        unusual[0].starts_with("X is on the allow-list") && unusual[0].ends_with(usable),
+        "{unusual:?}"
+    );
+    assert_eq!(unusual[1..], [never]);
+}
+
+#[test]
+fn whom_the_ledger_names_itself_need_not_be_on_the_list() {
+    let mut refund = known(None, false);
+    refund.accounts = vec!["liability:refund:r1".into()];
+    let (below, unusual) = told(refund);
+    assert!(below.starts_with("not on the allow-list"), "{below}");
+    assert_eq!(unusual, [""; 0]);
+    let mut waits = known(Some(NOW_MS + 1), true);
+    waits.accounts = vec!["liability:share:carol".into()];
+    assert_eq!(told(waits).1.len(), 1, "a waiting time is said in any case");
+}
+
+#[test]
+fn what_the_nodes_did_not_sign_is_said_to_be_unknown() {
+    let (below, unusual) = told(honest());
+    assert_eq!(
+        below,
+        "the nodes did not sign what they know of this address"
+    );
+    assert_eq!(unusual, [format!("X: {below}")]);
+    let mut short = known(Some(NOW_MS), true);
+    short.standings.clear();
+    assert_eq!(told(short).0, below);
+}
+
+#[test]
+fn the_block_that_the_words_rest_on_is_named_and_programs_get_the_same() {
+    let review = checked(|one| *one = known(Some(NOW_MS), true)).unwrap();
+    let as_of = "as of    block 12 of 2000-02-29T00:00:00.000Z";
+    assert!(review.words().contains(as_of), "{}", review.words());
+    let json = serde_json::to_value(&review).unwrap();
+    assert_eq!(json["as_of"]["height"], 12);
+    let known = &json["pays"][0]["known"];
+    assert_eq!(known["paid_before"], true);
+    assert_eq!(known["allow_list"]["since_ms"], NOW_MS - DELAY_MS);
+    assert_eq!(known["allow_list"]["usable"], true);
+    assert_eq!(json["final"]["signed"], 3);
 }
