@@ -2,6 +2,7 @@
 //! (`DCTRL_NODE__API__LISTEN`), read once at the start.
 
 mod chain;
+mod price;
 
 use std::{
     net::SocketAddr,
@@ -13,6 +14,8 @@ use serde::Deserialize;
 
 use chain::KEYS as CHAIN;
 pub use chain::{BackendSetting, Chain, ChainBackend};
+use price::SOURCE as PRICE_SOURCE;
+pub use price::{Price, PriceSource, PriceSourceError};
 
 /// Prefix of environment variables that override the file.
 pub const ENV_PREFIX: &str = "DCTRL_NODE";
@@ -88,41 +91,6 @@ pub struct Api {
     pub tls_key: Option<PathBuf>,
 }
 
-/// Price sources.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Price {
-    /// Fixed rates, `CURRENCY=minor units per bitcoin`.
-    #[serde(default)]
-    pub fixed: Vec<String>,
-    /// HTTP sources.
-    #[serde(default)]
-    pub source: Vec<PriceSource>,
-    /// Seconds between polls.
-    pub poll_s: u64,
-    /// Oldest usable answer, milliseconds.
-    pub age_ms_max: u64,
-    /// Largest distance of a source from the median, basis points.
-    pub spread_bps_max: u32,
-}
-
-/// One HTTP JSON price source.
-#[derive(Debug, Clone, Deserialize)]
-pub struct PriceSource {
-    /// For people.
-    pub name: String,
-    /// Where to ask.
-    pub url: String,
-    /// Form of the answer.
-    pub shape: String,
-    /// JSON pointer (RFC 6901) to the price of one bitcoin, for `pointer`.
-    #[serde(default)]
-    pub pointer: String,
-    /// ISO 4217.
-    pub currency: String,
-    /// Decimals of the currency's minor unit; 2 for cents.
-    pub decimals: u8,
-}
-
 /// The event log.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Log {
@@ -149,30 +117,6 @@ pub struct Store {
     /// MiB below which no new work is taken.
     pub reserve_mib: u64,
 }
-
-const PRICE_SOURCE: &[Key] = &[
-    Key::required("name", Kind::Text, "For people and alerts."),
-    Key::required("url", Kind::Text, "Where to ask, with GET."),
-    Key::with_default(
-        "shape",
-        Kind::Choice(&["pointer", "kraken", "coinbase", "bitstamp"]),
-        "pointer",
-        "Form of the answer: of a public exchange, or found by `pointer`.",
-    ),
-    Key::with_default(
-        "pointer",
-        Kind::Text,
-        "",
-        "For pointer: JSON pointer (RFC 6901) to the price of one bitcoin.",
-    ),
-    Key::required("currency", Kind::Text, "ISO 4217, such as EUR."),
-    Key::with_default(
-        "decimals",
-        Kind::Integer { min: 0, max: 8 },
-        "2",
-        "Decimals of the currency's minor unit.",
-    ),
-];
 
 /// Every key of the file, in the order of the documentation.
 pub const SCHEMA: &[Key] = &[
@@ -243,7 +187,7 @@ pub const SCHEMA: &[Key] = &[
             max: 86_400_000,
         },
         "300000",
-        "Oldest usable answer.",
+        "Oldest usable quote, by its own time where the answer has one, else by when it came.",
     ),
     Key::with_default(
         "price.spread_bps_max",

@@ -18,9 +18,7 @@ use dctrl_effects::{
     files,
     machine::{self, Alerts, MachineNotifierConfig},
     payout::{self, PayoutConfig},
-    price::{
-        self, FixedRate, FixedRateError, Limits, PriceNotifierConfig, Shape, ShapeError, Source,
-    },
+    price::{self, FixedRate, FixedRateError, Limits, PriceNotifierConfig},
 };
 use dctrl_follow::{Federation, FederationError, Rosters, RostersError};
 use dctrl_ledger::query;
@@ -30,7 +28,7 @@ use thiserror::Error;
 
 use crate::{
     admission::wall_clock_ms,
-    config::Config,
+    config::{Config, PriceSourceError},
     membership::Membership,
     run::{RunError, blocking},
     stopping::{self, Roll},
@@ -65,8 +63,8 @@ pub enum EffectsError {
     #[error("price.fixed: {0}")]
     FixedRate(#[from] FixedRateError),
     /// A price source.
-    #[error("price.source.shape: {0}")]
-    Shape(#[from] ShapeError),
+    #[error(transparent)]
+    PriceSource(#[from] PriceSourceError),
     /// The bitcoin backends are not set as they must be.
     #[error(transparent)]
     Chain(#[from] ChainError),
@@ -294,20 +292,9 @@ impl<'a> Settings<'a> {
     fn price(&self) -> Result<Running, EffectsError> {
         let price = &self.config.price;
         let fixed = price.fixed.iter().map(|text| FixedRate::from_str(text));
-        let sources = price.source.iter().map(|source| {
-            let shape = Shape::from_str(&source.shape)?;
-            Ok(Source {
-                name: source.name.clone(),
-                url: source.url.clone(),
-                pointer: shape.pointer(&source.currency, &source.pointer),
-                expects: shape.expects(&source.currency),
-                currency: source.currency.clone(),
-                decimals: source.decimals,
-            })
-        });
         let config = PriceNotifierConfig {
             fixed: fixed.collect::<Result<_, _>>()?,
-            sources: sources.collect::<Result<_, ShapeError>>()?,
+            sources: price.sources()?,
             poll_every: Duration::from_secs(price.poll_s),
             limits: Limits {
                 age_ms_max: price.age_ms_max,

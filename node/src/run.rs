@@ -149,6 +149,7 @@ pub fn check(config: &Config) -> Result<(), RunError> {
     let identity = Identity::load(&config.key)?;
     let membership = Membership::load(&config.genesis, &identity, config.gossip.join)?;
     dctrl_ledger::genesis(&membership.genesis).map_err(BootError::Genesis)?;
+    config.price.sources().map_err(EffectsError::from)?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use dctrl_access::Identity;
+use dctrl_effects::price::TimeUnit;
 use dctrl_node::{
     check, config,
     membership::{Membership, MembershipError},
@@ -68,6 +69,43 @@ fn several_backends_are_rows_and_each_fault_is_named_by_its_row() {
         single.chain.backends().unwrap().board().standings().len(),
         1
     );
+}
+
+#[test]
+fn a_time_of_the_quote_is_taken_where_the_source_has_one_and_refused_where_nobody_looks() {
+    let folder = tempfile::tempdir().unwrap();
+    let load = |shape: &str, keys: &str| {
+        let row = format!(
+            "[[price.source]]\nname = \"a\"\nurl = \"http://127.0.0.1:1\"\n\
+             shape = \"{shape}\"\ncurrency = \"EUR\"\n{keys}\n"
+        );
+        config::load(&write_config(folder.path(), &format!("{GOOD}{row}")))
+    };
+    let time = |shape: &str, keys: &str| {
+        let sources = load(shape, keys).unwrap().price.sources();
+        let time = sources.unwrap().remove(0).time;
+        time.map(|time| (time.pointer, time.unit))
+    };
+    let dated = "pointer = \"/p\"\ntime_pointer = \"/t\"";
+    assert_eq!(time("pointer", "pointer = \"/p\""), None);
+    let seconds = ("/t".to_owned(), TimeUnit::Seconds);
+    assert_eq!(time("pointer", dated), Some(seconds));
+    let exact = format!("{dated}\ntime_unit = \"ms\"");
+    let milliseconds = ("/t".to_owned(), TimeUnit::Milliseconds);
+    assert_eq!(time("pointer", &exact), Some(milliseconds));
+    let timestamp = ("/timestamp".to_owned(), TimeUnit::Seconds);
+    assert_eq!(time("bitstamp", ""), Some(timestamp));
+
+    let refused = |shape: &str, keys: &str| {
+        let sources = load(shape, keys).unwrap().price.sources();
+        sources.unwrap_err().to_string()
+    };
+    let told = refused("kraken", dated);
+    assert!(told.starts_with("price.source[0].time_pointer"), "{told}");
+    let told = refused("pointer", "time_pointer = \"t\"");
+    assert!(told.starts_with("price.source[0].time_pointer"), "{told}");
+    let unit = load("pointer", "time_unit = \"minutes\"").unwrap_err();
+    assert!(unit.to_string().contains("price.source[0].time_unit"));
 }
 
 #[test]

@@ -4,6 +4,10 @@
 //! `price.observe`; a fixed rate needs no source. The federation takes the
 //! median of all nodes; this room only keeps one node's view honest.
 //!
+//! Where a source's answers say of when their price is, that is its age; the
+//! others count from when they answered, so that one whose price stands still is
+//! noticed only once it stands apart from the rest.
+//!
 //! A view is said when there is none yet, when it has moved by more than
 //! 0.1 %, and when what this node said last, or what the federation agreed on,
 //! is half as old as the policy allows. So an idle federation with fixed rates
@@ -17,9 +21,9 @@ mod notifier;
 mod shape;
 mod source;
 
-pub use agree::{Excluded, Limits};
+pub use agree::{Excluded, Limits, Quote};
 pub use decimal::{DecimalError, minor_units};
 pub use fixed::{FixedRate, FixedRateError};
 pub use notifier::{PriceNotifierConfig, start};
-pub use shape::{Shape, ShapeError};
+pub use shape::{Shape, ShapeError, TimeAt, TimeUnit};
 pub use source::{Source, SourceError};

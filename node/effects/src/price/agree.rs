@@ -5,11 +5,26 @@ use std::collections::BTreeMap;
 
 /// A price may at most double or halve while the last one is fresh.
 const JUMP_FACTOR: u64 = 2;
+/// How far a quote's own time may be ahead of this node's clock, milliseconds:
+/// clocks that are kept by NTP differ by less, and a time in a wrong unit by
+/// decades.
+const AHEAD_MS_MAX: u64 = 30_000;
+
+/// What a source says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quote {
+    /// Minor units for one bitcoin.
+    pub minor_per_bitcoin: u64,
+    /// When that was the price, by the source's own clock, milliseconds since
+    /// the Unix epoch; `None` where its answers do not say.
+    pub at_ms: Option<u64>,
+}
 
 /// What is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// A source's last good answer counts this long, milliseconds.
+    /// A source's last good answer counts this long, milliseconds: from the
+    /// quote's own time, or from when it came where it has none.
     pub age_ms_max: u64,
     /// How far a source may stand from the median, basis points of it.
     pub spread_bps_max: u32,
@@ -34,6 +49,18 @@ pub enum Excluded {
         /// The one that is left out.
         now: u64,
     },
+    /// Its own time is too long ago: the source answers, and its price stands still.
+    #[error("by its own time the quote is {age_ms} ms old")]
+    Old {
+        /// Its age.
+        age_ms: u64,
+    },
+    /// Its own time has not come yet.
+    #[error("by its own time the quote is {ahead_ms} ms in the future")]
+    Ahead {
+        /// How far ahead of this node's clock.
+        ahead_ms: u64,
+    },
     /// No good answer for too long.
     #[error("the last good answer is {age_ms} ms old")]
     Stale {
@@ -45,7 +72,7 @@ pub enum Excluded {
 /// The answers of the sources of one currency.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Answers {
-    /// Last good price and when it came, by source.
+    /// Last good price and since when it counts, by source.
     last: BTreeMap<String, (u64, u64)>,
 }
 
@@ -59,14 +86,16 @@ pub(super) struct Verdict {
 }
 
 impl Answers {
-    /// Takes a source's answer unless it jumps.
+    /// Takes a source's answer unless its own time is absurd, or it jumps.
     pub(super) fn add(
         &mut self,
         source: &str,
-        now: u64,
+        quote: Quote,
         now_ms: u64,
         limits: Limits,
     ) -> Result<(), Excluded> {
+        let since_ms = since(quote, now_ms, limits)?;
+        let now = quote.minor_per_bitcoin;
         if let Some((before, at_ms)) = self.last.get(source).copied() {
             let fresh = now_ms.saturating_sub(at_ms) <= limits.age_ms_max;
             let near = now / JUMP_FACTOR <= before && before / JUMP_FACTOR <= now;
@@ -74,7 +103,7 @@ impl Answers {
                 return Err(Excluded::Jump { before, now });
             }
         }
-        self.last.insert(source.to_owned(), (now, now_ms));
+        self.last.insert(source.to_owned(), (now, since_ms));
         Ok(())
     }
 
@@ -117,6 +146,21 @@ impl Answers {
     }
 }
 
+/// Since when a quote counts, never later than now: a clock that is a little
+/// ahead makes no quote last longer.
+fn since(quote: Quote, now_ms: u64, limits: Limits) -> Result<u64, Excluded> {
+    let at_ms = quote.at_ms.unwrap_or(now_ms);
+    let ahead_ms = at_ms.saturating_sub(now_ms);
+    if ahead_ms > AHEAD_MS_MAX {
+        return Err(Excluded::Ahead { ahead_ms });
+    }
+    let age_ms = now_ms.saturating_sub(at_ms);
+    if age_ms > limits.age_ms_max {
+        return Err(Excluded::Old { age_ms });
+    }
+    Ok(at_ms.min(now_ms))
+}
+
 /// The middle one, or the mean of the two in the middle, rounded down.
 fn median(prices: impl Iterator<Item = u64>) -> Option<u64> {
     let mut sorted: Vec<u64> = prices.collect();
@@ -141,10 +185,24 @@ mod tests {
         spread_bps_max: 200,
     };
 
+    fn quote(minor_per_bitcoin: u64) -> Quote {
+        Quote {
+            minor_per_bitcoin,
+            at_ms: None,
+        }
+    }
+
+    fn dated(minor_per_bitcoin: u64, at_ms: u64) -> Quote {
+        Quote {
+            minor_per_bitcoin,
+            at_ms: Some(at_ms),
+        }
+    }
+
     fn answers(prices: &[(&str, u64)]) -> Answers {
         let mut answers = Answers::default();
         for (source, price) in prices {
-            answers.add(source, *price, 0, LIMITS).unwrap();
+            answers.add(source, quote(*price), 0, LIMITS).unwrap();
         }
         answers
     }
@@ -183,7 +241,7 @@ mod tests {
     #[test]
     fn a_tenfold_jump_is_not_believed_while_the_last_price_is_fresh() {
         let mut one = answers(&[("a", 6_000_000)]);
-        let jump = one.add("a", 60_000_000, 30_000, LIMITS);
+        let jump = one.add("a", quote(60_000_000), 30_000, LIMITS);
         assert_eq!(
             jump,
             Err(Excluded::Jump {
@@ -191,10 +249,10 @@ mod tests {
                 now: 60_000_000
             })
         );
-        assert!(one.add("a", 600_000, 30_000, LIMITS).is_err());
+        assert!(one.add("a", quote(600_000), 30_000, LIMITS).is_err());
         assert_eq!(one.verdict(30_000, LIMITS).price, Some((6_000_000, 1)));
         assert!(
-            one.add("a", 60_000_000, 61_000, LIMITS).is_ok(),
+            one.add("a", quote(60_000_000), 61_000, LIMITS).is_ok(),
             "no longer fresh"
         );
     }
@@ -207,6 +265,41 @@ mod tests {
         assert_eq!(
             verdict.excluded,
             [("a".to_owned(), Excluded::Stale { age_ms: 60_001 })]
+        );
+    }
+
+    #[test]
+    fn a_ticker_that_stands_still_is_left_out_however_fast_it_answers() {
+        let mut one = Answers::default();
+        for now_ms in [100_000, 130_000, 160_000] {
+            one.add("a", dated(6_000_000, 100_000), now_ms, LIMITS)
+                .unwrap();
+            assert_eq!(one.verdict(now_ms, LIMITS).price, Some((6_000_000, 1)));
+        }
+        let frozen = one.add("a", dated(6_000_000, 100_000), 160_001, LIMITS);
+        assert_eq!(frozen, Err(Excluded::Old { age_ms: 60_001 }));
+        assert_eq!(one.verdict(160_001, LIMITS).price, None);
+        one.add("a", dated(6_000_000, 160_000), 160_002, LIMITS)
+            .unwrap();
+        assert_eq!(one.verdict(220_000, LIMITS).price, Some((6_000_000, 1)));
+        assert_eq!(one.verdict(220_001, LIMITS).price, None, "by its own time");
+    }
+
+    #[test]
+    fn a_quote_of_the_future_is_absurd_and_a_clock_a_little_ahead_is_not() {
+        let mut one = Answers::default();
+        for ahead_ms in [30_001, 1_700_000_000_000_000] {
+            let refused = one.add("a", dated(6_000_000, 1_000 + ahead_ms), 1_000, LIMITS);
+            assert_eq!(refused, Err(Excluded::Ahead { ahead_ms }));
+        }
+        assert_eq!(one.verdict(1_000, LIMITS).price, None);
+        one.add("a", dated(6_000_000, 31_000), 1_000, LIMITS)
+            .unwrap();
+        assert_eq!(one.verdict(61_000, LIMITS).price, Some((6_000_000, 1)));
+        assert_eq!(
+            one.verdict(61_001, LIMITS).price,
+            None,
+            "it lasts no longer than another"
         );
     }
 }

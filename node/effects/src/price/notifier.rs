@@ -6,7 +6,7 @@ use dctrl_follow::Door;
 use dctrl_proto::v1::{PriceObserve, bus_body::Event};
 
 use super::{
-    agree::{Answers, Limits, within},
+    agree::{Answers, Limits, Quote, within},
     fixed::{FixedRate, is_currency},
     source::{self, Source, SourceError},
 };
@@ -155,7 +155,7 @@ impl Prices {
     fn take(
         &mut self,
         source: &Source,
-        answer: Result<u64, SourceError>,
+        answer: Result<Quote, SourceError>,
         now_ms: u64,
         limits: Limits,
         health: &Health,
@@ -163,9 +163,9 @@ impl Prices {
         let cause = format!("source {}", source.name);
         let answers = self.currencies.entry(source.currency.clone()).or_default();
         let problem = match answer {
-            Ok(price) => match answers.add(&source.name, price, now_ms, limits) {
+            Ok(quote) => match answers.add(&source.name, quote, now_ms, limits) {
                 Ok(()) => None,
-                Err(jump) => Some(jump.to_string()),
+                Err(excluded) => Some(excluded.to_string()),
             },
             Err(error) => {
                 if let SourceError::RateLimited { retry_after_s } = error {

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::{
+    agree::Quote,
     decimal::{DecimalError, minor_units},
     json,
+    shape::TimeAt,
 };
 
 /// Largest answer, bytes; a ticker has a few hundred.
@@ -27,6 +29,9 @@ pub struct Source {
     /// What must stand elsewhere in the answer, by JSON pointer, so that a
     /// price of another pair is not taken for this one.
     pub expects: Vec<(String, String)>,
+    /// Where the answer says of when its price is; `None` where it does not, so
+    /// that it counts from when it came.
+    pub time: Option<TimeAt>,
     /// ISO 4217.
     pub currency: String,
     /// Decimals of the currency's minor unit: 2 for EUR, 0 for JPY.
@@ -67,6 +72,12 @@ pub enum SourceError {
         /// What does.
         found: String,
     },
+    /// The answer does not say of when its price is.
+    #[error("there is no time at {0}")]
+    NoTime(String),
+    /// What stands there is no time.
+    #[error("the time of the quote: {0}")]
+    Time(DecimalError),
     /// The number is no price.
     #[error(transparent)]
     Decimal(#[from] DecimalError),
@@ -88,8 +99,13 @@ fn agent_with(timeout: Duration) -> ureq::Agent {
         .new_agent()
 }
 
-/// Asks a source once; minor units for one bitcoin.
-pub(super) fn fetch(agent: &ureq::Agent, source: &Source) -> Result<u64, SourceError> {
+/// Asks a source once.
+pub(super) fn fetch(agent: &ureq::Agent, source: &Source) -> Result<Quote, SourceError> {
+    read(source, &answer(agent, source)?)
+}
+
+/// The body of an answer.
+fn answer(agent: &ureq::Agent, source: &Source) -> Result<Vec<u8>, SourceError> {
     let unreachable = |error: ureq::Error| SourceError::Unreachable(error.to_string());
     let mut answer = agent
         .get(&source.url)
@@ -107,17 +123,18 @@ pub(super) fn fetch(agent: &ureq::Agent, source: &Source) -> Result<u64, SourceE
         }
         status => return Err(SourceError::Status(status)),
     }
-    let body = answer
-        .body_mut()
-        .with_config()
-        .limit(ANSWER_BYTES_MAX)
-        .read_to_vec()
-        .map_err(|error| match error {
-            ureq::Error::BodyExceedsLimit(_) => SourceError::TooLong,
-            error => unreachable(error),
-        })?;
+    let body = answer.body_mut().with_config();
+    let body = body.limit(ANSWER_BYTES_MAX).read_to_vec();
+    body.map_err(|error| match error {
+        ureq::Error::BodyExceedsLimit(_) => SourceError::TooLong,
+        error => unreachable(error),
+    })
+}
+
+/// What a body says.
+fn read(source: &Source, body: &[u8]) -> Result<Quote, SourceError> {
     let at = |pointer: &str| {
-        json::text_at(&body, pointer).map_err(|error| SourceError::NotJson(error.to_string()))
+        json::text_at(body, pointer).map_err(|error| SourceError::NotJson(error.to_string()))
     };
     for (pointer, expected) in &source.expects {
         let found = at(pointer)?.unwrap_or_default();
@@ -130,7 +147,19 @@ pub(super) fn fetch(agent: &ureq::Agent, source: &Source) -> Result<u64, SourceE
         }
     }
     let text = at(&source.pointer)?.ok_or_else(|| SourceError::NoNumber(source.pointer.clone()))?;
-    Ok(minor_units(&text, source.decimals)?)
+    let minor_per_bitcoin = minor_units(&text, source.decimals)?;
+    let Some(time) = &source.time else {
+        return Ok(Quote {
+            minor_per_bitcoin,
+            at_ms: None,
+        });
+    };
+    let text = at(&time.pointer)?.ok_or_else(|| SourceError::NoTime(time.pointer.clone()))?;
+    let at_ms = minor_units(&text, time.unit.decimals()).map_err(SourceError::Time)?;
+    Ok(Quote {
+        minor_per_bitcoin,
+        at_ms: Some(at_ms),
+    })
 }
 
 #[cfg(test)]

@@ -123,6 +123,14 @@ fn a_price_that_the_others_do_not_agree_on_is_not_repeated_every_second() {
     assert!(scene.said_until(10 * MINUTE_MS) <= 5);
 }
 
+/// An answer that does not say of when it is.
+fn quote(minor_per_bitcoin: u64) -> Result<Quote, SourceError> {
+    Ok(Quote {
+        minor_per_bitcoin,
+        at_ms: None,
+    })
+}
+
 #[test]
 fn a_rate_limited_source_is_left_alone_and_named() {
     let (mut prices, health) = (Prices::default(), Health::default());
@@ -131,6 +139,7 @@ fn a_rate_limited_source_is_left_alone_and_named() {
         url: String::new(),
         pointer: String::new(),
         expects: Vec::new(),
+        time: None,
         currency: "EUR".to_owned(),
         decimals: 2,
     };
@@ -145,7 +154,7 @@ fn a_rate_limited_source_is_left_alone_and_named() {
         prices.verdicts(0, limits, &health),
         [("EUR".to_owned(), None)]
     );
-    prices.take(&source, Ok(6_000_000), 90_000, limits, &health);
+    prices.take(&source, quote(6_000_000), 90_000, limits, &health);
     let verdicts = prices.verdicts(90_000, limits, &health);
     assert_eq!(verdicts, [("EUR".to_owned(), Some((6_000_000, 1)))]);
     assert!(health.is_ok());
@@ -159,6 +168,7 @@ fn a_currency_is_either_fixed_or_asked_for() {
         url: String::new(),
         pointer: String::new(),
         expects: Vec::new(),
+        time: None,
         currency: "EUR".to_owned(),
         decimals: 2,
     });
@@ -181,14 +191,15 @@ fn bad_sources_are_named_and_the_good_ones_make_the_price() {
         url: String::new(),
         pointer: String::new(),
         expects: Vec::new(),
+        time: None,
         currency: "EUR".to_owned(),
         decimals: 2,
     };
     for (name, price) in [("a", 6_000_000), ("b", 6_010_000), ("jumps", 6_005_000)] {
-        prices.take(&source(name), Ok(price), 0, limits, &health);
+        prices.take(&source(name), quote(price), 0, limits, &health);
     }
     let silent = || Err(SourceError::Unreachable("timeout".to_owned()));
-    for answer in [Ok(60_050_000), Err(SourceError::Status(503)), silent()] {
+    for answer in [quote(60_050_000), Err(SourceError::Status(503)), silent()] {
         prices.take(&source("jumps"), answer, 1_000, limits, &health);
         assert!(health.troubles()[0].starts_with("jumps: "), "it is named");
     }
@@ -202,7 +213,7 @@ fn bad_sources_are_named_and_the_good_ones_make_the_price() {
     for name in ["a", "b"] {
         prices.take(
             &source(name),
-            Ok(6_008_000),
+            quote(6_008_000),
             MINUTE_MS + 500,
             limits,
             &health,
@@ -219,4 +230,37 @@ fn bad_sources_are_named_and_the_good_ones_make_the_price() {
             .iter()
             .any(|trouble| trouble.contains("there is no price for EUR"))
     );
+}
+
+#[test]
+fn a_source_whose_quote_is_old_or_of_the_future_is_named_with_its_age() {
+    let (mut prices, health) = (Prices::default(), Health::default());
+    let limits = config(&[]).limits;
+    let source = Source {
+        name: "bitstamp".to_owned(),
+        url: String::new(),
+        pointer: String::new(),
+        expects: Vec::new(),
+        time: None,
+        currency: "EUR".to_owned(),
+        decimals: 2,
+    };
+    let mut told = |at_ms, now_ms| {
+        let quote = Quote {
+            minor_per_bitcoin: 6_000_000,
+            at_ms: Some(at_ms),
+        };
+        prices.take(&source, Ok(quote), now_ms, limits, &health);
+        health.troubles()
+    };
+    let now_ms = 10 * MINUTE_MS;
+    assert_eq!(
+        told(now_ms - MINUTE_MS - 1, now_ms),
+        ["bitstamp: by its own time the quote is 60001 ms old"]
+    );
+    assert_eq!(
+        told(now_ms + MINUTE_MS, now_ms),
+        ["bitstamp: by its own time the quote is 60000 ms in the future"]
+    );
+    assert_eq!(told(now_ms - MINUTE_MS, now_ms), [""; 0]);
 }

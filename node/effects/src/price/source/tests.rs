@@ -4,10 +4,17 @@ use std::{
 };
 
 use super::*;
-use crate::price::Shape;
+use crate::price::{Shape, TimeUnit};
 
 /// One price from a server that gives one answer.
 fn price(answer: String, pointer: &str) -> Result<u64, SourceError> {
+    let quote = quote(answer, pointer, None)?;
+    assert_eq!(quote.at_ms, None);
+    Ok(quote.minor_per_bitcoin)
+}
+
+/// One quote from a server that gives one answer.
+fn quote(answer: String, pointer: &str, time: Option<TimeAt>) -> Result<Quote, SourceError> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/ticker", listener.local_addr().unwrap());
     let server = std::thread::spawn(move || {
@@ -25,12 +32,13 @@ fn price(answer: String, pointer: &str) -> Result<u64, SourceError> {
         url,
         pointer: pointer.to_owned(),
         expects: Vec::new(),
+        time,
         currency: "EUR".to_owned(),
         decimals: 2,
     };
-    let price = fetch(&agent(), &source);
+    let quote = fetch(&agent(), &source);
     server.join().unwrap();
-    price
+    quote
 }
 
 fn ok(body: &str) -> String {
@@ -117,12 +125,20 @@ fn serving(answer: String) -> String {
     url
 }
 
+fn at(pointer: &str, unit: TimeUnit) -> TimeAt {
+    TimeAt {
+        pointer: pointer.to_owned(),
+        unit,
+    }
+}
+
 fn shaped(shape: Shape, url: String) -> Source {
     Source {
         name: "test".to_owned(),
         url,
         pointer: shape.pointer("EUR", "/price"),
         expects: shape.expects("EUR"),
+        time: shape.time(at("", TimeUnit::Seconds)).unwrap(),
         currency: "EUR".to_owned(),
         decimals: 2,
     }
@@ -148,7 +164,46 @@ fn the_price_of_another_pair_is_not_taken_for_this_one() {
     ));
     let euros = r#"{"data":{"amount":"62345.10","base":"BTC","currency":"EUR"}}"#;
     let source = shaped(Shape::Coinbase, serving(ok(euros)));
-    assert_eq!(fetch(&agent(), &source), Ok(6_234_510));
+    let quote = Quote {
+        minor_per_bitcoin: 6_234_510,
+        at_ms: None,
+    };
+    assert_eq!(fetch(&agent(), &source), Ok(quote));
+}
+
+#[test]
+fn bitstamps_answer_says_of_when_its_price_is() {
+    let answer = r#"{"timestamp":"1700000000","open":62000,"last":"62345.1","vwap":"62100"}"#;
+    let source = shaped(Shape::Bitstamp, serving(ok(answer)));
+    let quote = Quote {
+        minor_per_bitcoin: 6_234_510,
+        at_ms: Some(1_700_000_000_000),
+    };
+    assert_eq!(fetch(&agent(), &source), Ok(quote));
+    let undated = r#"{"open":62000,"last":"62345.1"}"#;
+    let source = shaped(Shape::Bitstamp, serving(ok(undated)));
+    let missing = SourceError::NoTime("/timestamp".to_owned());
+    assert_eq!(fetch(&agent(), &source), Err(missing));
+}
+
+#[test]
+fn a_time_is_read_in_its_unit_and_what_is_none_is_refused() {
+    let dated = |time: &str, unit: TimeUnit| {
+        let body = format!(r#"{{"last": 62345.1, "at": {time}}}"#);
+        quote(ok(&body), "/last", Some(at("/at", unit))).map(|quote| quote.at_ms)
+    };
+    let second = Ok(Some(1_700_000_000_000));
+    assert_eq!(dated("1700000000", TimeUnit::Seconds), second);
+    assert_eq!(dated("\"1700000000\"", TimeUnit::Seconds), second);
+    assert_eq!(dated("1700000000000", TimeUnit::Milliseconds), second);
+    let exact = Ok(Some(1_700_000_000_123));
+    assert_eq!(dated("1700000000.123456", TimeUnit::Seconds), exact);
+    for none in ["-1", "\"2023-11-14\"", "\"NaN\"", "0"] {
+        let refused = dated(none, TimeUnit::Seconds);
+        assert!(matches!(refused, Err(SourceError::Time(_))), "{none}");
+    }
+    let null = dated("null", TimeUnit::Seconds);
+    assert_eq!(null, Err(SourceError::NoTime("/at".to_owned())));
 }
 
 #[test]
