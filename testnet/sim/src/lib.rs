@@ -26,6 +26,7 @@ mod clock;
 mod disk;
 mod engine;
 pub mod full;
+pub mod grid;
 mod lab;
 pub mod latency;
 mod marks;

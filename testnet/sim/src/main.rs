@@ -6,6 +6,7 @@ use std::time::Instant;
 use clap::{Parser, ValueEnum};
 use dctrl_consensus::{OrderRule, Profile};
 use dctrl_sim::full::{FullCampaign, Planted, Size, find_planted};
+use dctrl_sim::grid::{DEPTH_MAX, Form, Grid, GridWorld};
 use dctrl_sim::payouts::{self, PayoutCampaign};
 use dctrl_sim::seals::Seals;
 use dctrl_sim::twins::{self, Twins};
@@ -16,6 +17,9 @@ const DRAWN_MAX: usize = 3;
 
 /// Runs of the whole system between two lines of progress.
 const PROGRESS_EVERY: u64 = 16;
+
+/// Cells of a grid between two lines of progress.
+const CELLS_PROGRESS_EVERY: u64 = 256;
 
 /// Simulate federations under faults, one per seed and number of nodes.
 #[derive(Debug, Parser)]
@@ -38,6 +42,19 @@ struct Arguments {
     /// and see that it is found.
     #[arg(long, conflicts_with = "sweep")]
     planted: bool,
+    /// A reorganisation of each depth at each step of a payout and of a vend; of
+    /// one of these with `--world payouts` or `--world full`.
+    #[arg(long, conflicts_with_all = ["sweep", "planted", "twins", "seals", "latency"])]
+    grid: bool,
+    /// Of the grid, only these steps, separated by commas.
+    #[arg(long, value_delimiter = ',', requires = "grid")]
+    steps: Vec<String>,
+    /// Of the grid, only these depths, separated by commas.
+    #[arg(long, value_delimiter = ',', requires = "grid", value_parser = clap::value_parser!(u32).range(1..=i64::from(DEPTH_MAX)))]
+    depths: Vec<u32>,
+    /// Of the grid, only these forms, separated by commas.
+    #[arg(long, value_enum, value_delimiter = ',', requires = "grid")]
+    forms: Vec<FormName>,
     /// How many seeds to run for each number of nodes.
     #[arg(long, default_value_t = 100)]
     seeds: u64,
@@ -101,6 +118,17 @@ enum SizeName {
     Busy,
 }
 
+/// What becomes of the transactions of blocks that are undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FormName {
+    /// They come back in the new blocks.
+    Back,
+    /// They are lost.
+    Lost,
+    /// A coin of the payout is spent otherwise.
+    Replaced,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ProfileName {
     Classic,
@@ -146,7 +174,9 @@ impl Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    if arguments.world == WorldName::Payouts {
+    if arguments.grid {
+        run_grid(&arguments)
+    } else if arguments.world == WorldName::Payouts {
         run_payouts(&arguments)
     } else if arguments.planted {
         run_planted()
@@ -271,6 +301,53 @@ fn run_payouts(arguments: &Arguments) -> anyhow::Result<()> {
     anyhow::ensure!(total.is_clean(), "violations were found");
     let missing = total.missing();
     anyhow::ensure!(missing.is_empty(), "never met: {}", missing.join(", "));
+    Ok(())
+}
+
+fn run_grid(arguments: &Arguments) -> anyhow::Result<()> {
+    let form = |name: &FormName| match name {
+        FormName::Back => Form::Back,
+        FormName::Lost => Form::Lost,
+        FormName::Replaced => Form::Replaced,
+    };
+    let grid = Grid {
+        worlds: match arguments.world {
+            WorldName::Core => GridWorld::ALL.to_vec(),
+            WorldName::Full => vec![GridWorld::Full],
+            WorldName::Payouts => vec![GridWorld::Payouts],
+        },
+        steps: arguments.steps.clone(),
+        depths: if arguments.depths.is_empty() {
+            (1..=DEPTH_MAX).collect()
+        } else {
+            arguments.depths.clone()
+        },
+        forms: arguments.forms.iter().map(form).collect(),
+        first: arguments.first,
+        threads: arguments.threads(),
+    };
+    let began = Instant::now();
+    let mut cells = 0u64;
+    let total = grid.run(|report| {
+        cells += 1;
+        let cell = &report.cell;
+        for violation in &report.violations {
+            eprintln!("{cell}: {violation}");
+        }
+        if !report.violations.is_empty() {
+            eprintln!("replay: {}", cell.replay_command());
+        } else if !arguments.json {
+            println!("{cell}: {}", report.digest);
+        } else if cells.is_multiple_of(CELLS_PROGRESS_EVERY) {
+            let seconds = began.elapsed().as_secs_f64();
+            eprintln!("{cells} cells, {seconds:.0} s");
+        }
+    });
+    let seconds = began.elapsed().as_secs_f64();
+    eprintln!("{seconds:.1} s on {} threads", grid.threads);
+    println!("{}", total.json());
+    anyhow::ensure!(total.cells() > 0, "the grid has no such cell");
+    anyhow::ensure!(total.is_clean(), "violations were found");
     Ok(())
 }
 

@@ -214,6 +214,7 @@ impl World {
         found.into_iter().for_each(|what| self.violation(what));
         let found = self.checks.outcomes(&self.seen);
         found.into_iter().for_each(|what| self.violation(what));
+        self.look_for_vend();
     }
 
     fn plan_wake(&mut self, seat: Seat, date: Timestamp) {

@@ -201,7 +201,7 @@ fn policy(plan: &Plan) -> Policy {
         price_age_ms_max: 300_000,
         price_spread_bps: 100,
         zero_conf_sats_max: CHEAP_SATS,
-        depths: vec![depth(100_000, 1), depth(1_000_000, 3)],
+        depths: vec![depth(100_000, plan.confirmations), depth(1_000_000, 3)],
         final_depth: 6,
         money: Some(MoneyPolicy {
             zero_conf_wait_ms: Some(ZERO_CONF_WAIT_MS),

@@ -240,7 +240,11 @@ impl World {
             .given(&id, pulse.incarnation, pulse.sequence);
         self.check(given);
         let trouble = if self.stormy() { self.plan.trouble } else { 0 };
-        let motion = Motion::of(&mut self.chance, trouble);
+        let motion = if self.blow_step().is_some_and(|step| step.jams) {
+            Motion::jam()
+        } else {
+            Motion::of(&mut self.chance, trouble)
+        };
         match motion.trouble {
             Trouble::None => {}
             Trouble::Jam => self.seen.hit("jams"),

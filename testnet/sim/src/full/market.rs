@@ -7,6 +7,7 @@ use dctrl_effects::chain::{Block, ChainError, ChainSource, Hash, Hint, Tip, Tran
 use dctrl_proto::v1::{PaymentDoubts, SignedAction};
 
 use super::founding::SLOTS;
+use super::grid::Goods;
 use super::plan::Plan;
 use super::world::{Happening, World};
 use crate::prng::Prng;
@@ -83,7 +84,7 @@ impl Market {
             buyer: pick(chance, plan.buyers),
             guest: chance.chance(300),
             machine: pick(chance, plan.machines),
-            slot: SLOTS[usize::from(chance.chance(300))].0,
+            slot: slot(plan, chance),
             pays: pays(plan, chance),
             step: Step::Begin,
             action: None,
@@ -105,7 +106,21 @@ impl Market {
     }
 }
 
+fn slot(plan: &Plan, chance: &mut Prng) -> &'static str {
+    let any = usize::from(chance.chance(300));
+    let goods = plan.blow.map(|blow| blow.step.goods);
+    let slot = match goods {
+        None => any,
+        Some(Goods::Can) => 0,
+        Some(Goods::Bar) => 1,
+    };
+    SLOTS[slot].0
+}
+
 fn pays(plan: &Plan, chance: &mut Prng) -> Pays {
+    if let Some(blow) = plan.blow {
+        return blow.step.pays;
+    }
     if !plan.stormy {
         return Pays::Exactly;
     }

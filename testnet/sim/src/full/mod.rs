@@ -25,6 +25,7 @@ mod checks;
 mod drive;
 mod ears;
 mod founding;
+mod grid;
 mod liars;
 mod machines;
 mod market;
@@ -46,6 +47,8 @@ mod store;
 mod world;
 
 pub use campaign::{FullCampaign, FullTotal};
+pub use grid::find_planted_in_cell;
+pub(crate) use grid::{grid_steps, play_cell};
 pub use plan::{Planted, Size};
 pub use report::FullReport;
 

@@ -14,6 +14,7 @@ use dctrl_proto::v1::{BusBody, PriceObserve, TimeTick};
 use super::founding::CURRENCY;
 use super::market::Backend;
 use super::notifier::{About, OwnDoor};
+use super::plan::Planted;
 use super::world::{Happening, World};
 use crate::disk::Fate;
 use crate::engine::{Seat, Stimulus};
@@ -161,6 +162,10 @@ impl World {
 
     fn say_what_is_new(&mut self, seat: Seat) {
         for (subject, saying) in self.nodes[seat].notifier.sight.unsaid() {
+            if saying.takes_back() && self.plan.planted == Some(Planted::NeverGone) {
+                self.nodes[seat].notifier.sight.said(&subject);
+                continue;
+            }
             let about = About::Chain(subject.clone());
             let node = &mut self.nodes[seat];
             let now_ms = node.now_ms(self.now);

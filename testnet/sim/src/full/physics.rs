@@ -36,6 +36,16 @@ pub(super) struct Motion {
 }
 
 impl Motion {
+    /// Nothing falls, and the sensor sees nothing.
+    pub(super) fn jam() -> Self {
+        Self {
+            trouble: Trouble::Jam,
+            cans: 0,
+            seen: false,
+            takes: (u64::from(PULSE_MS) + SENSOR_WAIT_MS) * MILLISECOND,
+        }
+    }
+
     pub(super) fn of(chance: &mut Prng, trouble_per_mille: u64) -> Self {
         let trouble = if chance.chance(trouble_per_mille) {
             match chance.below(5) {

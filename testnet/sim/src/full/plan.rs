@@ -1,6 +1,7 @@
 //! What one seed stands for in the whole world. All is decided before the run
 //! begins. Times in nanoseconds of the world, unless a name says otherwise.
 
+use super::grid::Blow;
 use super::liars::Mouth;
 use crate::prng::Prng;
 use crate::scenario::{Cast, Failures, Links, MILLISECOND, SECOND, pick};
@@ -38,6 +39,8 @@ pub enum Planted {
     LoseReceipts,
     /// A node keeps every frame that it ever told.
     UnboundedQueue,
+    /// No node says that a payment is gone.
+    NeverGone,
 }
 
 /// A process is killed at a named place, once.
@@ -83,13 +86,17 @@ pub(super) struct Plan {
     pub(super) strikes: Vec<Strike>,
     /// Reorganisations of the chain: when, and how deep.
     pub(super) reorgs: Vec<(u64, u32, bool)>,
+    /// One reorganisation, at one step of the first vend.
+    pub(super) blow: Option<Blow>,
+    /// Confirmations that a usual payment takes.
+    pub(super) confirmations: u32,
     pub(super) planted: Option<Planted>,
 }
 
 impl Planted {
     /// Each error, whether it needs a storm to show, and words of the
     /// violation that it must lead to.
-    pub const ALL: [(Self, bool, &'static str); 9] = [
+    pub const ALL: [(Self, bool, &'static str); 10] = [
         (Self::PulseAgain, true, "was pulsed 2 times"),
         (Self::CreditTwice, false, "all accounts come to"),
         (Self::LoseUnit, false, "stock is not conserved"),
@@ -99,6 +106,7 @@ impl Planted {
         (Self::IgnoreSuspension, true, "of a member suspended since"),
         (Self::LoseReceipts, false, "not settled"),
         (Self::UnboundedQueue, false, "blocks to publish"),
+        (Self::NeverGone, true, "not settled"),
     ];
 }
 
@@ -173,6 +181,8 @@ impl Plan {
             agent_kills,
             strikes: Vec::new(),
             reorgs,
+            blow: None,
+            confirmations: 1,
             planted: None,
             links,
             cast,

@@ -44,6 +44,7 @@ impl World {
         while let Some((time, happening)) = self.agenda.pop() {
             self.now = time;
             self.happen(happening);
+            self.maybe_strike();
             if self.steps.is_multiple_of(LOOK_EVERY) {
                 let bounds = check_bounds(self);
                 self.check(bounds);
@@ -78,6 +79,7 @@ impl World {
     fn settled(&self) -> bool {
         let bought = self.market.purchases.iter();
         bought.clone().all(|one| one.step == Step::Done)
+            && self.is_past_blow(DEEP)
             && self.checks.books.open_vends().next().is_none()
             && self.sound().all(|node| self.is_level(node))
             && self.receipts_are_told()

@@ -12,6 +12,7 @@ use dctrl_proto::v1::{BusFrame, SignedAction};
 use super::agent::Agent;
 use super::checks::Checks;
 use super::founding::Founding;
+use super::grid::Struck;
 use super::market::Market;
 use super::node::Node;
 use super::outputs::{Done, Executor};
@@ -140,6 +141,8 @@ pub(super) struct World {
     /// By point, how often it was passed.
     pub(super) passed: BTreeMap<&'static str, u32>,
     pub(super) struck: Vec<&'static str>,
+    /// How the reorganisation at a step stands, where the plan has one.
+    pub(super) blow: Struck,
     pub(super) marks: Marks,
     pub(super) seen: Seen,
     pub(super) trace: Trace,
@@ -185,6 +188,7 @@ impl World {
             requests: 0,
             passed: BTreeMap::new(),
             struck: Vec::new(),
+            blow: Struck::NotYet,
             marks: Marks::default(),
             seen: Seen::default(),
             trace: Trace::default(),
@@ -303,6 +307,7 @@ impl World {
 
     /// A process passes a named place: whether it dies there.
     pub(super) fn passes(&mut self, point: &'static str) -> bool {
+        self.look_for_agent(point);
         let passed = self.passed.entry(point).or_default();
         *passed += 1;
         let here = Strike {

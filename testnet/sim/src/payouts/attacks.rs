@@ -10,6 +10,7 @@ use dctrl_proto::v1::{Payout, PayoutApprove, PayoutState, PayoutVersion};
 
 use super::copayers::{newest, script, stranger};
 use super::founding::Party;
+use super::grid::Course;
 use super::net::No;
 use super::planted::Planted;
 use super::world::{Sent, World};
@@ -281,10 +282,15 @@ impl World {
         let other = self.plan.planted == Some(Planted::OtherRecipient);
         let thinks = self.plan.theft && self.storm && self.chance.chance(15);
         let early = self.plan.planted == Some(Planted::Unapproved);
-        if self.people.has_stolen || !(thinks || unexpected || other || early) {
+        let robs = |payout: &Payout| self.course_of(&payout.id) == Some(Course::Rob);
+        let robbed = open.iter().any(robs);
+        if self.people.has_stolen || !(thinks || unexpected || other || early || robbed) {
             return;
         }
-        let approved = |payout: &&Payout| (payout.sign_from_ms > 0) != early;
+        let approved = |payout: &&Payout| {
+            let meant = !robbed || robs(payout);
+            meant && (payout.sign_from_ms > 0) != early
+        };
         let Some(payout) = open.iter().find(approved) else {
             return;
         };

@@ -15,6 +15,7 @@ use dctrl_proto::v1::{
 
 use super::checks::is_over;
 use super::founding::{ALLOW_DELAY_MS, FEE_RATE_MAX, LARGE_SATS, Party, SMALL_SATS, copayer_id};
+use super::grid::Course;
 use super::planted::Planted;
 use super::refunds::Asked;
 use super::world::{Sent, World};
@@ -87,6 +88,7 @@ impl World {
             .filter(|payout| !is_over(payout))
             .cloned()
             .collect();
+        self.follow_course();
         for payout in &open {
             self.decide(payout);
             self.sign(payout);
@@ -194,7 +196,8 @@ impl World {
             .collect();
         let creator = self.someone_present();
         let honest = !matches!(creator, Party::Copayer(one) if self.plan.is_malicious(one));
-        let wanted = honest && (!self.storm || self.chance.chance(900));
+        let rejected = self.next_course() == Some(Course::Reject);
+        let wanted = honest && !rejected && (!self.storm || self.chance.chance(900));
         if self.chance.chance(200) && !self.people.refunds.is_empty() {
             return self.propose_refunds(creator, wanted);
         }
@@ -243,7 +246,9 @@ impl World {
     }
 
     fn decide(&mut self, payout: &Payout) {
-        if payout.state() != PayoutState::Proposed {
+        let course = self.course_of(&payout.id);
+        let left_alone = matches!(course, Some(Course::Withdraw | Course::Expire));
+        if payout.state() != PayoutState::Proposed || left_alone {
             return;
         }
         let wanted = self.is_wanted(payout);
@@ -293,6 +298,10 @@ impl World {
         if !back && !self.is_wanted(payout) {
             return;
         }
+        let course = self.course_of(&payout.id);
+        if course == Some(Course::Overtake) && payout.versions.len() > 1 {
+            return;
+        }
         for copayer in self.honest() {
             let id = copayer_id(copayer);
             let signed = version.signers.iter().any(|one| one.member_id == id);
@@ -305,6 +314,10 @@ impl World {
             self.keys
                 .sign_psbt(&mut psbt, copayer, EcdsaSighashType::All);
             self.hand_in(copayer, payout, &psbt, Sent::Anything);
+            if course.is_some() {
+                // So that each step is one that can be struck.
+                return;
+            }
         }
     }
 
@@ -336,7 +349,8 @@ impl World {
             };
             self.say(party, &bump);
         }
-        if payout.state() == PayoutState::Broadcast && self.chance.chance(40) {
+        let lifts = payout.state() == PayoutState::Broadcast && self.chance.chance(40);
+        if lifts && self.course_of(&payout.id).is_none() {
             let lift = PayoutLift {
                 payout_id: payout.id.clone(),
                 fee_rate: 0,

@@ -22,6 +22,7 @@ mod campaign;
 mod checks;
 mod copayers;
 mod founding;
+mod grid;
 mod keys;
 mod liars;
 mod net;
@@ -35,6 +36,8 @@ mod watchers;
 mod world;
 
 pub use campaign::{PayoutCampaign, PayoutTotal};
+pub use grid::find_planted_in_cell;
+pub(crate) use grid::{can_replace, grid_steps, play_cell};
 pub use plan::PAYOUTS_PER_RUN;
 pub use planted::Planted;
 pub use report::PayoutReport;
@@ -45,6 +48,8 @@ use std::rc::Rc;
 use keys::Keys;
 use plan::Plan;
 use world::World;
+
+use crate::grid::Form;
 
 /// Steps of the storm behind the last proposal, so that much of it is met.
 const STORM_STEPS: u64 = 60;
@@ -83,6 +88,9 @@ pub fn simulate_payouts(seed: u64, payouts: u64) -> PayoutReport {
 /// some are tried.
 #[must_use]
 pub fn find_planted(planted: Planted) -> Option<String> {
+    if planted == Planted::StaysInBlock {
+        return find_planted_in_cell("confirmed_1", 7, Form::Replaced, planted);
+    }
     (0..PLANTED_SEEDS).find_map(|seed| {
         let mut plan = Plan::of(seed, 12);
         plan.planted = Some(planted);
@@ -117,7 +125,7 @@ fn phases(world: &mut World) {
     let mut left = STORM_STEPS;
     while left > 0 && world.step < STORM_STEPS_MAX && world.violations.is_empty() {
         world.step();
-        if !world.wants_more() {
+        if !world.wants_more() && !world.waits_for_blow() {
             left -= 1;
         }
     }

@@ -20,12 +20,7 @@ impl World {
         if !always && !self.chance.chance(600) {
             return None;
         }
-        let lowest = self.net.tip().height.saturating_sub(depth);
-        let deposits = self.people.deposits.iter().copied();
-        let candidates: Vec<Hash> = deposits
-            .filter(|txid| self.net.height_of(txid).is_some_and(|at| at > lowest))
-            .filter(|txid| self.may_be_taken_back(txid))
-            .collect();
+        let candidates = self.can_be_taken_back(depth);
         let held = |txid: &&Hash| self.is_held(txid);
         let some_held: Vec<Hash> = candidates.iter().filter(held).copied().collect();
         let among = if some_held.is_empty() {
@@ -35,6 +30,16 @@ impl World {
         };
         let at = self.chance.below(among.len() as u64);
         among.get(usize::try_from(at).unwrap_or(0)).copied()
+    }
+
+    /// Payments among the newest blocks that their payers can take back.
+    pub(super) fn can_be_taken_back(&self, depth: u32) -> Vec<Hash> {
+        let lowest = self.net.tip().height.saturating_sub(depth);
+        let deposits = self.people.deposits.iter().copied();
+        deposits
+            .filter(|txid| self.net.height_of(txid).is_some_and(|at| at > lowest))
+            .filter(|txid| self.may_be_taken_back(txid))
+            .collect()
     }
 
     fn holders(&self, payment: &Hash) -> impl Iterator<Item = &Payout> {

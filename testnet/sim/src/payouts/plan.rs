@@ -1,5 +1,6 @@
 //! All that a seed stands for.
 
+use super::grid::Blow;
 use super::planted::Planted;
 use crate::prng::Prng;
 
@@ -32,6 +33,8 @@ pub(super) struct Plan {
     /// Whether the whole wallet's keys are stolen, once.
     pub(super) theft: bool,
     pub(super) planted: Option<Planted>,
+    /// One reorganisation, at one step of the first payout.
+    pub(super) blow: Option<Blow>,
 }
 
 impl Plan {
@@ -61,6 +64,7 @@ impl Plan {
                 .unwrap_or(&2),
             theft: chance.chance(150),
             planted: None,
+            blow: None,
         }
     }
 
@@ -80,6 +84,7 @@ impl Plan {
             reorg_max: 0,
             theft: false,
             planted: None,
+            blow: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Errors that are planted, so that each check is seen to find one.
 
 use dctrl_ledger::{Applied, ChangeSet};
-use dctrl_proto::v1::{Account, Payout};
+use dctrl_proto::v1::{Account, PaymentView, Payout, PayoutVote};
 use prost::Message;
 
 /// An error.
@@ -29,6 +29,8 @@ pub enum Planted {
     Unwatched,
     /// A refund goes to somebody else than whoever asked.
     RefundToAnother,
+    /// No node says that a payout's transaction has left its block.
+    StaysInBlock,
 }
 
 impl Planted {
@@ -45,6 +47,7 @@ impl Planted {
         (Self::Strike, "has not come to an end"),
         (Self::Unwatched, "has not come to an end"),
         (Self::RefundToAnother, "a refund that nobody asked for"),
+        (Self::StaysInBlock, "the books have"),
     ];
 }
 
@@ -94,6 +97,16 @@ pub(super) fn spoil_watched(planted: Option<Planted>, payout: &mut Payout) {
     if planted == Some(Planted::Unwatched) {
         payout.origins.clear();
     }
+}
+
+/// Whether the ledger knows from this node of a block that holds the payout's
+/// transaction.
+pub(super) fn is_said_in_block(told: &Payout, seat: usize) -> bool {
+    let said = |vote: &&PayoutVote| usize::try_from(vote.node).ok() == Some(seat);
+    let spends = told.votes.iter().filter(said).flat_map(|vote| &vote.spend);
+    spends
+        .into_iter()
+        .any(|spend| spend.view() == PaymentView::InBlock)
 }
 
 fn change<M: Message + Default>(changes: &mut ChangeSet, prefix: &[u8], spoil: impl Fn(&mut M)) {

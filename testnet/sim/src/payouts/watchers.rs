@@ -14,7 +14,7 @@ use dctrl_proto::v1::{BusBody, FeeObserve};
 use super::backend::Backend;
 use super::founding::Party;
 use super::net::{Net, No};
-use super::planted;
+use super::planted::{self, Planted};
 use super::world::{Sent, World};
 
 /// How much later each next executor acts.
@@ -145,6 +145,12 @@ impl World {
         }
         for (id, said) in self.watchers[seat].payouts.unsaid() {
             self.watchers[seat].payouts.said(&id);
+            if self.plan.planted == Some(Planted::StaysInBlock)
+                && query::payout(self.replicas.state(), &id)
+                    .is_ok_and(|told| planted::is_said_in_block(&told, seat))
+            {
+                continue;
+            }
             if self.loses() {
                 self.hit("observations_lost");
                 self.watchers[seat].payouts.unsay(&id);

@@ -67,6 +67,9 @@ pub(super) struct World {
     queue: Vec<(Party, SignedAction)>,
     sent: BTreeMap<[u8; 32], Sent>,
     pub(super) people: People,
+    /// The payout that the plan's blow is about, and whether that has come.
+    pub(super) target: Option<String>,
+    pub(super) struck: bool,
     /// The newest block that was looked at, and the spends in all of them.
     pub(super) checked: Option<Tip>,
     pub(super) checked_spends: BTreeSet<Hash>,
@@ -98,6 +101,8 @@ impl World {
             queue: Vec::new(),
             sent: BTreeMap::new(),
             people: People::default(),
+            target: None,
+            struck: false,
             checked: None,
             checked_spends: BTreeSet::new(),
             violations: Vec::new(),
@@ -243,12 +248,15 @@ impl World {
         self.now_ms += self.chance.between(1_000, 11_000);
         self.know_addresses();
         self.nature();
+        self.maybe_strike();
         self.people();
         self.watch();
+        self.maybe_strike();
         if self.storm {
             self.lie_about_payouts();
         }
         self.order();
+        self.maybe_strike();
         self.check_chain();
     }
 
@@ -271,7 +279,7 @@ impl World {
             }
         }
         if !self.storm {
-            if self.chance.chance(250) {
+            if self.chance.chance(250) && !self.holds_blocks() {
                 self.net.mine();
             }
             return;
