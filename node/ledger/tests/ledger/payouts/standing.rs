@@ -26,11 +26,11 @@ fn allow(address: String, remove: bool) -> PayoutAllow {
 
 /// The payout as the last block told of it, which is what the nodes sign.
 fn told(outputs: Vec<BusBody>) -> Option<Payout> {
-    let payouts = outputs.into_iter().filter_map(|body| match body.event {
+    let mut payouts = outputs.into_iter().filter_map(|body| match body.event {
         Some(Event::Payout(changed)) => changed.payout,
         _ => None,
     });
-    payouts.last()
+    payouts.next_back()
 }
 
 #[test]
