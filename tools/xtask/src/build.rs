@@ -41,12 +41,25 @@ pub(crate) fn programs(place: &Place, profile: Profile) -> PathBuf {
 }
 
 /// `cargo`, the same that runs us, in the root and with our build folder.
+///
+/// Without what it has told us about this package: build scripts that look at
+/// that (ring's does) would run again whenever somebody uses cargo without us, and
+/// half of the dependencies would be compiled anew with them.
 pub(crate) fn cargo(place: &Place) -> Command {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
     command
         .current_dir(&place.root)
         .env("CARGO_TARGET_DIR", &place.target);
+    for (name, _) in env::vars_os() {
+        let told = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+        if told
+            .iter()
+            .any(|it| name.as_encoded_bytes().starts_with(it.as_bytes()))
+        {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

@@ -7,7 +7,6 @@
 
 use std::{
     path::Path,
-    process::Command,
     time::{Duration, Instant},
 };
 
@@ -88,11 +87,11 @@ fn check(name: &'static str, work: impl FnOnce() -> Result<()>) -> Outcome {
 }
 
 fn format(place: &Place) -> Result<()> {
-    clean(cargo(place).args(["fmt", "--all", "--check"]))
+    execute(cargo(place).args(["fmt", "--all", "--check"]))
 }
 
 fn clippy(place: &Place) -> Result<()> {
-    clean(cargo(place).args([
+    execute(cargo(place).args([
         "clippy",
         "--workspace",
         "--all-targets",
@@ -117,13 +116,13 @@ fn unit_tests(place: &Place) -> Result<()> {
     } else {
         command.args(["test", "--workspace", "--all-targets", "--no-fail-fast"]);
     }
-    clean(&mut command)
+    execute(&mut command)
 }
 
 /// nextest runs no documentation tests; they are few, so both runners are
 /// followed by this.
 fn doc_tests(place: &Place) -> Result<()> {
-    clean(cargo(place).args(["test", "--workspace", "--doc", "--quiet"]))
+    execute(cargo(place).args(["test", "--workspace", "--doc", "--quiet"]))
 }
 
 /// `fetched` are programs of others that tests are compared with: a word in the
@@ -138,7 +137,7 @@ fn system_tests(
     let present = fetched
         .iter()
         .filter_map(|(_, name, it)| Some((name, (*it)?)));
-    clean(
+    execute(
         cargo(place)
             .args([
                 "test",
@@ -165,15 +164,6 @@ fn system_tests(
             )
             .env("DCTRL_BITCOIND", &bitcoind.bin),
     )
-}
-
-/// Without the variables that cargo set for us: some of them would make cargo
-/// believe that build scripts have to run again.
-fn clean(command: &mut Command) -> Result<()> {
-    for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION"] {
-        command.env_remove(name);
-    }
-    execute(command)
 }
 
 fn summary(outcomes: &[Outcome]) -> Result<()> {
