@@ -21,12 +21,14 @@ use std::str::FromStr;
 use bitcoin::bip32::{DerivationPath, Xpriv, Xpub};
 use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::Secp256k1;
-use bitcoin::{Network, Psbt, ScriptBuf, WPubkeyHash};
-use dctrl_wallet::{Coin, Plan, Recipient, Terms, Wallet, plan};
-use serde_json::Value;
+use bitcoin::{Address, Network, OutPoint, Psbt, ScriptBuf, Txid, WPubkeyHash};
+use dctrl_wallet::{Chain, Coin, Plan, Recipient, Terms, Wallet, plan};
+use serde_json::{Value, json};
 
 /// BIP-48: P2WSH on a network of play money.
 const PATH: &str = "48h/1h/0h/2h";
+/// Addresses of each chain that are compared.
+const ADDRESSES: u32 = 20;
 /// What one recipient gets.
 const PAID_SATS: u64 = 70_000;
 
@@ -48,6 +50,38 @@ fn wallet() -> Wallet {
     let keys = [1, 2, 3].map(|seed| account(seed) + "/<0;1>/*").join(",");
     let text = format!("wsh(sortedmulti(2,{keys}))");
     Wallet::import(&[&text], Network::Regtest).unwrap()
+}
+
+/// A payment to the wallet.
+fn coin() -> Coin {
+    Coin {
+        outpoint: OutPoint::new(Txid::from_byte_array([9; 32]), 1),
+        sats: 100_000,
+        chain: Chain::Payments,
+        index: 4,
+    }
+}
+
+/// Another implementation derives the same addresses, reads the same out of a
+/// payout's PSBT, and has signed it once.
+fn assert_same(said: &Value, wallet: &Wallet, plan: &Plan) {
+    for (position, chain) in [Chain::Payments, Chain::Change].into_iter().enumerate() {
+        for index in 0..ADDRESSES {
+            let ours = wallet.address(chain, index).to_string();
+            assert_eq!(said["chains"][position][index as usize], ours);
+        }
+    }
+    assert_eq!(said["txid"], plan.txid.to_string());
+    assert_eq!(said["fee"], plan.fee_sats);
+    for (position, output) in plan.psbt.unsigned_tx.output.iter().enumerate() {
+        let address = Address::from_script(&output.script_pubkey, Network::Regtest).unwrap();
+        let ours = json!([address.to_string(), output.value.to_sat()]);
+        assert_eq!(said["outputs"][position], ours);
+    }
+    // The input and the change are of the wallet.
+    let owned = said["owned"].as_array().unwrap();
+    assert_eq!(owned.iter().filter(|one| **one == true).count(), 2);
+    assert_eq!(said["signatures"], 1);
 }
 
 /// A payout from one coin, with change.
