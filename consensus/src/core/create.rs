@@ -6,7 +6,7 @@ use crate::dag::Slot;
 use crate::emit::{Busy, Decision, Front};
 use crate::event::{Event, EventHeader, ParentRef};
 use crate::id::{Digest, NodeIndex, Timestamp};
-use crate::interface::Output;
+use crate::interface::{Output, RefusalReason};
 use crate::record::Entry;
 
 impl Core {
@@ -99,14 +99,18 @@ impl Core {
             payload_digest: Digest::ZERO,
         };
         let event = Event::create(header, &transactions, &*self.signer);
-        let inserted = self.epoch.dag.insert(event.clone());
-        let Ok(slot) = inserted else {
-            // Only where the disk was exchanged: another branch of this node's
-            // own chain is below what it would build on.
-            self.pool.put_back(transactions);
-            self.stop = Some(Stop::Amnesia);
-            self.out.push(Output::Amnesia { seq });
-            return;
+        let slot = match self.epoch.dag.insert(event.clone()) {
+            Ok(slot) => slot,
+            // As many of its own as a layer takes: others must go on first.
+            Err(RefusalReason::LayerFull) => return self.pool.put_back(transactions),
+            Err(_) => {
+                // Only where the disk was exchanged: another branch of this node's
+                // own chain is below what it would build on.
+                self.pool.put_back(transactions);
+                self.stop = Some(Stop::Amnesia);
+                self.out.push(Output::Amnesia { seq });
+                return;
+            }
         };
         let number = self.record(&Entry::Event(event.clone()));
         self.epoch.dag.set_record(slot, number);
