@@ -360,6 +360,12 @@ impl World {
         let unwanted = waits && !back && !self.is_wanted(payout);
         let drops = (self.storm && self.chance.chance(8)) || (unwanted && self.chance.chance(200));
         if drops && (waits || payout.state() == PayoutState::Proposed) {
+            // What nobody wants ends in the end, whoever has proposed it.
+            let party = if unwanted && !self.storm {
+                Party::Operator
+            } else {
+                party
+            };
             let cancel = PayoutCancel {
                 payout_id: payout.id.clone(),
                 reason: "wrong".to_owned(),
