@@ -23,6 +23,7 @@ mod app;
 mod campaign;
 mod checks;
 mod clock;
+mod copayer_keys;
 mod disk;
 mod engine;
 pub mod full;

@@ -40,6 +40,19 @@ fn every_paid_vend_ends_whatever_goes_wrong_around_it() {
 }
 
 #[test]
+fn what_copayers_want_is_paid_once_whatever_goes_wrong_around_them() {
+    let total = campaign(100, 8, &[4], Size::Usual, false);
+    for what in [
+        "payouts_settled",
+        "payouts_rejected",
+        "node_crashes",
+        "blocks_reorganised",
+    ] {
+        assert!(total.seen(what) > 0, "no {what} in {}", total.json());
+    }
+}
+
+#[test]
 fn the_same_seed_happens_the_same_way_twice() {
     let run = |seed| simulate_full(seed, 4, Size::One, Rules::default());
     assert_eq!(run(5), run(5));

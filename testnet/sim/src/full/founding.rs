@@ -7,20 +7,30 @@ use dctrl_consensus::{ClusterId, Digest, Roster, RosterMember};
 use dctrl_proto::genesis::{cluster_id, simulated_chain_genesis};
 use dctrl_proto::v1::product::Price;
 use dctrl_proto::v1::{
-    DepthRule, FiatPrice, Genesis, Machine, Member, MemberStatus, MoneyPolicy, Node, Policy,
-    Product, Slot,
+    Copayer, DepthRule, FiatPrice, Genesis, Machine, Member, MemberStatus, MoneyPolicy, Node,
+    PayoutRules, PayoutTier, Policy, Product, Slot,
 };
 
 use super::parties::Party;
 use super::plan::Plan;
 use crate::clock;
+use crate::copayer_keys::wallet;
 use crate::people::key_seed;
 use crate::rules::Rules;
 use crate::setting::Setting;
 
-/// Two of three copayers: BIP-48 accounts of the seeds of 32 bytes 01, 02 and
-/// 03 on regtest.
-const DESCRIPTOR: &str = include_str!("descriptor.txt").trim_ascii_end();
+/// Copayers, and how many of them must sign.
+pub(super) const COPAYERS: usize = 3;
+pub(super) const THRESHOLD: usize = 2;
+/// The member who puts money into the wallet.
+pub(super) const PATRON: &str = "patron";
+/// Up to here one approval suffices, up to there two do.
+const SMALL_SATS: u64 = 15_000;
+const LARGE_SATS: u64 = 1_000_000;
+/// A large payout is signed so long after it was proposed.
+const LARGE_DELAY_MS: u64 = 5_000;
+/// A proposal is void after this.
+const PROPOSAL_MS: u64 = 60_000;
 
 /// What a can costs in satoshi; sold on an unconfirmed payment.
 pub(super) const CHEAP_SATS: u64 = 1_500;
@@ -44,6 +54,8 @@ pub(super) struct Founding {
     pub(super) operator: Party,
     pub(super) staff: Party,
     pub(super) buyers: Vec<Party>,
+    pub(super) copayers: Vec<Party>,
+    pub(super) patron: Party,
 }
 
 /// The seed of the key of the machine with this number.
@@ -57,6 +69,10 @@ pub(super) fn machine_id(machine: usize) -> String {
 
 pub(super) fn buyer_id(buyer: usize) -> String {
     format!("buyer{buyer}")
+}
+
+pub(super) fn copayer_id(copayer: usize) -> String {
+    format!("copayer{copayer}")
 }
 
 fn seed(kind: u8, number: usize) -> [u8; 32] {
@@ -74,10 +90,16 @@ impl Founding {
         let operator = party(seed(0x4f, 0));
         let staff = party(seed(0x53, 0));
         let buyers: Vec<Party> = (0..plan.buyers).map(|one| party(seed(0x42, one))).collect();
+        let copayers: Vec<Party> = (0..COPAYERS).map(|one| party(seed(0x50, one))).collect();
+        let patron = party(seed(0x54, 0));
         let mut members = vec![
             member("operator", &operator, "operator"),
             member("staff", &staff, "staff"),
+            member(PATRON, &patron, "member"),
         ];
+        let copayer =
+            |(number, party): (usize, &Party)| member(&copayer_id(number), party, "copayer");
+        members.extend(copayers.iter().enumerate().map(copayer));
         let buyer = |(number, party): (usize, &Party)| member(&buyer_id(number), party, "member");
         members.extend(buyers.iter().enumerate().map(buyer));
         let machines = 0..plan.machines;
@@ -85,7 +107,7 @@ impl Founding {
             name: "sim".to_owned(),
             network: "regtest".to_owned(),
             chain_genesis_hash: simulated_chain_genesis().to_vec(),
-            descriptor: DESCRIPTOR.to_owned(),
+            descriptor: wallet(THRESHOLD, COPAYERS).descriptor.clone(),
             nodes: nodes.iter().enumerate().map(node).collect(),
             members,
             machines: machines.clone().map(machine).collect(),
@@ -94,7 +116,7 @@ impl Founding {
             policy: Some(policy(plan)),
             created_at_ms: clock::right(0).as_millis(),
             consensus: None,
-            payouts: None,
+            payouts: Some(payout_rules()),
         };
         let cluster = cluster_id(&genesis);
         let mut setting = Setting::new(plan.nodes, rules.of(run), real);
@@ -112,6 +134,8 @@ impl Founding {
             operator,
             staff,
             buyers,
+            copayers,
+            patron,
         })
     }
 }
@@ -207,5 +231,34 @@ fn policy(plan: &Plan) -> Policy {
             zero_conf_wait_ms: Some(ZERO_CONF_WAIT_MS),
             ..MoneyPolicy::default()
         }),
+    }
+}
+
+fn payout_rules() -> PayoutRules {
+    let tier = |sats_max, approvals, delay_ms| PayoutTier {
+        sats_max,
+        approvals,
+        delay_ms,
+    };
+    let wallet = wallet(THRESHOLD, COPAYERS);
+    let copayer = |(number, print): (usize, &[u8; 4])| Copayer {
+        member_id: copayer_id(number),
+        fingerprint: print.to_vec(),
+    };
+    PayoutRules {
+        copayers: wallet
+            .fingerprints
+            .iter()
+            .enumerate()
+            .map(copayer)
+            .collect(),
+        tiers: vec![tier(SMALL_SATS, 1, 0), tier(LARGE_SATS, 2, LARGE_DELAY_MS)],
+        day_sats_max: 100 * LARGE_SATS,
+        fee_rate_min: 1_000,
+        fee_rate_max: 50_000,
+        fee_sats_max: 200_000,
+        fee_bps_max: 9_000,
+        proposal_ms: PROPOSAL_MS,
+        ..PayoutRules::default()
     }
 }

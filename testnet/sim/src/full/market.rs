@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dctrl_effects::chain::model::SimChain;
-use dctrl_effects::chain::{Block, ChainError, ChainSource, Hash, Hint, Tip, Transaction};
+use dctrl_effects::chain::{Block, ChainError, ChainSource, Hash, Hint, Output, Tip, Transaction};
 use dctrl_proto::v1::{PaymentDoubts, SignedAction};
 
 use super::founding::SLOTS;
@@ -104,6 +104,16 @@ impl Market {
             cents: 6_000_000,
         }
     }
+
+    /// An output of what is in the chain or waits.
+    pub(super) fn output(&self, (txid, vout): &(Hash, u32)) -> Option<Output> {
+        let blocks = (0..=self.chain.tip().height).rev();
+        let mined = blocks.filter_map(|height| self.chain.block_at(height));
+        let mined = mined.flat_map(|block| &block.transactions);
+        let mut all = self.chain.mempool().iter().chain(mined);
+        let transaction = all.find(|one| one.txid == *txid)?;
+        transaction.outputs.get(*vout as usize).cloned()
+    }
 }
 
 fn slot(plan: &Plan, chance: &mut Prng) -> &'static str {
@@ -201,6 +211,11 @@ impl ChainSource for Backend<'_> {
         self.up()?;
         self.chain.mempool_transaction(txid)
     }
+
+    fn mempool_spenders(&self, outputs: &[(Hash, u32)]) -> Result<Vec<Hash>, ChainError> {
+        self.up()?;
+        self.chain.mempool_spenders(outputs)
+    }
 }
 
 impl World {
@@ -212,11 +227,13 @@ impl World {
         }
         self.agenda.plan(SECOND, Happening::Mine);
         self.agenda.plan(3 * SECOND, Happening::Rounds);
+        self.plan_copayers();
     }
 
     pub(super) fn mine(&mut self) {
         // One block is within the model's bound.
         let _ = self.market.chain.mine(1);
+        self.check_spends(self.market.chain.tip().height);
         self.tell_of_the_chain();
         let every = self.plan.block_every;
         let wait = self.chance.between(every / 2, every * 3 / 2);
@@ -226,8 +243,8 @@ impl World {
 
     /// Blocks are replaced by others, one more than there were.
     pub(super) fn reorganise(&mut self, depth: u32, drop: bool) {
-        let lost = self.market.chain.tip().height + 1 - depth;
-        let lost: usize = (lost..=self.market.chain.tip().height)
+        let first = self.market.chain.tip().height + 1 - depth;
+        let lost: usize = (first..=self.market.chain.tip().height)
             .filter_map(|height| self.market.chain.block_at(height))
             .map(|block| block.transactions.len())
             .sum();
@@ -238,6 +255,7 @@ impl World {
                 self.seen.hit("payments_dropped_by_reorg");
             }
         }
+        self.check_spends(first);
         self.tell_of_the_chain();
     }
 

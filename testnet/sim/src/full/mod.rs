@@ -10,18 +10,22 @@
 //!
 //! What is the product's own: consensus, ledger (guard, execution, audit),
 //! agent (decisions, journal bytes, names of crash points), the chain
-//! notifier's sight and the chain model, and the bus's sequencer. What is
+//! notifier's sight, the broadcaster's view of payouts, the wallet's
+//! transactions, the chain model, and the bus's sequencer. What is
 //! mirrored, because it is woven into threads and sockets: the pipeline
 //! (`node`, `drive`), the store (`store`), replays and doors (`bus`, `ears`),
 //! the outbox of observations (`notify`), and the agent's loop (`machines`).
 //!
-//! Absent: changes of membership, states of seals (nodes keep all blocks),
-//! payouts, and liars within consensus, which the smaller world has.
+//! Absent: changes of membership, states of seals (nodes keep all blocks), and
+//! liars within consensus, which the smaller world has. Of payouts the world of
+//! `payouts` has more: mempools of each node, forged PSBTs, refunds, children.
 
 mod agent;
+mod broadcaster;
 mod bus;
 mod campaign;
 mod checks;
+mod copayers;
 mod drive;
 mod ears;
 mod founding;
@@ -78,7 +82,7 @@ pub fn simulate_planted(seed: u64, stormy: bool, planted: Planted) -> FullReport
     } else {
         Plan::calm(seed, 4)
     };
-    plan.planted = Some(planted);
+    plan.plant(planted);
     run(plan, seed, Rules::default())
 }
 

@@ -77,7 +77,7 @@ impl Node {
             life: 0,
             gone: false,
             published: 0,
-            notifier: Notifier::new(),
+            notifier: Notifier::new(seat),
         }
     }
 
@@ -206,7 +206,7 @@ impl Node {
         self.life += 1;
         self.filling = Batch::default();
         self.flight = None;
-        self.notifier = Notifier::new();
+        self.notifier = Notifier::new(self.seat);
         self.store.crash(fate, chance, marks);
     }
 

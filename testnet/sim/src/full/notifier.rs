@@ -1,15 +1,17 @@
-//! The notifiers of one node: the real sight of the chain, the price, and the
-//! deadlines of the ledger.
+//! The notifiers of one node: the real sight of the chain and of payouts, the
+//! price, and the deadlines of the ledger.
 //!
 //! The outbox at the door is the real one, too; its desk is the own node's
 //! guard. The node's own notifier reads the frames of its node's store in order, so that it has no
 //! gaps; those of the bus are the machines' (`bus`).
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use dctrl_effects::chain::sight::{Sight, Subject};
 use dctrl_effects::outbox::{Desk, Outbox};
+use dctrl_effects::payout::view::Payouts;
 use dctrl_follow::DoorError;
 use dctrl_ledger::query;
 use dctrl_proto::v1::{Receipt, SignedAction};
@@ -17,6 +19,10 @@ use prost::Message;
 
 use super::node::Node;
 use super::parties::Judge;
+use crate::engine::Seat;
+
+/// How much later each next executor of a payout acts.
+const TAKE_OVER_MS: u64 = 10_000;
 
 /// What an observation is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +30,8 @@ pub(super) enum About {
     Chain(Subject),
     Price,
     Deadline,
+    Fee,
+    Payout(String),
 }
 
 /// The own node's door.
@@ -63,18 +71,38 @@ pub(super) struct Notifier {
     pub(super) scan_at: u64,
     /// When the next beat is due.
     pub(super) beat_at: u64,
+    pub(super) payouts: Payouts,
+    /// Of payouts the frames above this height are news; none before the state
+    /// was read.
+    pub(super) payouts_from: Option<u64>,
+    /// When the backend is asked about payouts again, and told of the fee rate.
+    pub(super) pay_at: u64,
+    pub(super) fee_at: u64,
+}
+
+pub(super) fn sight() -> Sight {
+    Sight::regtest(None, 1_008)
+}
+
+pub(super) fn payouts(seat: Seat) -> Payouts {
+    let seat = u32::try_from(seat).ok();
+    Payouts::new(Arc::new(move || seat), TAKE_OVER_MS)
 }
 
 impl Notifier {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(seat: Seat) -> Self {
         Self {
-            sight: Sight::regtest(None, 1_008),
+            sight: sight(),
             read: 0,
             outbox: Outbox::default(),
             ask_at: 0,
             price_at: 0,
             scan_at: 0,
             beat_at: 0,
+            payouts: payouts(seat),
+            payouts_from: None,
+            pay_at: 0,
+            fee_at: 0,
         }
     }
 }

@@ -11,8 +11,8 @@ use dctrl_ledger::{facts, query};
 use dctrl_proto::action::Payload;
 use dctrl_proto::v1::{BusBody, PriceObserve, TimeTick};
 
+use super::broadcaster::payout_of;
 use super::founding::CURRENCY;
-use super::market::Backend;
 use super::notifier::{About, OwnDoor};
 use super::plan::Planted;
 use super::world::{Happening, World};
@@ -65,6 +65,9 @@ impl World {
         }
         self.ask_backend(seat);
         self.say_what_is_new(seat);
+        if !self.broadcast_due(seat) {
+            return;
+        }
         self.hand_in_due(seat);
     }
 
@@ -72,6 +75,7 @@ impl World {
     fn read_frames(&mut self, seat: Seat) -> bool {
         let own = u32::try_from(seat).ok();
         self.read_facts(seat);
+        self.read_payouts(seat);
         let (first, last) = {
             let node = &self.nodes[seat];
             (node.notifier.read + 1, node.store.final_height)
@@ -87,8 +91,14 @@ impl World {
                 return false;
             }
             let mut news = false;
+            let notifier = &mut self.nodes[seat].notifier;
+            let payouts_are_news = notifier.payouts_from.is_some_and(|from| height > from);
             for body in bodies {
-                news |= self.nodes[seat].notifier.sight.frame(&body, own);
+                news |= notifier.sight.frame(&body, own);
+                let payout = payout_of(&body).filter(|_| payouts_are_news);
+                if payout.is_some_and(|payout| notifier.payouts.told(payout)) {
+                    notifier.pay_at = self.now;
+                }
             }
             if self.passes("follower.before_cursor") {
                 self.strike_follower(seat);
@@ -124,6 +134,9 @@ impl World {
         while let Ok(page) = facts::page(&node.store.state, &[], &cursor, 0) {
             for body in &page.events {
                 node.notifier.sight.fact(body, own);
+                if let Some(payout) = payout_of(body) {
+                    node.notifier.payouts.told(payout);
+                }
             }
             cursor = page.next;
             if cursor.is_empty() {
@@ -134,7 +147,7 @@ impl World {
         node.notifier.ask_at = self.now;
     }
 
-    fn strike_follower(&mut self, seat: Seat) {
+    pub(super) fn strike_follower(&mut self, seat: Seat) {
         self.crash(seat, Fate::Prefix, false);
         self.agenda
             .plan(self.now + STRUCK_FOR, Happening::Restart { seat });
@@ -150,14 +163,10 @@ impl World {
             notifier.scan_at = self.now + MEMPOOL_EVERY;
             notifier.sight.compare_mempool();
         }
-        let (down_until, lags_until, height) = self.market.backends[seat];
-        let backend = Backend {
-            chain: &self.market.chain,
-            down: self.now < down_until,
-            height_max: (self.now < lags_until).then_some(height),
-        };
+        let mut sight = std::mem::replace(&mut notifier.sight, super::notifier::sight());
         // Where it fails the node abstains, and asks again with the next poll.
-        let _ = notifier.sight.refresh(&backend, &|| true);
+        let _ = sight.refresh(&self.backend(seat), &|| true);
+        self.nodes[seat].notifier.sight = sight;
     }
 
     fn say_what_is_new(&mut self, seat: Seat) {
@@ -198,7 +207,7 @@ impl World {
         }
     }
 
-    fn put<P: Payload>(&mut self, seat: Seat, about: About, payload: &P) {
+    pub(super) fn put<P: Payload>(&mut self, seat: Seat, about: About, payload: &P) {
         let number = self.next_request();
         let now_ms = self.nodes[seat].now_ms(self.now);
         let founding = Rc::clone(&self.founding);
@@ -222,10 +231,12 @@ impl World {
         let taken = door.taken.into_inner();
         self.nodes[seat].notifier.outbox = outbox;
         for (about, how) in ended {
-            let sight = &mut self.nodes[seat].notifier.sight;
+            let notifier = &mut self.nodes[seat].notifier;
             match (&about, &how) {
-                (About::Chain(subject), Ended::Expired) => sight.unsay(subject),
-                (About::Chain(subject), Ended::Refused(_)) => sight.refused(subject),
+                (About::Chain(subject), Ended::Expired) => notifier.sight.unsay(subject),
+                (About::Chain(subject), Ended::Refused(_)) => notifier.sight.refused(subject),
+                (About::Payout(id), Ended::Expired) => notifier.payouts.unsay(id),
+                (About::Fee, Ended::Expired) => notifier.fee_at = self.now,
                 _ => {}
             }
             if matches!(how, Ended::Refused(_)) {

@@ -1,6 +1,6 @@
-//! Buyers, staff and the operator. Copayers will come here, too: each acts from
-//! its own `rounds`, on what a node shows it, and hands in signed actions.
+//! Buyers, staff and the operator; copayers have a room of their own.
 
+use dctrl_effects::chain::Hash;
 use dctrl_ledger::query;
 use dctrl_proto::action::{Payload, action_id};
 use dctrl_proto::v1::{
@@ -28,7 +28,7 @@ const DECIDE_AFTER_MS: u64 = 20_000;
 
 impl World {
     /// A node that answers, if there is one.
-    fn counter(&mut self) -> Option<Seat> {
+    pub(super) fn counter(&mut self) -> Option<Seat> {
         let first = pick(&mut self.chance, self.plan.nodes);
         let seats = (0..self.plan.nodes).map(|offset| (first + offset) % self.plan.nodes);
         seats.into_iter().find(|seat| self.nodes[*seat].is_up())
@@ -189,11 +189,17 @@ impl World {
     }
 
     fn send_payment(&mut self, purchase: usize, script: Vec<u8>, sats: u64) {
-        if let Ok(paid) = self.market.chain.pay(script.clone(), sats) {
-            self.market.paid.insert(paid.txid, (script, sats));
-            self.market.purchases[purchase].paid.push(paid.txid);
+        if let Some(paid) = self.pay_to(script, sats) {
+            self.market.purchases[purchase].paid.push(paid);
         }
+    }
+
+    /// Somebody pays to an address of the federation.
+    pub(super) fn pay_to(&mut self, script: Vec<u8>, sats: u64) -> Option<Hash> {
+        let paid = self.market.chain.pay(script.clone(), sats).ok()?.txid;
+        self.market.paid.insert(paid, (script, sats));
         self.tell_of_the_chain();
+        Some(paid)
     }
 
     fn pay_once_more(&mut self, purchase: usize) {
@@ -217,7 +223,7 @@ impl World {
     }
 
     /// Somebody's action, at a node that answers.
-    fn hand_in<P: Payload>(&mut self, who: &Party, payload: &P) -> bool {
+    pub(super) fn hand_in<P: Payload>(&mut self, who: &Party, payload: &P) -> bool {
         let Some(seat) = self.counter() else {
             return false;
         };

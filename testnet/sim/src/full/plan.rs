@@ -3,8 +3,14 @@
 
 use super::grid::Blow;
 use super::liars::Mouth;
+use super::points::PAYOUT_POINTS;
 use crate::prng::Prng;
 use crate::scenario::{Cast, Failures, Links, MILLISECOND, SECOND, pick};
+
+/// How many runs have copayers who pay out, in thousandths.
+const PAYOUTS_CHANCE: u64 = 400;
+/// Where they do, no deeper reorganisation loses transactions.
+const DROP_DEPTH_MAX: u32 = 5;
 
 /// How much a run holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +47,12 @@ pub enum Planted {
     UnboundedQueue,
     /// No node says that a payment is gone.
     NeverGone,
+    /// A settled payout is booked with a satoshi more.
+    MisbookPayout,
+    /// Copayers approve and sign what nobody wants.
+    PayUnwanted,
+    /// No node says what it sees of payouts.
+    MutePayouts,
 }
 
 /// A process is killed at a named place, once.
@@ -90,13 +102,17 @@ pub(super) struct Plan {
     pub(super) blow: Option<Blow>,
     /// Confirmations that a usual payment takes.
     pub(super) confirmations: u32,
+    /// Payouts that copayers propose.
+    pub(super) payouts: usize,
+    /// Whether one copayer of three cheats.
+    pub(super) cheats: bool,
     pub(super) planted: Option<Planted>,
 }
 
 impl Planted {
     /// Each error, whether it needs a storm to show, and words of the
     /// violation that it must lead to.
-    pub const ALL: [(Self, bool, &'static str); 10] = [
+    pub const ALL: [(Self, bool, &'static str); 13] = [
         (Self::PulseAgain, true, "was pulsed 2 times"),
         (Self::CreditTwice, false, "all accounts come to"),
         (Self::LoseUnit, false, "stock is not conserved"),
@@ -107,7 +123,19 @@ impl Planted {
         (Self::LoseReceipts, false, "not settled"),
         (Self::UnboundedQueue, false, "blocks to publish"),
         (Self::NeverGone, true, "not settled"),
+        (Self::MisbookPayout, false, "bitcoin come to"),
+        (Self::PayUnwanted, false, "was never wanted"),
+        (Self::MutePayouts, false, "not settled"),
     ];
+
+    /// Payouts that a run must have for it to show.
+    fn payouts(self) -> usize {
+        match self {
+            Self::MisbookPayout | Self::MutePayouts => 1,
+            Self::PayUnwanted => 8,
+            _ => 0,
+        }
+    }
 }
 
 impl Size {
@@ -157,7 +185,7 @@ impl Plan {
                 (chance.below(heal_at), depth, chance.chance(300))
             })
             .collect();
-        Self {
+        let mut plan = Self {
             size,
             nodes,
             machines,
@@ -183,17 +211,49 @@ impl Plan {
             reorgs,
             blow: None,
             confirmations: 1,
+            payouts: 0,
+            cheats: false,
             planted: None,
             links,
             cast,
             failures,
             mouths,
+        };
+        if size != Size::One && chance.chance(PAYOUTS_CHANCE) {
+            plan.pay_out(between(&mut chance, 1, 6), chance.chance(300));
+        }
+        plan
+    }
+
+    /// With an error that must be found.
+    pub(super) fn plant(&mut self, planted: Planted) {
+        self.planted = Some(planted);
+        if planted.payouts() > 0 {
+            self.pay_out(planted.payouts(), false);
+        }
+    }
+
+    /// Copayers propose so many payouts.
+    fn pay_out(&mut self, payouts: usize, cheats: bool) {
+        self.payouts = payouts;
+        self.cheats = cheats && self.stormy;
+        // So that coins are deep, and payouts settled, within the storm.
+        self.block_every /= 3;
+        for (_, depth, drop) in &mut self.reorgs {
+            // Coins may be spent from six confirmations on. Where one of them is
+            // gone for good, people must look; the world of payouts has that.
+            if *drop {
+                *depth = DROP_DEPTH_MAX.min(*depth);
+            }
         }
     }
 
     /// Nothing goes wrong but what is struck.
     pub(super) fn struck(seed: u64, nodes: usize, strike: Strike) -> Self {
         let mut plan = Self::calm(seed, nodes);
+        if PAYOUT_POINTS.contains(&strike.point) {
+            plan.pay_out(1 + strike.passing as usize, false);
+        }
         plan.strikes.push(strike);
         plan
     }

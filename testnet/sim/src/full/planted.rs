@@ -2,7 +2,7 @@
 //! check of the books is seen to find one.
 
 use dctrl_ledger::{Applied, ChangeSet};
-use dctrl_proto::v1::{Account, Slot};
+use dctrl_proto::v1::{Account, Payout, Slot};
 use prost::Message;
 
 use super::plan::Planted;
@@ -16,6 +16,9 @@ pub(super) fn spoil(planted: Planted, applied: &mut Applied) {
         }),
         Planted::LoseUnit => change::<Slot>(changes, b"slot/", |slot| {
             slot.stock = slot.stock.saturating_sub(1);
+        }),
+        Planted::MisbookPayout => change::<Payout>(changes, b"payout/", |payout| {
+            payout.reserved_fee_sats += u64::from(payout.settled);
         }),
         Planted::IgnoreSuspension => {
             for receipt in &mut applied.receipts {

@@ -5,7 +5,7 @@
 //! are named as the real store names its own (`store.commit`), for each kind of
 //! batch by what it holds at most: before it is written, torn, written and not
 //! synced, synced, and applied before anybody is told. A follower's are at its
-//! cursor.
+//! cursor, and before and behind what it broadcasts.
 
 use dctrl_agent::crash::CRASH_POINTS;
 
@@ -39,6 +39,9 @@ pub(super) const NODE_POINTS: [[&str; 5]; 3] = [
 /// A follower's cursor: between the deed and the note that it is done.
 pub(super) const FOLLOWER_POINTS: [&str; 2] = ["follower.before_deed", "follower.before_cursor"];
 
+/// Around the broadcast of a payout.
+pub(super) const PAYOUT_POINTS: [&str; 2] = ["payout.before_broadcast", "payout.broadcast"];
+
 /// The stages of [`NODE_POINTS`].
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Moment {
@@ -60,6 +63,7 @@ pub(super) fn all() -> Vec<&'static str> {
     let nodes = NODE_POINTS.into_iter().flatten();
     nodes
         .chain(FOLLOWER_POINTS)
+        .chain(PAYOUT_POINTS)
         .chain(CRASH_POINTS.iter().copied())
         .collect()
 }

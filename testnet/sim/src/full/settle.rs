@@ -8,6 +8,7 @@ use dctrl_ledger::{audit, query};
 use dctrl_proto::v1::{Payment, PaymentState};
 
 use super::checks::check_bounds;
+use super::copayers::is_over;
 use super::market::Step;
 use super::node::Node;
 use super::plan::Planted;
@@ -48,6 +49,7 @@ impl World {
             if self.steps.is_multiple_of(LOOK_EVERY) {
                 let bounds = check_bounds(self);
                 self.check(bounds);
+                self.check(self.check_locks());
                 if self.now > self.plan.heal_at && self.settled() {
                     return;
                 }
@@ -81,6 +83,7 @@ impl World {
         bought.clone().all(|one| one.step == Step::Done)
             && self.is_past_blow(DEEP)
             && self.checks.books.open_vends().next().is_none()
+            && self.copayers_are_done()
             && self.sound().all(|node| self.is_level(node))
             && self.receipts_are_told()
             && self.payments_are_known().is_ok()
@@ -173,10 +176,17 @@ impl World {
             let why = agent.machine.as_ref().and_then(|one| one.not_ready());
             format!("\n  machine {}: {receipts:?} {why:?}", agent.id)
         });
+        let payouts = self.checks.books.payouts.values();
+        let payouts = payouts.filter(|payout| !is_over(payout)).map(|payout| {
+            let (id, state) = (&payout.id, payout.state().as_str_name());
+            let (frozen, awaits) = (payout.frozen, &payout.awaits);
+            format!("\n  payout {id} {state}, frozen {frozen}, awaits {awaits}")
+        });
         let waiting = self.market.purchases.iter();
         let waiting = waiting.filter(|one| one.step != Step::Done).count();
         let money = self.payments_are_known();
-        let lines: String = open.into_iter().chain(nodes).chain(agents).collect();
+        let lines = open.into_iter().chain(payouts).chain(nodes).chain(agents);
+        let lines: String = lines.collect();
         format!("{waiting} purchases go on, {money:?}{lines}")
     }
 
@@ -184,6 +194,7 @@ impl World {
     fn found_at_the_end(&self) -> Vec<String> {
         let mut found = Vec::new();
         found.extend(self.payments_are_known().err());
+        found.extend(self.check_settled());
         let agreement = &self.checks.agreement;
         for node in self.sound() {
             let seat = node.seat;

@@ -11,6 +11,7 @@ use dctrl_proto::v1::{BusFrame, SignedAction};
 
 use super::agent::Agent;
 use super::checks::Checks;
+use super::copayers::Copayers;
 use super::founding::Founding;
 use super::grid::Struck;
 use super::market::Market;
@@ -116,6 +117,8 @@ pub(super) enum Happening {
     },
     /// Staff and operator look around.
     Rounds,
+    /// Copayers look at what is to be paid.
+    Copayers,
     Heal,
 }
 
@@ -133,6 +136,7 @@ pub(super) struct World {
     pub(super) nodes: Vec<Node>,
     pub(super) agents: Vec<Agent>,
     pub(super) market: Market,
+    pub(super) copayers: Copayers,
     pub(super) checks: Checks,
     /// Executed blocks that are not final yet, by the hash of their header.
     pub(super) executed: BTreeMap<(u64, Digest), Rc<Done>>,
@@ -176,6 +180,7 @@ impl World {
             executor: Executor::new(Rc::clone(&judge), again_every, plan.planted),
             network: Network::new(plan.nodes),
             market: Market::new(&plan, &mut chance),
+            copayers: Copayers::new(&plan),
             checks: Checks::new(&founded, plan.nodes),
             judge,
             founding,
@@ -296,6 +301,7 @@ impl World {
             Happening::Reorganise { depth, drop } => self.reorganise(depth, drop),
             Happening::Buy { purchase } => self.buy(purchase),
             Happening::Rounds => self.rounds(),
+            Happening::Copayers => self.copayers_look(),
             Happening::Heal => self.heal(),
         }
     }

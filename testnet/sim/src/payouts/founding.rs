@@ -13,8 +13,8 @@ use dctrl_proto::v1::{
 };
 use prost::Message;
 
-use super::keys::Keys;
 use super::plan::Plan;
+use crate::copayer_keys::Keys;
 
 /// When the genesis was made.
 pub(super) const START_MS: u64 = 1_800_000_000_000;

@@ -23,7 +23,6 @@ mod checks;
 mod copayers;
 mod founding;
 mod grid;
-mod keys;
 mod liars;
 mod net;
 mod payers;
@@ -42,13 +41,10 @@ pub use plan::PAYOUTS_PER_RUN;
 pub use planted::Planted;
 pub use report::PayoutReport;
 
-use std::collections::BTreeMap;
-use std::rc::Rc;
-
-use keys::Keys;
 use plan::Plan;
 use world::World;
 
+use crate::copayer_keys::wallet;
 use crate::grid::Form;
 
 /// Steps of the storm behind the last proposal, so that much of it is met.
@@ -63,20 +59,6 @@ const BURIED: u32 = 110;
 const LAST_STEPS: u64 = 40;
 /// Seeds in which a planted error is looked for.
 const PLANTED_SEEDS: u64 = 10;
-
-thread_local! {
-    /// Wallets of earlier runs: deriving keys costs more than anything else.
-    static WALLETS: std::cell::RefCell<BTreeMap<(usize, usize), Rc<Keys>>> =
-        std::cell::RefCell::default();
-}
-
-fn wallet(threshold: usize, copayers: usize) -> Rc<Keys> {
-    WALLETS.with_borrow_mut(|wallets| {
-        let wallet = wallets.entry((threshold, copayers));
-        let new = || Rc::new(Keys::new(threshold, copayers));
-        Rc::clone(wallet.or_insert_with(new))
-    })
-}
 
 /// Runs one seed with so many payouts.
 #[must_use]

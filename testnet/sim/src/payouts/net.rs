@@ -14,9 +14,10 @@ use dctrl_consensus::crypto::sha256;
 use dctrl_effects::chain::{self, Block, Hash, Output, Tip};
 use dctrl_proto::genesis::simulated_chain_genesis;
 
-use super::keys::{CHANGE, Keys, PAYMENTS};
 pub(super) use pool::No;
 use pool::Pool;
+
+use crate::copayer_keys::{CHANGE, Keys, PAYMENTS};
 
 /// An output, by its transaction.
 pub(super) type Place = (Hash, u32);

@@ -13,13 +13,13 @@ use prost::Message;
 
 use super::copayers::{Intent, People};
 use super::founding::{Founding, Party, START_MS};
-use super::keys::Keys;
 use super::net::Net;
 use super::plan::Plan;
 use super::planted::{self, Planted};
 use super::refunds::Asked;
 use super::replicas::Replicas;
 use super::watchers::Watcher;
+use crate::copayer_keys::Keys;
 use crate::prng::Prng;
 use crate::trace::Trace;
 

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use dctrl_ledger::ChangeSet;
 use dctrl_proto::v1::{
-    Account, Machine, Member, MemberStatus, Payment, PaymentState, Slot, Vend, VendState,
+    Account, Machine, Member, MemberStatus, Payment, PaymentState, Payout, PayoutKind, PayoutState,
+    Slot, Vend, VendState,
 };
 use prost::Message;
 
@@ -24,12 +25,15 @@ pub(in crate::full) struct Books {
     accounts: BTreeMap<Vec<u8>, i64>,
     payments: BTreeMap<Vec<u8>, Payment>,
     pub(in crate::full) vends: BTreeMap<String, Vend>,
+    pub(in crate::full) payouts: BTreeMap<String, Payout>,
     slots: BTreeMap<Vec<u8>, Slot>,
     machines: BTreeMap<String, Machine>,
     /// Sums of all booked payments, by where they stand.
     in_chain: i64,
     waiting: i64,
     gone: i64,
+    /// What settled payouts have taken from the chain.
+    paid_out: i64,
     /// What is owed for payments that went.
     owed: i64,
     /// Sum of all accounts.
@@ -81,7 +85,11 @@ impl Books {
         let balance = |name: &[u8]| self.accounts.get(name).copied().unwrap_or(0);
         let sums = [
             ("all accounts", self.total, 0),
-            ("bitcoin", balance(b"asset:bitcoin"), self.in_chain),
+            (
+                "bitcoin",
+                balance(b"asset:bitcoin"),
+                self.in_chain - self.paid_out,
+            ),
             ("unconfirmed", balance(b"asset:unconfirmed"), self.waiting),
         ];
         for (what, is, should) in sums {
@@ -117,6 +125,10 @@ impl Books {
             } else if key.starts_with(b"vend/") {
                 if let Some(vend) = value.map(decode) {
                     found.extend(self.take_vend(vend, seen));
+                }
+            } else if key.starts_with(b"payout/") {
+                if let Some(payout) = value.map(decode) {
+                    self.take_payout(payout, seen);
                 }
             } else if key.starts_with(b"slot/") {
                 if let Some(slot) = value.map(decode::<Slot>) {
@@ -203,6 +215,38 @@ impl Books {
         }
         self.vends.insert(id, vend);
         problem
+    }
+
+    fn take_payout(&mut self, payout: Payout, seen: &mut Seen) {
+        let taken = |payout: &Payout| {
+            let sats = payout.reserved_sats + payout.reserved_fee_sats;
+            if payout.settled { signed(sats) } else { 0 }
+        };
+        let before = self.payouts.get(&payout.id);
+        self.paid_out += taken(&payout) - before.map_or(0, taken);
+        if before.is_none_or(|before| before.versions.len() < payout.versions.len()) {
+            let newest = payout.versions.last().map(|version| version.kind());
+            match newest {
+                Some(PayoutKind::Payment) => seen.hit("payouts_proposed"),
+                Some(PayoutKind::Bump) => seen.hit("payouts_raised"),
+                _ => {}
+            }
+        }
+        if payout.settled && !before.is_some_and(|before| before.settled) {
+            seen.hit("payouts_settled");
+        }
+        if payout.frozen && !before.is_some_and(|before| before.frozen) {
+            seen.hit("payouts_frozen");
+        }
+        if before.map(Payout::state) != Some(payout.state()) {
+            match payout.state() {
+                PayoutState::Rejected => seen.hit("payouts_rejected"),
+                PayoutState::Expired => seen.hit("payouts_expired"),
+                PayoutState::Cancelled => seen.hit("payouts_cancelled"),
+                _ => {}
+            }
+        }
+        self.payouts.insert(payout.id.clone(), payout);
     }
 
     fn take_member(&mut self, member: &Member) {

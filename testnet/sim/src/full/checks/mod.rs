@@ -3,6 +3,7 @@
 //! - I1, I3: one order and one state at all nodes (`agreement`);
 //! - I2: nothing acknowledged as final is lost (`agreement`, and the end);
 //! - I4: at most one pulse for an order (`pulses`);
+//! - I5 to I7: what leaves the wallet (`spends`);
 //! - I8: nothing is accepted from whom was suspended (`books`);
 //! - I9: no honest node forks (the consensus checker `Forks`);
 //! - I10: what waits stays within bounds (`bounds`);
@@ -11,12 +12,11 @@
 //! - I13: money and stock are conserved after every block (`books`), and the
 //!   ledger believes of payments what the chain holds (the end).
 //!
-//! I5 to I7 have no subject yet: nobody pays out.
-
 mod agreement;
 mod books;
 mod bounds;
 mod pulses;
+mod spends;
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,5 +1,5 @@
-//! The wallet's keys, derived here from the copayers' seeds alone: what the
-//! simulated network checks signatures against, and how copayers sign.
+//! The copayers' keys, derived here from their seeds alone: what a simulated
+//! network checks signatures against, and how copayers sign.
 //!
 //! Nothing of the product's wallet code is used, because it is what is checked.
 
@@ -15,39 +15,74 @@ use bitcoin::script::Builder;
 use bitcoin::secp256k1::{All, Message, Secp256k1, SecretKey};
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
 use bitcoin::{Network, PublicKey, ScriptBuf, Transaction, TxOut, ecdsa};
+use dctrl_effects::chain::{self, Hash, Output};
 use miniscript::descriptor::checksum::desc_checksum;
 
 /// BIP-48, for P2WSH on a test network.
 const ACCOUNT: &str = "48h/1h/0h/2h";
 /// The wallet's two chains of addresses.
-pub(super) const PAYMENTS: u32 = 0;
-pub(super) const CHANGE: u32 = 1;
+pub(crate) const PAYMENTS: u32 = 0;
+pub(crate) const CHANGE: u32 = 1;
+
+thread_local! {
+    /// Wallets of earlier runs: deriving keys costs more than anything else.
+    static WALLETS: RefCell<BTreeMap<(usize, usize), Rc<Keys>>> = RefCell::default();
+}
+
+/// The wallet of so many of so many copayers.
+pub(crate) fn wallet(threshold: usize, copayers: usize) -> Rc<Keys> {
+    WALLETS.with_borrow_mut(|wallets| {
+        let wallet = wallets.entry((threshold, copayers));
+        let new = || Rc::new(Keys::new(threshold, copayers));
+        Rc::clone(wallet.or_insert_with(new))
+    })
+}
+
+/// A transaction without its witnesses, as backends show it.
+pub(crate) fn reduced(raw: &Transaction) -> chain::Transaction {
+    let place = |hash: &[u8; 32]| Hash::from_internal(*hash);
+    let inputs = raw.input.iter().map(|input| {
+        let from = input.previous_output;
+        (place(from.txid.as_ref()), from.vout)
+    });
+    let outputs = (0..).zip(&raw.output).map(|(vout, one)| Output {
+        vout,
+        script: one.script_pubkey.to_bytes(),
+        amount_sats: one.value.to_sat(),
+    });
+    chain::Transaction {
+        txid: place(raw.compute_txid().as_ref()),
+        coinbase: false,
+        inputs: inputs.collect(),
+        outputs: outputs.collect(),
+    }
+}
 
 /// One address of the wallet.
-pub(super) struct Leaf {
+pub(crate) struct Leaf {
     /// By copayer.
-    pub(super) secrets: Vec<SecretKey>,
-    pub(super) keys: Vec<PublicKey>,
+    pub(crate) secrets: Vec<SecretKey>,
+    pub(crate) keys: Vec<PublicKey>,
     /// The witness script.
-    pub(super) script: ScriptBuf,
+    pub(crate) script: ScriptBuf,
     /// What an output to it says.
-    pub(super) output: ScriptBuf,
+    pub(crate) output: ScriptBuf,
 }
 
 /// All keys of all copayers.
-pub(super) struct Keys {
-    pub(super) curve: Secp256k1<All>,
-    pub(super) threshold: usize,
-    pub(super) fingerprints: Vec<[u8; 4]>,
+pub(crate) struct Keys {
+    pub(crate) curve: Secp256k1<All>,
+    pub(crate) threshold: usize,
+    pub(crate) fingerprints: Vec<[u8; 4]>,
     /// With its checksum.
-    pub(super) descriptor: String,
+    pub(crate) descriptor: String,
     chains: Vec<[Xpriv; 2]>,
     leaves: RefCell<BTreeMap<(u32, u32), Rc<Leaf>>>,
 }
 
 impl Keys {
     /// A wallet of `threshold` of `copayers`.
-    pub(super) fn new(threshold: usize, copayers: usize) -> Self {
+    pub(crate) fn new(threshold: usize, copayers: usize) -> Self {
         let curve = Secp256k1::new();
         let path = DerivationPath::from_str(ACCOUNT).expect("a path");
         let (mut fingerprints, mut chains, mut texts) = (Vec::new(), Vec::new(), Vec::new());
@@ -78,7 +113,7 @@ impl Keys {
     }
 
     /// The address of a chain with an index.
-    pub(super) fn leaf(&self, chain: u32, index: u32) -> Rc<Leaf> {
+    pub(crate) fn leaf(&self, chain: u32, index: u32) -> Rc<Leaf> {
         if let Some(leaf) = self.leaves.borrow().get(&(chain, index)) {
             return Rc::clone(leaf);
         }
@@ -115,7 +150,7 @@ impl Keys {
     }
 
     /// A copayer's signature of one input.
-    pub(super) fn sign(
+    pub(crate) fn sign(
         &self,
         transaction: &Transaction,
         input: usize,
@@ -132,7 +167,7 @@ impl Keys {
     }
 
     /// Adds a copayer's signatures to a PSBT.
-    pub(super) fn sign_psbt(&self, psbt: &mut Psbt, copayer: usize, kind: EcdsaSighashType) {
+    pub(crate) fn sign_psbt(&self, psbt: &mut Psbt, copayer: usize, kind: EcdsaSighashType) {
         let transaction = psbt.unsigned_tx.clone();
         for position in 0..psbt.inputs.len() {
             if let Some(spent) = self.spent_of(psbt, position, copayer) {
@@ -144,7 +179,7 @@ impl Keys {
     }
 
     /// What an input of a PSBT spends, by the path that it names for a copayer.
-    pub(super) fn spent_of(&self, psbt: &Psbt, input: usize, copayer: usize) -> Option<Spent> {
+    pub(crate) fn spent_of(&self, psbt: &Psbt, input: usize, copayer: usize) -> Option<Spent> {
         let described = &psbt.inputs[input];
         let mut sources = described.bip32_derivation.values();
         let (_, path) =
@@ -159,7 +194,7 @@ impl Keys {
 
     /// Whether an input's witness has the signatures that its script asks for,
     /// as CHECKMULTISIG counts them.
-    pub(super) fn holds(&self, transaction: &Transaction, input: usize, spent: &Spent) -> bool {
+    pub(crate) fn holds(&self, transaction: &Transaction, input: usize, spent: &Spent) -> bool {
         let witness: Vec<&[u8]> = transaction.input[input].witness.iter().collect();
         let Some((script, rest)) = witness.split_last() else {
             return false;
@@ -189,7 +224,7 @@ impl Keys {
     }
 
     /// The witness of these signatures, by key.
-    pub(super) fn witness(&self, leaf: &Leaf, by: &BTreeMap<PublicKey, Vec<u8>>) -> Vec<Vec<u8>> {
+    pub(crate) fn witness(&self, leaf: &Leaf, by: &BTreeMap<PublicKey, Vec<u8>>) -> Vec<Vec<u8>> {
         let mut sorted: Vec<(&PublicKey, &Vec<u8>)> = by.iter().collect();
         sorted.sort_by_key(|(key, _)| key.inner.serialize());
         let mut witness = vec![Vec::new()];
@@ -201,9 +236,9 @@ impl Keys {
 }
 
 /// An output of the wallet that is spent.
-pub(super) struct Spent {
-    pub(super) output: TxOut,
-    pub(super) leaf: Rc<Leaf>,
+pub(crate) struct Spent {
+    pub(crate) output: TxOut,
+    pub(crate) leaf: Rc<Leaf>,
 }
 
 fn message(
