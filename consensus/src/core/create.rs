@@ -141,3 +141,56 @@ impl Core {
         u32::from_be_bytes([digest.0[0], digest.0[1], digest.0[2], digest.0[3]])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{Ed25519Signer, Scheme, Signer};
+    use crate::id::ClusterId;
+    use crate::interface::Config;
+    use crate::limits::{Limits, Pace};
+    use crate::ordering::Ordering;
+    use crate::roster::{Roster, RosterMember};
+    use bytes::Bytes;
+
+    /// The first of four nodes, of which nobody else speaks.
+    fn alone(limits: Limits) -> Core {
+        let signer = |node: u8| Ed25519Signer::from_seed(&[node; 32]);
+        let members = (1..5).map(|node| {
+            let key = signer(node).public_key();
+            RosterMember::new(format!("node-{node}"), key)
+        });
+        let config = Config {
+            cluster: ClusterId(Digest([9; 32])),
+            roster: Roster::new(0, members.collect()).expect("a roster"),
+            instance: 0,
+            coin_seed: [7; 32],
+            limits,
+            pace: Pace::default(),
+            ordering: Ordering::default(),
+            scheme: Scheme::Ed25519,
+        };
+        Core::new(config, Box::new(signer(1)))
+    }
+
+    /// Seed 3001400 of the busy world: the node took the refusal of its own
+    /// graph for the sign of an exchanged disk, and was silent from then on.
+    #[test]
+    fn who_has_filled_its_layer_waits_and_keeps_its_transactions() {
+        let limits = Limits {
+            layer_events_max: 3,
+            ..Limits::STANDARD
+        };
+        let mut core = alone(limits);
+        let me = core.epoch.me().expect("a seat");
+        for number in 0..5_u8 {
+            let transaction = Bytes::from(vec![number]);
+            assert!(core.pool.push(transaction, &limits).is_ok());
+            let front = Front::of(&core.epoch.dag, me, core.epoch.forkers);
+            core.create(me, &front, false);
+        }
+        assert_eq!(core.epoch.own_len(), 3, "as many as its layer takes");
+        assert!(core.stop.is_none(), "it goes on when others have");
+        assert_eq!(core.pool.take_for_event(&limits), [vec![3], vec![4]]);
+    }
+}
