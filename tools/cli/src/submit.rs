@@ -6,6 +6,7 @@
 //! bits), and the expiry is counted from there: the same id and the same
 //! arguments always make the same action.
 
+use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
@@ -42,6 +43,9 @@ pub struct SubmitArgs {
     /// own is 12 hex digits of the time in ms since 1970, then 20 random ones
     #[arg(long, value_name = "HEX", value_parser = parse_request_id)]
     request_id: Option<RequestId>,
+    /// The request id was made here, and was never sent before.
+    #[arg(skip)]
+    fresh: bool,
 }
 
 impl SubmitArgs {
@@ -54,6 +58,7 @@ impl SubmitArgs {
             .unwrap_or_else(|| RequestId::fresh(now_ms()));
         let pinned = Self {
             request_id: Some(request),
+            fresh: self.request_id.is_none(),
             ..self
         };
         (pinned, request.made_at_ms())
@@ -155,15 +160,28 @@ pub async fn submit<P: Payload>(
         prove: true,
     };
     let patience = Duration::from_secs(args.timeout.into()) + TRANSIT;
+    let sent = Cell::new(0);
     let answered = context
         .nodes
         .ask(patience, async |mut client| {
+            sent.set(sent.get() + 1);
             client.submit(message.clone()).await
         })
         .await
         .inspect_err(|failure| {
-            if matches!(failure, Failure::Deadline(_) | Failure::Unreachable(_)) {
-                eprintln!("the outcome is open; ask again with --request-id {request_id}");
+            let repeated = (args.request_id.is_some() && !args.fresh) || sent.get() > 1;
+            match failure {
+                Failure::Deadline(_) | Failure::Unreachable(_) => {
+                    eprintln!("the outcome is open; ask again with --request-id {request_id}");
+                }
+                // One node's word for now, and not what became of the action.
+                Failure::Refused(_) if repeated => eprintln!(
+                    "this node does not take it now; what was handed in before may still \
+                     take effect until {}: dctrl action {}",
+                    text::time(request.expires_at_ms()),
+                    hex::encode(id)
+                ),
+                _ => {}
             }
         })?;
     let mut reply = answered.reply;

@@ -170,6 +170,30 @@ fn a_refusal_names_rule_and_field_and_exits_with_3() {
 }
 
 #[test]
+fn a_node_that_refuses_a_repeated_request_says_nothing_of_the_first() {
+    let refusal = Refusal::field(
+        RefusalCode::Precond,
+        "slot.stock",
+        "slot",
+        "slot A3 is empty",
+    );
+    let node = url(serve(Script {
+        refusal: Some(refusal),
+        ..Script::default()
+    }));
+    let folder = folder(&federation().genesis, &[node]);
+    let id = "019e00000000000000000000000000ff";
+    let shown = dctrl(
+        folder.path(),
+        &[QUOTE.as_slice(), &["--request-id", id]].concat(),
+    );
+    assert_eq!(shown.status.code(), Some(3));
+    let told = text(&shown.stderr);
+    assert!(told.contains("may still take effect until 2026-"), "{told}");
+    assert!(told.contains("dctrl action "), "{told}");
+}
+
+#[test]
 fn absent_unreachable_and_misused_have_their_own_exit_codes() {
     let node = url(serve(Script::default()));
     let living = folder(&federation().genesis, &[node]);
