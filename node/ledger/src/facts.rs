@@ -34,8 +34,8 @@ pub(crate) use told::{
 
 /// Most events of a page.
 pub const PAGE_EVENTS_MAX: usize = 1000;
-/// A page ends with the event that reaches so many bytes; one event is far below
-/// the rest of the 1 MiB that a message may have.
+/// Bytes of a page, but for one with a single event: a message may have 1 MiB, and
+/// a payout with many transactions of many coins half of that.
 const PAGE_BYTES_MAX: usize = 512 * 1024;
 /// Rows that are looked at for one page, wanted or not.
 const PAGE_ROWS_MAX: usize = 10_000;
@@ -143,13 +143,17 @@ pub fn page(
 ) -> Result<Page, Refusal> {
     let (mut place, mut after) = parse(cursor)?;
     let mut page = Growing::new(state, topics, events_max);
+    let mut reached = cursor.to_vec();
     while let Some(source) = SOURCES.get(place) {
         while source.is_wanted(topics) {
             let rows = state.scan(source.table, after.as_deref(), STEP_ROWS);
             for (key, value) in &rows {
-                page.add((source.fact)(state, key, value));
+                if !page.takes((source.fact)(state, key, value)) {
+                    return Ok(page.ends(reached));
+                }
+                reached = next(place, key);
                 if page.is_full() {
-                    return Ok(page.ends(next(place, key)));
+                    return Ok(page.ends(reached));
                 }
             }
             if rows.len() < STEP_ROWS {
@@ -193,18 +197,24 @@ impl<'q> Growing<'q> {
         }
     }
 
-    fn add(&mut self, fact: Option<Fact>) {
+    /// Takes a fact, where it is wanted; false where it belongs on the next page.
+    fn takes(&mut self, fact: Option<Fact>) -> bool {
         self.rows += 1;
         let Some(fact) = fact.filter(|fact| matches_any(self.topics, &fact.topic)) else {
-            return;
+            return true;
         };
         let body = BusBody {
             topic: fact.topic,
             event: Some(fact.event),
             ..self.form.clone()
         };
-        self.bytes += body.encoded_len();
+        let bytes = self.bytes + body.encoded_len();
+        if bytes > PAGE_BYTES_MAX && !self.events.is_empty() {
+            return false;
+        }
+        self.bytes = bytes;
         self.events.push(body);
+        true
     }
 
     fn is_full(&self) -> bool {
@@ -266,5 +276,40 @@ pub fn lasts(event: &Event) -> bool {
         | Event::Report(_)
         | Event::Block(_)
         | Event::Evidence(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page() -> Growing<'static> {
+        Growing {
+            topics: &[],
+            events_max: PAGE_EVENTS_MAX,
+            bytes: 0,
+            rows: 0,
+            form: BusBody::default(),
+            events: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_page_ends_before_the_event_that_makes_it_too_long() {
+        let long = |parts: usize| {
+            let name = "x".repeat(PAGE_BYTES_MAX / 4 * parts);
+            Some(member(Member {
+                name,
+                ..Member::default()
+            }))
+        };
+        let mut page_of_two = page();
+        assert!(page_of_two.takes(long(1)) && page_of_two.takes(long(2)));
+        assert!(!page_of_two.takes(long(1)) && !page_of_two.takes(long(9)));
+        assert_eq!(page_of_two.events.len(), 2);
+        // One alone goes, however long it is.
+        let mut page_of_one = page();
+        assert!(page_of_one.takes(long(5)) && page_of_one.is_full());
+        assert!(!page_of_one.takes(long(1)));
     }
 }
