@@ -53,7 +53,10 @@ pub(crate) use sign::{complete, signers};
 pub(crate) use source::{Source, of as source};
 pub(crate) use standing::list_changed;
 
+use dctrl_proto::action::ACTION_BYTES_MAX;
 use dctrl_proto::v1::{Payout, PayoutState, PayoutVersion, Refusal};
+pub(crate) use dctrl_wallet::RECIPIENTS_MAX;
+use dctrl_wallet::SIGNED_BYTES_MAX;
 
 use crate::caller::Caller;
 use crate::refuse::{ensure, precond};
@@ -68,12 +71,21 @@ pub(crate) const OPEN_MAX: usize = 32;
 pub(crate) const UNAPPROVED_PER_MEMBER_MAX: usize = 4;
 /// Transactions of one payout.
 pub(crate) const VERSIONS_MAX: usize = 8;
-/// Recipients of one payout: few, so that no child of one can pin it.
-pub(crate) const RECIPIENTS_MAX: usize = 20;
-/// Inputs that a node may name as spent otherwise.
+/// Bytes of one payout's transactions, so that what is told of it stays below the
+/// 1 MiB of a message whatever the nodes say of its inputs.
+pub(crate) const VERSIONS_BYTES_MAX: usize = 512 * 1024;
+/// What one transaction can come to: its PSBT and all signatures, and beside them
+/// its inputs and itself when it is complete, which take less than 3/5 of that.
+pub(crate) const VERSION_BYTES_MAX: usize = SIGNED_BYTES_MAX as usize / 5 * 8;
+/// Inputs that a node may name as spent otherwise; no wallet's payout has more.
 pub(crate) const INPUTS_SEEN_MAX: usize = dctrl_wallet::INPUTS_MAX;
 /// Steps that a payout's history keeps; the newest.
 pub(crate) const STEPS_MAX: usize = 64;
+/// What an action has around the PSBT that it hands in, bytes: key, signature,
+/// cluster, name, request id, expiry, the payout's id, and their lengths.
+const ENVELOPE_BYTES_MAX: u64 = 512;
+
+const _: () = assert!(SIGNED_BYTES_MAX + ENVELOPE_BYTES_MAX <= ACTION_BYTES_MAX as u64);
 
 /// A payout's id, from the id of the action that proposes it.
 fn id_of(caller: &Caller) -> String {

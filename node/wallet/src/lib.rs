@@ -21,6 +21,7 @@ mod maps;
 mod plan;
 mod psbt;
 mod returned;
+mod room;
 mod select;
 mod size;
 mod version;
@@ -28,8 +29,9 @@ mod version;
 pub use child::{Parent, child};
 pub use descriptor::{Chain, KEYS_MAX, Key, Wallet, WalletError};
 pub use finish::{PartialSignature, finish};
-pub use plan::{INPUTS_MAX, Plan, PlanError, Recipient, Terms, parse_address, plan, plan_over};
+pub use plan::{Plan, PlanError, Recipient, Terms, parse_address, plan, plan_over};
 pub use returned::{Deviation, PSBT_BYTES_MAX, check_returned};
+pub use room::{INPUTS_MAX, RECIPIENTS_MAX, SIGNED_BYTES_MAX};
 pub use size::{DUST_SATS, fee_sats};
 pub use version::{VersionError, read_psbt, to_version_2};
 

@@ -4,15 +4,11 @@ use std::str::FromStr;
 
 use bitcoin::{Address, Network, Psbt, Script, ScriptBuf, Txid, address::NetworkUnchecked};
 
-use crate::select::{Target, select};
+use crate::room::{SIGNED_BYTES_MAX, signatures_bytes};
+use crate::select::{Order, Target, select};
 use crate::size::{DUST_SATS, Sizes, fee_sats, virtual_size};
 use crate::{Coin, Wallet, psbt};
 
-/// Most inputs of a transaction, so that its PSBT with all signatures fits
-/// into one action.
-pub const INPUTS_MAX: usize = 20;
-/// Longest PSBT that is built, bytes; signatures come on top.
-const BUILT_BYTES_MAX: usize = 40 * 1024;
 /// Whole of a part in basis points.
 const BPS: u64 = 10_000;
 
@@ -68,11 +64,13 @@ pub enum PlanError {
     },
     /// Not enough, or in too many pieces.
     #[error(
-        "The wallet can spend {have} sats in {INPUTS_MAX} coins, {need} and the fee are needed."
+        "The wallet can spend {have} sats in at most {coins_max} coins, {need} and the fee are needed."
     )]
     Funds {
         /// The largest coins' sum.
         have: u64,
+        /// Most coins of one transaction of this wallet.
+        coins_max: usize,
         /// What recipients get.
         need: u64,
     },
@@ -84,7 +82,7 @@ pub enum PlanError {
         /// What it may be.
         most: u64,
     },
-    /// Its PSBT does not fit into an action.
+    /// Its PSBT with one copayer's signatures does not fit into an action.
     #[error("The transaction would be too large; pay fewer recipients at once.")]
     Size,
 }
@@ -147,11 +145,40 @@ pub fn plan_over(
     if !wallet.has_change() {
         return Err(PlanError::NoChange);
     }
+    match ordered(wallet, must, coins, terms, Order::ExactFirst) {
+        // Many small coins may make the sum for a higher fee than the rules allow,
+        // and a few large ones with change for a lower one.
+        Err(PlanError::Fee { .. }) => ordered(wallet, must, coins, terms, Order::LargestFirst),
+        planned => planned,
+    }
+}
+
+fn ordered(
+    wallet: &Wallet,
+    must: &[Coin],
+    coins: &[Coin],
+    terms: &Terms,
+    order: Order,
+) -> Result<Plan, PlanError> {
     let sizes = Sizes::of(wallet);
-    let pays = recipients_sum(&terms.recipients)?;
-    let inputs = choose(sizes, must, coins, terms, pays)?;
+    let coins_max = wallet.inputs_max();
+    let pays = recipients_sum(&terms.recipients, coins_max)?;
+    let target = target(sizes, must.len(), terms, pays, coins_max);
+    let inputs = select(must, coins, target, order).ok_or_else(|| {
+        let mut sats: Vec<u64> = must.iter().chain(coins).map(|coin| coin.sats).collect();
+        sats.sort_unstable_by(|a, b| b.cmp(a));
+        PlanError::Funds {
+            have: sats.iter().take(coins_max).sum(),
+            coins_max,
+            need: pays,
+        }
+    })?;
     let have: u64 = inputs.iter().map(|coin| coin.sats).sum();
-    let split = Split::of(sizes, inputs.len(), have, pays, terms)?;
+    let split = Split::of(sizes, inputs.len(), have, pays, terms).ok_or(PlanError::Funds {
+        have,
+        coins_max,
+        need: pays,
+    })?;
     let most = fee_most(terms, pays);
     if split.fee_sats > most {
         return Err(PlanError::Fee {
@@ -161,7 +188,7 @@ pub fn plan_over(
     }
     let change = (split.change_sats > 0).then_some((terms.change_index, split.change_sats));
     let (psbt, inputs, change_vout) = psbt::build(wallet, inputs, terms, change);
-    if psbt.serialize().len() > BUILT_BYTES_MAX {
+    if psbt.serialize().len() as u64 + signatures_bytes(inputs.len()) > SIGNED_BYTES_MAX {
         return Err(PlanError::Size);
     }
     Ok(Plan {
@@ -174,7 +201,7 @@ pub fn plan_over(
     })
 }
 
-fn recipients_sum(recipients: &[Recipient]) -> Result<u64, PlanError> {
+fn recipients_sum(recipients: &[Recipient], coins_max: usize) -> Result<u64, PlanError> {
     let mut sum: u64 = 0;
     for one in recipients {
         let least = one.script.minimal_non_dust().to_sat();
@@ -186,6 +213,7 @@ fn recipients_sum(recipients: &[Recipient]) -> Result<u64, PlanError> {
         }
         sum = sum.checked_add(one.sats).ok_or(PlanError::Funds {
             have: 0,
+            coins_max,
             need: u64::MAX,
         })?;
     }
@@ -196,13 +224,7 @@ fn scripts(terms: &Terms) -> impl Iterator<Item = &Script> {
     terms.recipients.iter().map(|one| one.script.as_script())
 }
 
-fn choose(
-    sizes: Sizes,
-    must: &[Coin],
-    coins: &[Coin],
-    terms: &Terms,
-    pays: u64,
-) -> Result<Vec<Coin>, PlanError> {
+fn target(sizes: Sizes, must: usize, terms: &Terms, pays: u64, inputs_max: usize) -> Target {
     let rate = terms.fee_rate;
     let input_fee = sizes.input_fee(rate);
     // With nobody to pay there is nothing but change, which must not be dust.
@@ -210,22 +232,14 @@ fn choose(
     let frame = fee_sats(virtual_size(sizes.weight(0, scripts(terms), alone)), rate);
     let replacing = terms
         .fee_sats_min
-        .saturating_sub(input_fee.saturating_mul(must.len() as u64));
+        .saturating_sub(input_fee.saturating_mul(must as u64));
     let outputs = if alone { DUST_SATS } else { pays };
-    let target = Target {
+    Target {
         sats: outputs.saturating_add(frame.max(replacing)),
         change_cost: sizes.change_cost(rate),
         input_fee,
-        inputs_max: INPUTS_MAX,
-    };
-    select(must, coins, target).ok_or_else(|| {
-        let mut sats: Vec<u64> = must.iter().chain(coins).map(|coin| coin.sats).collect();
-        sats.sort_unstable_by(|a, b| b.cmp(a));
-        PlanError::Funds {
-            have: sats.iter().take(INPUTS_MAX).sum(),
-            need: pays,
-        }
-    })
+        inputs_max,
+    }
 }
 
 /// What of the inputs comes back, and what is the fee.
@@ -236,13 +250,8 @@ struct Split {
 }
 
 impl Split {
-    fn of(
-        sizes: Sizes,
-        inputs: usize,
-        have: u64,
-        pays: u64,
-        terms: &Terms,
-    ) -> Result<Self, PlanError> {
+    /// None where the inputs do not suffice.
+    fn of(sizes: Sizes, inputs: usize, have: u64, pays: u64, terms: &Terms) -> Option<Self> {
         let rate = terms.fee_rate;
         let fee = |change: bool| {
             let size = virtual_size(sizes.weight(inputs, scripts(terms), change));
@@ -254,7 +263,7 @@ impl Split {
             .and_then(|it| it.checked_sub(fee_sats));
         let least = DUST_SATS.max(sizes.input_fee(rate));
         if let Some(change_sats) = change_sats.filter(|sats| *sats >= least) {
-            return Ok(Self {
+            return Some(Self {
                 change_sats,
                 fee_sats,
                 virtual_size,
@@ -262,15 +271,13 @@ impl Split {
         }
         let (needed, virtual_size) = fee(false);
         let surplus = have.checked_sub(pays).filter(|left| *left >= needed);
-        match surplus {
-            // Without recipients there would be no output at all.
-            Some(fee_sats) if !terms.recipients.is_empty() => Ok(Self {
-                change_sats: 0,
-                fee_sats,
-                virtual_size,
-            }),
-            _ => Err(PlanError::Funds { have, need: pays }),
-        }
+        // Without recipients there would be no output at all.
+        let fee_sats = surplus.filter(|_| !terms.recipients.is_empty())?;
+        Some(Self {
+            change_sats: 0,
+            fee_sats,
+            virtual_size,
+        })
     }
 }
 
@@ -299,7 +306,8 @@ impl Plan {
         if !wallet.has_change() {
             return Err(PlanError::NoChange);
         }
-        let pays = recipients_sum(&terms.recipients)?;
+        let coins_max = wallet.inputs_max();
+        let pays = recipients_sum(&terms.recipients, coins_max)?;
         let have = inputs
             .iter()
             .try_fold(0u64, |sum, coin| sum.checked_add(coin.sats));
@@ -309,6 +317,7 @@ impl Plan {
             .and_then(|(have, need)| have.checked_sub(need))
             .ok_or(PlanError::Funds {
                 have: have.unwrap_or(0),
+                coins_max,
                 need: pays,
             })?;
         let change = (change_sats > 0).then_some((terms.change_index, change_sats));

@@ -26,9 +26,23 @@ pub(crate) struct Target {
     pub(crate) inputs_max: usize,
 }
 
+/// Which choice is taken where there are both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// One without change.
+    ExactFirst,
+    /// The fewest coins.
+    LargestFirst,
+}
+
 /// The coins to spend; `None` where they do not suffice. With `must`, those are
 /// spent in any case, and more only where they do not suffice.
-pub(crate) fn select(must: &[Coin], coins: &[Coin], target: Target) -> Option<Vec<Coin>> {
+pub(crate) fn select(
+    must: &[Coin],
+    coins: &[Coin],
+    target: Target,
+    order: Order,
+) -> Option<Vec<Coin>> {
     let worth = |coin: &Coin| {
         let sats = coin.sats.checked_sub(target.input_fee)?;
         (sats > 0).then_some(Worth { coin: *coin, sats })
@@ -48,8 +62,11 @@ pub(crate) fn select(must: &[Coin], coins: &[Coin], target: Target) -> Option<Ve
     rest.sort_by_key(|one| (std::cmp::Reverse(one.coin.sats), one.coin.place()));
     let room = target.inputs_max.checked_sub(must.len())?;
     let missing = target.sats - given;
-    let chosen = branch_and_bound(&rest, missing, target.change_cost, room)
-        .or_else(|| largest_first(&rest, missing, target.change_cost, room))?;
+    let exact = match order {
+        Order::ExactFirst => branch_and_bound(&rest, missing, target.change_cost, room),
+        Order::LargestFirst => None,
+    };
+    let chosen = exact.or_else(|| largest_first(&rest, missing, target.change_cost, room))?;
     Some([must, &chosen].concat())
 }
 
@@ -129,7 +146,7 @@ mod tests {
             input_fee: 10,
             inputs_max: 20,
         };
-        let chosen = select(&[], &coins(sats), target)?;
+        let chosen = select(&[], &coins(sats), target, Order::ExactFirst)?;
         Some(chosen.iter().map(|coin| coin.sats).collect())
     }
 
@@ -169,6 +186,7 @@ mod tests {
         let all = coins(&[500, 90, 90, 320, 320, 41, 610]);
         let mut turned = all.clone();
         turned.reverse();
-        assert_eq!(select(&[], &all, target), select(&[], &turned, target));
+        let chosen = |coins: &[Coin]| select(&[], coins, target, Order::ExactFirst);
+        assert_eq!(chosen(&all), chosen(&turned));
     }
 }

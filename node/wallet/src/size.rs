@@ -11,15 +11,15 @@ use crate::Wallet;
 /// P2WSH at its usual dust rate.
 pub const DUST_SATS: u64 = 330;
 /// Bytes of a DER signature with its type, at most.
-const SIGNATURE_BYTES: u64 = 72;
+pub(crate) const SIGNATURE_BYTES: u64 = 72;
 /// Version, lock time and the counts of inputs and outputs.
-const FRAME_BYTES: u64 = 4 + 4 + 3 + 3;
+pub(crate) const FRAME_BYTES: u64 = 4 + 4 + 3 + 3;
 /// Marker and flag.
 const SEGWIT_WEIGHT: u64 = 2;
 /// Outpoint, empty script and sequence number.
-const INPUT_BYTES: u64 = 36 + 1 + 4;
+pub(crate) const INPUT_BYTES: u64 = 36 + 1 + 4;
 /// Length prefix and script of a P2WSH output, and its amount.
-const CHANGE_BYTES: u64 = 8 + 1 + 34;
+pub(crate) const CHANGE_BYTES: u64 = 8 + 1 + 34;
 
 /// The sizes of the parts of one wallet's transactions, in weight units.
 #[derive(Clone, Copy, Debug)]

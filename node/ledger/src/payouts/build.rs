@@ -4,8 +4,11 @@ use dctrl_proto::v1::{
     Payout, PayoutKind, PayoutMeta, PayoutRecipient, PayoutRules, PayoutVersion, Refusal,
 };
 use dctrl_wallet::{Coin, Plan, PlanError, Recipient, Terms, fee_sats, parse_address, plan_over};
+use prost::Message;
 
-use super::{VERSIONS_MAX, child, coins, current, fees, rules::rules};
+use super::{
+    VERSION_BYTES_MAX, VERSIONS_BYTES_MAX, VERSIONS_MAX, child, coins, current, fees, rules::rules,
+};
 use crate::refuse::{ensure, exhausted, invalid, precond};
 use crate::scope::View;
 use crate::{address, keys, tables};
@@ -69,15 +72,8 @@ fn next(
     wanted: u64,
     kind: PayoutKind,
 ) -> Result<PayoutVersion, Refusal> {
-    // The last one is kept for taking everything back.
     let cancels = kind == PayoutKind::Cancel;
-    ensure(
-        payout.versions.len() + usize::from(!cancels) < VERSIONS_MAX,
-        || {
-            let message = format!("A payout has at most {VERSIONS_MAX} transactions.");
-            exhausted("payout.versions", message)
-        },
-    )?;
+    require_another(payout, cancels)?;
     let before = current(payout);
     let rules = rules(view.genesis);
     let (fee_rate, fee_note) = if cancels {
@@ -112,6 +108,25 @@ fn next(
     version.set_kind(kind);
     version.fee_note = fee_note;
     Ok(version)
+}
+
+/// Refuses more transactions than a payout may have, or more bytes of them. The
+/// last one is kept for taking everything back, which is never too long.
+fn require_another(payout: &Payout, cancels: bool) -> Result<(), Refusal> {
+    let count = payout.versions.len() + usize::from(!cancels);
+    ensure(count < VERSIONS_MAX, || {
+        let message = format!("A payout has at most {VERSIONS_MAX} transactions.");
+        exhausted("payout.versions", message)
+    })?;
+    let bytes: usize = payout.versions.iter().map(Message::encoded_len).sum();
+    let fits = bytes + 2 * VERSION_BYTES_MAX <= VERSIONS_BYTES_MAX;
+    ensure(cancels || fits, || {
+        let message = format!(
+            "Its transactions have {bytes} bytes already, since they spend many coins: \
+             cancel it, or lift it by a child."
+        );
+        exhausted("payout.versions", message)
+    })
 }
 
 /// The rate with which everything is taken back: a quarter more than before,

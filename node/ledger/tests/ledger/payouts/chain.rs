@@ -10,7 +10,11 @@ use crate::common::payouts::{
 };
 use crate::common::{Federation, NODES};
 
-fn bump(federation: &mut Federation, id: &str, fee_rate: u64) -> Result<String, Refusal> {
+pub(super) fn bump(
+    federation: &mut Federation,
+    id: &str,
+    fee_rate: u64,
+) -> Result<String, Refusal> {
     let payout_id = id.to_owned();
     federation.submit(
         CAROL,
@@ -21,7 +25,7 @@ fn bump(federation: &mut Federation, id: &str, fee_rate: u64) -> Result<String, 
     )
 }
 
-fn cancel(federation: &mut Federation, id: &str) -> Result<String, Refusal> {
+pub(super) fn cancel(federation: &mut Federation, id: &str) -> Result<String, Refusal> {
     let payout_id = id.to_owned();
     let reason = "wrong account".to_owned();
     federation.submit(CAROL, &PayoutCancel { payout_id, reason })

@@ -5,6 +5,7 @@ mod life;
 mod lift;
 mod owed;
 mod returned;
+mod room;
 mod rules;
 mod standing;
 mod vanished;
