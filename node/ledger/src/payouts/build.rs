@@ -16,7 +16,8 @@ use crate::{address, keys, tables};
 /// What nodes demand for passing on a replacement, for 1000 virtual bytes of
 /// it (BIP-125, Bitcoin Core's incremental relay fee).
 const INCREMENT_RATE: u64 = 1000;
-/// A replacement may be larger than what it replaces by so much, virtual bytes.
+/// A replacement is first taken to be larger than what it replaces by so much,
+/// virtual bytes.
 const GROWTH_BYTES: u64 = 400;
 
 /// The first transaction of a payout. `draw` is drawn from its action's id.
@@ -81,27 +82,34 @@ fn next(
     } else {
         raised(view, &rules, before, wanted)?
     };
-    let size = u64::from(before.virtual_size) + GROWTH_BYTES;
     let outbids = child::fee_to_outbid(view.state, payout);
-    let fee_sats_min = outbids + fee_sats(size, INCREMENT_RATE);
-    let terms = Terms {
+    let must: Vec<Coin> = before.inputs.iter().map(coins::coin).collect();
+    let mut terms = Terms {
         recipients,
         fee_rate,
-        fee_sats_min,
-        // Whatever a version before was made to pay, it can be taken back.
-        fee_sats_max: if cancels {
-            rules.fee_sats_max.max(fee_sats_min)
-        } else {
-            rules.fee_sats_max
-        },
+        fee_sats_min: 0,
+        fee_sats_max: rules.fee_sats_max,
         fee_bps_max: rules.fee_bps_max,
         change_index: before.change_index,
         lock_time: tables::tip(view.state).height,
     };
-    let must: Vec<Coin> = before.inputs.iter().map(coins::coin).collect();
-    let mut version = match (&payout.parent, &must[..]) {
-        (Some(parent), [change]) => child::make(view, parent, *change, &terms)?,
-        _ => make(view, &must, &terms)?,
+    let mut size = u64::from(before.virtual_size) + GROWTH_BYTES;
+    let mut version = loop {
+        terms.fee_sats_min = outbids + fee_sats(size, INCREMENT_RATE);
+        if cancels {
+            // Whatever a version before was made to pay, it can be taken back.
+            terms.fee_sats_max = rules.fee_sats_max.max(terms.fee_sats_min);
+        }
+        let version = match (&payout.parent, &must[..]) {
+            (Some(parent), [change]) => child::make(view, parent, *change, &terms)?,
+            _ => make(view, &must, &terms)?,
+        };
+        // The coins that pay for it may make it larger than that.
+        let needed = u64::from(version.virtual_size);
+        if needed <= size {
+            break version;
+        }
+        size = needed + GROWTH_BYTES;
     };
     let listed = u32::try_from(payout.versions.len()).expect("a payout has few versions");
     version.number = listed + payout.versions_dropped + 1;

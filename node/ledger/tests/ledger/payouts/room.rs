@@ -82,6 +82,21 @@ fn what_eighty_cans_have_brought_is_paid_at_once_and_signed_by_all_in_one_action
 }
 
 #[test]
+fn a_higher_fee_also_pays_for_the_coins_that_it_takes() {
+    let mut federation = with_coins(90, 1_500);
+    let payout = federation.approved(&[100_000]);
+    bump(&mut federation, &payout.id, 0).unwrap();
+    let payout = federation.payout(&payout.id);
+    let [first, second] = &payout.versions[..] else {
+        panic!("it has two transactions");
+    };
+    assert!(second.virtual_size > first.virtual_size + 400);
+    // BIP-125: what the one before pays, and a satoshi for each virtual byte.
+    let needed = first.fee_sats + u64::from(second.virtual_size);
+    assert!(second.fee_sats >= needed, "{} {needed}", second.fee_sats);
+}
+
+#[test]
 fn however_often_the_fee_of_many_coins_is_raised_a_message_holds_the_payout() {
     let mut federation = with_coins(90, 10_000);
     let payout = large(&mut federation, 790_000);
