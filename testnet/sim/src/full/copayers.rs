@@ -13,7 +13,7 @@ use bitcoin::{Address, Network, Psbt, ScriptBuf, WPubkeyHash};
 use dctrl_ledger::query;
 use dctrl_proto::v1::{
     Payout, PayoutApprove, PayoutBump, PayoutCancel, PayoutKind, PayoutPropose, PayoutRecipient,
-    PayoutReject, PayoutSign, PayoutState, PayoutVersion, SignedAction, TabTopUp,
+    PayoutReject, PayoutSign, PayoutState, SignedAction, TabTopUp,
 };
 
 use super::founding::{COPAYERS, PATRON, THRESHOLD, copayer_id};
@@ -22,6 +22,7 @@ use super::plan::{Plan, Planted};
 use super::script::script_of;
 use super::world::{Happening, World};
 use crate::copayer_keys::{Keys, wallet};
+use crate::payouts::{self, newest};
 use crate::prng::Prng;
 use crate::scenario::{SECOND, pick};
 
@@ -95,13 +96,9 @@ impl Copayers {
     }
 }
 
-/// Whether nothing can happen to it any more, but that the chain undoes it.
+/// Whether it has come to an end, and nobody must look.
 pub(super) fn is_over(payout: &Payout) -> bool {
-    let closed = matches!(
-        payout.state(),
-        PayoutState::Rejected | PayoutState::Expired | PayoutState::Cancelled
-    );
-    (payout.settled || closed) && !payout.frozen
+    payouts::is_over(payout) && !payout.frozen
 }
 
 impl World {
@@ -323,11 +320,4 @@ impl World {
             self.hand_in(&operator, &cancel);
         }
     }
-}
-
-/// The transaction that is to be made now.
-fn newest(payout: &Payout) -> &PayoutVersion {
-    static NONE: std::sync::OnceLock<PayoutVersion> = std::sync::OnceLock::new();
-    let newest = payout.versions.last();
-    newest.unwrap_or_else(|| NONE.get_or_init(PayoutVersion::default))
 }

@@ -11,7 +11,7 @@ use super::plan::DEPTH_MAX;
 use super::world::World;
 
 /// Whether nothing can happen to it any more, but that the chain undoes it.
-pub(super) fn is_over(payout: &Payout) -> bool {
+pub(crate) fn is_over(payout: &Payout) -> bool {
     let closed = matches!(
         payout.state(),
         PayoutState::Rejected | PayoutState::Expired | PayoutState::Cancelled

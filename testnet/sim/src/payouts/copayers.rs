@@ -376,7 +376,7 @@ impl World {
 }
 
 /// The transaction that is to be made now.
-pub(super) fn newest(payout: &Payout) -> &PayoutVersion {
+pub(crate) fn newest(payout: &Payout) -> &PayoutVersion {
     static NONE: std::sync::OnceLock<PayoutVersion> = std::sync::OnceLock::new();
     payout
         .versions

@@ -35,6 +35,8 @@ mod watchers;
 mod world;
 
 pub use campaign::{PayoutCampaign, PayoutTotal};
+pub(crate) use checks::is_over;
+pub(crate) use copayers::newest;
 pub use grid::find_planted_in_cell;
 pub(crate) use grid::{can_replace, grid_steps, play_cell};
 pub use plan::PAYOUTS_PER_RUN;
