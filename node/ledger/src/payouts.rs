@@ -36,7 +36,7 @@ mod standing;
 
 pub(crate) use awaits::approvals_missing;
 pub(crate) use belief::{check_observation, observe, tip_moved};
-pub(crate) use build::{again, cancellation, first};
+pub(crate) use build::{again, cancellation, consolidation, first};
 pub(crate) use child::{child, liftable, order_child};
 pub(crate) use coins::{lock, payment_changed};
 pub(crate) use cover::require_cover;
@@ -46,8 +46,8 @@ pub(crate) use fees::observe as observe_fee;
 pub(crate) use keep::{close, find, new_version, save};
 pub(crate) use money::reserve;
 pub(crate) use rules::{
-    check_rules, most, require_approver, require_own, require_proposal, require_room, rules,
-    take_day,
+    check_rules, most, require_approver, require_consolidation, require_own, require_proposal,
+    require_room, rules, take_day,
 };
 pub(crate) use sign::{complete, signers};
 pub(crate) use source::{Source, of as source};

@@ -14,6 +14,7 @@
 //! Deliberately absent: private keys, randomness, floats, clocks, the network.
 
 mod child;
+mod consolidate;
 mod descriptor;
 mod finish;
 mod import;
@@ -27,6 +28,7 @@ mod size;
 mod version;
 
 pub use child::{Parent, child};
+pub use consolidate::consolidate;
 pub use descriptor::{Chain, KEYS_MAX, Key, Wallet, WalletError};
 pub use finish::{PartialSignature, finish};
 pub use plan::{Plan, PlanError, Recipient, Terms, parse_address, plan, plan_over};

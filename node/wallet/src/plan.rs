@@ -74,6 +74,14 @@ pub enum PlanError {
         /// What recipients get.
         need: u64,
     },
+    /// There is nothing to make one coin of.
+    #[error(
+        "Fewer than two coins are worth more than the {input_fee} sats that spending one costs."
+    )]
+    Few {
+        /// What one input costs at the rate.
+        input_fee: u64,
+    },
     /// The fee is out of bounds.
     #[error("The fee would be {fee} sats, {most} are the most.")]
     Fee {

@@ -30,9 +30,10 @@ impl Action for PayoutCancel {
                 ensure(kind != PayoutKind::Cancel, || {
                     precond("payout.state", "It is being cancelled already.")
                 })?;
-                ensure(payout.parent.is_none(), || {
-                    let message = "It pays nobody but the wallet: nothing is to be taken back.";
-                    precond("payout.child", message)
+                let paid = "It pays nobody but the wallet: nothing is to be taken back.";
+                ensure(kind != PayoutKind::Child, || precond("payout.child", paid))?;
+                ensure(kind != PayoutKind::Consolidation, || {
+                    precond("payout.consolidation", paid)
                 })?;
                 let version = payouts::cancellation(view, &payout)?;
                 Ok((payout, Some(version)))

@@ -1,4 +1,5 @@
-//! `payout.propose`: pay these recipients from the federation's wallet.
+//! `payout.propose`: pay these recipients from the federation's wallet, or make
+//! one coin of its small ones.
 
 use dctrl_proto::v1::{Payout, PayoutPropose, PayoutTier, PayoutVersion, Refusal};
 
@@ -24,10 +25,18 @@ impl Action for PayoutPropose {
 
     fn guard(&self, view: &View<'_>, caller: &Caller) -> Result<Plan, Refusal> {
         let source = payouts::source(view, self)?;
-        let tier = payouts::require_proposal(view, caller, &source)?;
+        let tier = if self.consolidate {
+            payouts::require_consolidation(view, caller)?
+        } else {
+            payouts::require_proposal(view, caller, &source)?
+        };
         payouts::require_free_id(view, caller)?;
         let draw = [caller.action_id[30], caller.action_id[31]];
-        let version = payouts::first(view, &source.recipients, draw)?;
+        let version = if self.consolidate {
+            payouts::consolidation(view, draw)?
+        } else {
+            payouts::first(view, &source.recipients, draw)?
+        };
         payouts::require_cover(view, &source, version.fee_sats)?;
         Ok(Plan {
             source,

@@ -26,11 +26,35 @@ pub(crate) fn first(
     recipients: &[PayoutRecipient],
     draw: [u8; 2],
 ) -> Result<PayoutVersion, Refusal> {
+    let (mut terms, note) = first_terms(view, draw);
+    terms.recipients = outputs(view, recipients)?;
+    let mut version = make(view, &[], &terms)?;
+    version.number = 1;
+    version.set_kind(PayoutKind::Payment);
+    version.fee_note = note;
+    Ok(version)
+}
+
+/// The first transaction of a payout that makes one coin of many small ones.
+pub(crate) fn consolidation(view: &View<'_>, draw: [u8; 2]) -> Result<PayoutVersion, Refusal> {
+    let (terms, note) = first_terms(view, draw);
+    let wallet = address::wallet(view.genesis);
+    let plan = dctrl_wallet::consolidate(&wallet, &coins::free(view.state), &terms);
+    let mut version = version(&plan.map_err(|error| refused(&error))?, &terms);
+    version.number = 1;
+    version.set_kind(PayoutKind::Consolidation);
+    version.fee_note = note;
+    Ok(version)
+}
+
+/// The terms of a payout that begins now, without recipients, and how their fee
+/// rate was found.
+fn first_terms(view: &View<'_>, draw: [u8; 2]) -> (Terms, String) {
     let (fee_rate, note) = fees::rate(view);
     let meta: PayoutMeta = tables::read(view.state, keys::PAYOUT_META).unwrap_or_default();
     let rules = rules(view.genesis);
     let terms = Terms {
-        recipients: outputs(view, recipients)?,
+        recipients: Vec::new(),
         fee_rate,
         fee_sats_min: 0,
         fee_sats_max: rules.fee_sats_max,
@@ -38,11 +62,7 @@ pub(crate) fn first(
         change_index: meta.next_change_index,
         lock_time: lock_time(tables::tip(view.state).height, draw),
     };
-    let mut version = make(view, &[], &terms)?;
-    version.number = 1;
-    version.set_kind(PayoutKind::Payment);
-    version.fee_note = note;
-    Ok(version)
+    (terms, note)
 }
 
 /// The same payment with a higher fee: all inputs of the version before, and
@@ -53,10 +73,9 @@ pub(crate) fn again(
     fee_rate: u64,
 ) -> Result<PayoutVersion, Refusal> {
     let recipients = outputs(view, &payout.recipients)?;
-    let kind = if payout.parent.is_some() {
-        PayoutKind::Child
-    } else {
-        PayoutKind::Bump
+    let kind = match current(payout).kind() {
+        kind @ (PayoutKind::Child | PayoutKind::Consolidation) => kind,
+        _ => PayoutKind::Bump,
     };
     next(view, payout, recipients, fee_rate, kind)
 }
@@ -188,6 +207,7 @@ pub(super) fn refused(error: &PlanError) -> Refusal {
         PlanError::Address { .. } => invalid("payout.address", "recipients", message),
         PlanError::Dust { .. } => invalid("payout.dust", "recipients", message),
         PlanError::Funds { .. } => precond("payout.funds", message),
+        PlanError::Few { .. } => precond("payout.coins", message),
         PlanError::Fee { .. } => precond("payout.fee", message),
         PlanError::Size => precond("payout.size", message),
     }

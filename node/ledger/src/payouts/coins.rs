@@ -36,11 +36,19 @@ pub(crate) fn payment_changed(scope: &mut Scope<'_>, payment: &Payment) {
     }
 }
 
-/// The coins that are deep enough and held by no payout.
+/// The coins that a payout chooses among.
 pub(super) fn spendable(state: &dyn StateRead) -> Vec<Coin> {
+    let mut coins = free(state);
+    coins.sort_by_key(|coin| (Reverse(coin.sats), coin.outpoint));
+    coins.truncate(COINS_MAX);
+    coins
+}
+
+/// The coins that are deep enough and held by no payout.
+pub(super) fn free(state: &dyn StateRead) -> Vec<Coin> {
     let tip = tables::tip(state).height;
     let deep = |height: u32| (tip + 1).saturating_sub(height) >= DEPTH;
-    let free = |outpoint: &Outpoint| state.get(&keys::coin_locked(outpoint)).is_none();
+    let is_free = |outpoint: &Outpoint| state.get(&keys::coin_locked(outpoint)).is_none();
     let payments = state.scan(keys::COINS, None, COINS_LOOKED_AT);
     let payments = payments
         .iter()
@@ -64,14 +72,11 @@ pub(super) fn spendable(state: &dyn StateRead) -> Vec<Coin> {
             change: true,
             address_index: coin.address_index,
         });
-    let mut coins: Vec<Coin> = payments
+    payments
         .chain(change)
-        .filter(|input| input.outpoint.as_ref().is_some_and(free))
+        .filter(|input| input.outpoint.as_ref().is_some_and(is_free))
         .map(|input| coin(&input))
-        .collect();
-    coins.sort_by_key(|coin| (Reverse(coin.sats), coin.outpoint));
-    coins.truncate(COINS_MAX);
-    coins
+        .collect()
 }
 
 /// The output that leads back to the wallet.

@@ -152,6 +152,17 @@ pub(crate) fn require_approver(view: &View<'_>, caller: &Caller) -> Result<(), R
     })
 }
 
+/// Whether coins may be made one; the lowest tier, since nobody is paid.
+pub(crate) fn require_consolidation(
+    view: &View<'_>,
+    caller: &Caller,
+) -> Result<PayoutTier, Refusal> {
+    let lowest = rules(view.genesis).tiers.first().copied();
+    let tier = lowest.ok_or_else(no_rules)?;
+    require_room(view, caller)?;
+    Ok(tier)
+}
+
 /// Whether this may be proposed; the tier of its amount.
 pub(crate) fn require_proposal(
     view: &View<'_>,
@@ -159,9 +170,7 @@ pub(crate) fn require_proposal(
     source: &Source,
 ) -> Result<PayoutTier, Refusal> {
     let rules = rules(view.genesis);
-    ensure(genesis_allows(&rules), || {
-        precond("payout.rules", "The genesis has no rules for payouts.")
-    })?;
+    ensure(!rules.tiers.is_empty(), no_rules)?;
     let recipients = &source.recipients;
     ensure((1..=RECIPIENTS_MAX).contains(&recipients.len()), || {
         let message = format!("A payout has 1 to {RECIPIENTS_MAX} recipients.");
@@ -191,8 +200,8 @@ pub(crate) fn require_proposal(
     Ok(*tier)
 }
 
-fn genesis_allows(rules: &PayoutRules) -> bool {
-    !rules.tiers.is_empty()
+fn no_rules() -> Refusal {
+    precond("payout.rules", "The genesis has no rules for payouts.")
 }
 
 /// What recipients get together.
@@ -296,11 +305,14 @@ pub(super) fn take_change_index(scope: &mut Scope<'_>) {
 pub(crate) fn take_day(scope: &mut Scope<'_>, payout: &Payout) {
     let mut meta: PayoutMeta = tables::read(scope, keys::PAYOUT_META).unwrap_or_default();
     meta.day = day(&scope.view());
-    meta.day.push(PayoutSpent {
-        payout_id: payout.id.clone(),
-        at_ms: payout.proposed_at_ms,
-        sats: payout.amount_sats,
-    });
+    // What pays nobody must not push out what counts.
+    if payout.amount_sats > 0 {
+        meta.day.push(PayoutSpent {
+            payout_id: payout.id.clone(),
+            at_ms: payout.proposed_at_ms,
+            sats: payout.amount_sats,
+        });
+    }
     let surplus = meta.day.len().saturating_sub(DAY_ROWS_MAX);
     meta.day.drain(..surplus);
     scope.put(keys::PAYOUT_META.to_vec(), &meta);

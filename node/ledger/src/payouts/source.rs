@@ -42,13 +42,14 @@ impl Source {
 /// It says more than one thing, or nobody is owed anything.
 pub(crate) fn of(view: &View<'_>, propose: &PayoutPropose) -> Result<Source, Refusal> {
     let typed = !propose.recipients.is_empty();
-    let ways = [typed, propose.refunds, propose.split];
+    let ways = [typed, propose.refunds, propose.split, propose.consolidate];
     ensure(ways.iter().filter(|way| **way).count() <= 1, || {
-        let message = "Name recipients, or pay refunds, or the split.";
+        let message = "Name recipients, or pay refunds, or the split, or consolidate.";
         invalid("payout.source", "recipients", message)
     })?;
-    ensure(!typed || propose.sats_max == 0, || {
-        let message = "The recipients that are named have their amounts.";
+    let owed = propose.refunds || propose.split;
+    ensure(owed || propose.sats_max == 0, || {
+        let message = "Only of what is owed a part may be paid.";
         invalid("payout.source", "sats_max", message)
     })?;
     let owed = if propose.refunds {

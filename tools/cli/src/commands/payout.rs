@@ -39,7 +39,7 @@ pub enum PayoutCommand {
     Propose {
         /// Who gets what, as ADDRESS=SATS; may be repeated
         #[arg(long = "to", value_name = "ADDRESS=SATS", value_parser = recipient)]
-        #[arg(required_unless_present_any = ["refunds", "split"])]
+        #[arg(required_unless_present_any = ["refunds", "split", "consolidate"])]
         recipients: Vec<PayoutRecipient>,
         /// Pay the refunds that have waited longest, to the addresses that payers signed for
         #[arg(long, conflicts_with_all = ["recipients", "split"])]
@@ -47,6 +47,9 @@ pub enum PayoutCommand {
         /// Pay the accrued shares of the revenue, to the addresses in the genesis
         #[arg(long, conflicts_with = "recipients")]
         split: bool,
+        /// Pay nobody: make one coin of the smallest ones, as many as one transaction may spend
+        #[arg(long, conflicts_with_all = ["recipients", "refunds", "split", "most"])]
+        consolidate: bool,
         /// Of refunds or shares, pay at most so many satoshi together
         #[arg(
             long,
@@ -173,6 +176,7 @@ pub async fn run(context: &mut Context, command: PayoutCommand) -> Result<(), Fa
             recipients,
             refunds,
             split,
+            consolidate,
             most,
             purpose,
             submit,
@@ -183,6 +187,7 @@ pub async fn run(context: &mut Context, command: PayoutCommand) -> Result<(), Fa
                 refunds,
                 split,
                 sats_max: most,
+                consolidate,
             };
             submit_and_show(context, &submit, &propose).await
         }

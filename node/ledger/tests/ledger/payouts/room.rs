@@ -25,7 +25,7 @@ fn signed_by_all(version: &PayoutVersion) -> Vec<u8> {
 }
 
 /// A federation with so many coins of this size, all paid to one address.
-fn with_coins(coins: u8, sats: u64) -> Federation {
+pub(super) fn with_coins(coins: u8, sats: u64) -> Federation {
     let mut federation = Federation::with(with_payouts);
     let vend = federation.quote();
     for number in 50..50 + coins {

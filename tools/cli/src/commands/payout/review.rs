@@ -39,6 +39,8 @@ pub(super) struct Review {
     txid: String,
     /// Of a child that pays for another transaction: that one.
     lifts: Option<Lifts>,
+    /// Of a consolidation: the coins of which it makes one.
+    consolidates: Option<usize>,
     pays: Vec<Pays>,
     spends: Vec<Spends>,
     /// Comes back to the wallet, at the address derived here.
@@ -153,6 +155,7 @@ fn check(genesis: &Genesis, payout: &Payout, as_of: AsOf) -> Result<Review, Fail
         version: version.number,
         txid: plan.txid.to_string(),
         lifts: Lifts::of(payout, version, &plan)?,
+        consolidates: consolidates(payout, version, &plan)?,
         spends: spends.collect(),
         change,
         fee_sats: plan.fee_sats,
@@ -185,6 +188,25 @@ fn recipients<'p>(
         PayoutKind::Cancel => &[],
         _ => &payout.recipients,
     }
+}
+
+/// Of a consolidation, how many coins become one.
+///
+/// # Errors
+/// UNVERIFIED: it pays somebody.
+fn consolidates(
+    payout: &Payout,
+    version: &PayoutVersion,
+    plan: &Plan,
+) -> Result<Option<usize>, Failure> {
+    if version.kind() != PayoutKind::Consolidation {
+        return Ok(None);
+    }
+    if !payout.recipients.is_empty() || plan.change.is_none() {
+        let message = "a consolidation pays somebody else than the wallet";
+        return Err(wrong("payout.consolidation", message));
+    }
+    Ok(Some(plan.inputs.len()))
 }
 
 /// Builds the transaction anew from the descriptor: it must be the same bytes.
@@ -370,6 +392,12 @@ impl Review {
         }
         if let Some(lifts) = &self.lifts {
             text += &lifts.words();
+        }
+        if let Some(coins) = self.consolidates {
+            text += &format!("  joins    {coins} coins of the wallet into one\n");
+        }
+        if self.lifts.is_some() || self.consolidates.is_some() {
+            text += "  pays     nobody but the wallet itself\n";
         }
         for one in &self.pays {
             text += &format!("  pays     {} to {}\n", sats(one.sats), one.address);

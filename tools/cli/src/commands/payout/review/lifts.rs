@@ -64,7 +64,7 @@ impl Lifts {
     pub(super) fn words(&self) -> String {
         format!(
             "  lifts    version {} of payout {} ({}), with it from {} to {} sats for 1000 virtual \
-             bytes\n  pays     nobody but the wallet itself\n",
+             bytes\n",
             self.version,
             printable(&self.payout),
             self.txid,

@@ -211,6 +211,63 @@ fn what_is_said_to_be_a_child_and_is_none_is_refused() {
     assert_eq!(refused(|one| one.parent = child().parent), "payout.child");
 }
 
+/// Three coins that become one.
+fn consolidation() -> Payout {
+    let wallet = wallet(&genesis()).unwrap();
+    let input = |vout| PayoutInput {
+        outpoint: Some(Outpoint {
+            txid: vec![9; 32],
+            vout,
+        }),
+        amount_sats: 1_500,
+        change: false,
+        address_index: vout,
+    };
+    let inputs: Vec<PayoutInput> = (0..3).map(input).collect();
+    let coins: Vec<Coin> = inputs.iter().map(|one| coin(one).unwrap()).collect();
+    let terms = Terms {
+        recipients: Vec::new(),
+        fee_rate: 1_000,
+        fee_sats_min: 0,
+        fee_sats_max: 10_000,
+        fee_bps_max: 10_000,
+        change_index: 5,
+        lock_time: 100,
+    };
+    let plan = dctrl_wallet::consolidate(&wallet, &coins, &terms).unwrap();
+    let (change_sats, change_vout) = plan.change.unwrap();
+    let mut txid = plan.txid.to_byte_array().to_vec();
+    txid.reverse();
+    Payout {
+        id: "p3".into(),
+        versions: vec![PayoutVersion {
+            number: 1,
+            kind: PayoutKind::Consolidation.into(),
+            txid,
+            psbt: plan.psbt.serialize(),
+            inputs,
+            fee_sats: plan.fee_sats,
+            fee_rate: 1_000,
+            change_sats,
+            change_index: 5,
+            change_vout,
+            ..PayoutVersion::default()
+        }],
+        ..Payout::default()
+    }
+}
+
+#[test]
+fn a_consolidation_is_said_to_pay_nobody_and_how_many_coins_become_one() {
+    let words = checked(|one| *one = consolidation()).unwrap().words();
+    let said = "joins    3 coins of the wallet into one\n  pays     nobody but the wallet itself\n";
+    assert!(words.contains(said), "{words}");
+    assert!(!checked(|_| {}).unwrap().words().contains("nobody"));
+    // It pays somebody as its PSBT says, too.
+    let paying = |one: &mut Payout| one.versions[0].set_kind(PayoutKind::Consolidation);
+    assert_eq!(refused(paying), "payout.consolidation");
+}
+
 #[test]
 fn whatever_the_words_and_the_psbt_do_not_agree_on_is_refused() {
     assert_eq!(
