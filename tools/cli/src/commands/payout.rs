@@ -8,6 +8,7 @@ mod dossier;
 mod hwi;
 mod parts;
 mod psbt;
+mod refunds;
 mod review;
 mod seed;
 mod show;
@@ -67,6 +68,8 @@ pub enum PayoutCommand {
     },
     /// Payouts, the newest first
     List(PageArgs),
+    /// Refunds that payers have asked for on the chain, by id
+    Refunds(PageArgs),
     /// One payout, who has decided and who is awaited
     Show {
         /// Its id
@@ -197,6 +200,13 @@ pub async fn run(context: &mut Context, command: PayoutCommand) -> Result<(), Fa
                 .query(async |mut client| client.list_payouts(page.request()).await)
                 .await?;
             context.out.answer(&answer, show::list)
+        }
+        PayoutCommand::Refunds(page) => {
+            let answer = context
+                .nodes
+                .query(async |mut client| client.list_refunds(page.request()).await)
+                .await?;
+            context.out.answer(&answer, refunds::list)
         }
         PayoutCommand::Show { id } => {
             let request = GetPayoutRequest { id };
