@@ -4,13 +4,15 @@ use bitcoin::Psbt;
 use bitcoin::secp256k1::Secp256k1;
 use dctrl_ledger::facts;
 use dctrl_proto::action::{ACTION_BYTES_MAX, Payload};
-use dctrl_proto::v1::{ActionBody, Payout, PayoutSign, PayoutState, PayoutVersion, SignedAction};
+use dctrl_proto::v1::{
+    ActionBody, PaymentObserve, Payout, PayoutSign, PayoutState, PayoutVersion, SignedAction,
+};
 use dctrl_wallet::SIGNED_BYTES_MAX;
 use prost::Message;
 
 use super::chain::{bump, cancel};
-use crate::common::Federation;
 use crate::common::payouts::{CAROL, DAVE, DELAY_MS, ERIN, master, newest, with_payouts};
+use crate::common::{Federation, NODES, in_block, payment};
 
 /// What a message may have.
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
@@ -28,9 +30,16 @@ fn signed_by_all(version: &PayoutVersion) -> Vec<u8> {
 pub(super) fn with_coins(coins: u8, sats: u64) -> Federation {
     let mut federation = Federation::with(with_payouts);
     let vend = federation.quote();
-    for number in 50..50 + coins {
-        federation.pay(&vend, number, sats);
+    let paid: Vec<PaymentObserve> = (50..50 + coins)
+        .map(|number| in_block(&payment(&vend, number, sats), 100))
+        .collect();
+    for node in NODES {
+        let seen = paid.iter().map(|one| federation.action(node, one));
+        let seen: Vec<SignedAction> = seen.collect();
+        let receipts = federation.block(&seen);
+        assert!(receipts.iter().all(|one| one.refusal.is_none()));
     }
+    federation.tip(100);
     federation.tip(110);
     federation
 }
