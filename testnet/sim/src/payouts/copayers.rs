@@ -24,6 +24,8 @@ use super::world::{Sent, World};
 const OPEN_MAX: usize = 14;
 /// People pay in while the wallet has less.
 const WALLET_SATS_MIN: u64 = 12_000_000;
+/// Of a hundred proposals in a storm the one that makes one coin of many.
+const CONSOLIDATES: u64 = 97;
 /// Whom payouts go to.
 pub(super) const STRANGERS: u8 = 12;
 /// Of these the first may be paid at once where there is an allow-list.
@@ -201,6 +203,9 @@ impl World {
         if self.chance.chance(200) && !self.people.refunds.is_empty() {
             return self.propose_refunds(creator, wanted);
         }
+        if kind == CONSOLIDATES {
+            return self.propose_consolidation(creator);
+        }
         self.propose_this(creator, recipients.clone(), wanted);
         if !honest && self.chance.chance(300) {
             self.hit("proposed_twice");
@@ -218,6 +223,19 @@ impl World {
         let propose = PayoutPropose {
             recipients,
             purpose: "shares".to_owned(),
+            ..PayoutPropose::default()
+        };
+        self.send(creator, &propose, Sent::Proposal(intent));
+    }
+
+    /// Nobody is paid, so that all find it right.
+    fn propose_consolidation(&mut self, creator: Party) {
+        let intent = Intent {
+            wanted: true,
+            ..Intent::default()
+        };
+        let propose = PayoutPropose {
+            consolidate: true,
             ..PayoutPropose::default()
         };
         self.send(creator, &propose, Sent::Proposal(intent));

@@ -8,10 +8,10 @@ use dctrl_effects::chain::{Hash, Tip};
 use dctrl_ledger::query;
 use dctrl_proto::action::{Payload, action_id};
 use dctrl_proto::v1::bus_body::Event;
-use dctrl_proto::v1::{BusBody, Payout, Receipt, SignedAction, TimeTick};
+use dctrl_proto::v1::{BusBody, Payout, PayoutKind, Receipt, SignedAction, TimeTick};
 use prost::Message;
 
-use super::copayers::{Intent, People};
+use super::copayers::{Intent, People, newest};
 use super::founding::{Founding, Party, START_MS};
 use super::net::Net;
 use super::plan::Plan;
@@ -226,12 +226,12 @@ impl World {
                 let before = self.known.insert(payout.id.clone(), payout.clone());
                 self.note_undone(before.as_ref(), &payout);
                 if before.map(|one| one.state()) != Some(payout.state()) {
-                    let child = if payout.parent.is_some() {
-                        "child"
-                    } else {
-                        "state"
+                    let what = match newest(&payout).kind() {
+                        PayoutKind::Child => "child",
+                        PayoutKind::Consolidation => "consolidation",
+                        _ => "state",
                     };
-                    self.hit(&format!("{child} {}", payout.state().as_str_name()));
+                    self.hit(&format!("{what} {}", payout.state().as_str_name()));
                 }
             }
             Some(Event::TopUp(issued)) => {
