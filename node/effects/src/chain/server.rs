@@ -10,6 +10,7 @@ use std::{
 
 use bitcoin::{Address, Network, address::NetworkUnchecked};
 use dctrl_proto::{
+    action::ACTION_BYTES_MAX,
     status::to_status,
     v1::{self, Refusal, RefusalCode, simulated_chain_server as rpc},
 };
@@ -29,8 +30,9 @@ use super::{
 /// Notices that wait for a slow watcher. It loses older ones, which it sees
 /// in the sequence numbers.
 const NOTICES_WAITING_MAX: usize = 1_024;
-/// Largest request, bytes; the real ones have fewer than 200.
-const REQUEST_BYTES_MAX: usize = 4_096;
+/// Largest request, bytes: a payout's transaction, which has fewer than its PSBT
+/// with all signatures in an action.
+const REQUEST_BYTES_MAX: usize = ACTION_BYTES_MAX;
 /// How long open calls may take after the server was asked to stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 /// Streams that one connection may have open at a time.

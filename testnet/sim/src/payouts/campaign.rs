@@ -32,6 +32,7 @@ const MUST_MEET: &[&str] = &[
     "broadcast_known",
     "child PAYOUT_STATE_CONFIRMED",
     "child PAYOUT_STATE_INVALIDATED",
+    "consolidation PAYOUT_STATE_CONFIRMED",
     "evicted",
     "executor_killed_at_rest",
     "executor_killed_before_broadcast",

@@ -4,6 +4,7 @@ use std::{
     time::Instant,
 };
 
+use bitcoin::{Txid, hashes::Hash as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{super::server, *};
@@ -115,5 +116,33 @@ fn a_stream_of_notices_that_is_half_open_is_opened_anew() {
         }
         path.goes_silent();
     }
+    path.runtime.shutdown_background();
+}
+
+/// A transaction that spends so many coins, none of which is there.
+fn spends_nothing(inputs: u32) -> Vec<u8> {
+    let input = |vout| bitcoin::TxIn {
+        previous_output: bitcoin::OutPoint::new(Txid::from_byte_array([7; 32]), vout),
+        witness: bitcoin::Witness::from_slice(&[vec![7; 72], vec![7; 72], vec![7; 105]]),
+        ..bitcoin::TxIn::default()
+    };
+    bitcoin::consensus::serialize(&bitcoin::Transaction {
+        version: bitcoin::transaction::Version::TWO,
+        lock_time: bitcoin::absolute::LockTime::ZERO,
+        input: (0..inputs).map(input).collect(),
+        output: Vec::new(),
+    })
+}
+
+#[test]
+fn a_transaction_of_the_most_coins_is_judged_like_a_small_one() {
+    let path = Path::start();
+    let client = Simulated::with_times(&path.url, PATIENCE, PATIENCE).unwrap();
+    for inputs in [1, 100] {
+        let raw = spends_nothing(inputs);
+        let sent = client::Client::broadcast(&client, &raw).unwrap();
+        assert!(matches!(sent, Sent::Conflict(_)), "{inputs}: {sent:?}");
+    }
+    drop(client);
     path.runtime.shutdown_background();
 }
