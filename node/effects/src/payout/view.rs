@@ -174,7 +174,7 @@ impl Payouts {
             take_over_ms: self.take_over_ms,
         };
         let orders = self.open.values_mut().filter_map(|watched| {
-            let version = watched.payout.versions.last()?;
+            let version = wanted(&watched.payout)?;
             let rank = due_rank(watched, version, seat, turns, now_ms)?;
             let order = Order {
                 payout: watched.payout.id.clone(),
@@ -211,6 +211,20 @@ impl Payouts {
             watched.said = Some(PayoutSpend::default());
         }
     }
+}
+
+/// The transaction that the chain should have: the newest one, or the one that
+/// was settled where the chain has undone it.
+fn wanted(payout: &Payout) -> Option<&PayoutVersion> {
+    if !payout.settled {
+        return payout.versions.last();
+    }
+    let settled = |version: &&PayoutVersion| version.txid == payout.settled_txid;
+    payout
+        .versions
+        .iter()
+        .find(settled)
+        .filter(|_| payout.frozen)
 }
 
 fn is_over(payout: &Payout) -> bool {
@@ -273,7 +287,7 @@ fn due_rank(
     turns: Turns,
     now_ms: u64,
 ) -> Option<usize> {
-    if version.transaction.is_empty() || watched.payout.settled {
+    if version.transaction.is_empty() {
         return None;
     }
     let seen = watched.seen.as_ref();

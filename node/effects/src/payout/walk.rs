@@ -31,12 +31,13 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    /// Blocks above this height must be looked through, again where they were,
-    /// and so many below it as a reorganisation may replace.
+    /// Blocks above this height must be looked through, and so many below it as a
+    /// reorganisation may replace: also those that were, since they were looked
+    /// through for other coins.
     pub(super) fn back_to(&mut self, height: u32) {
         let lowest = height.saturating_sub(REORGANISED_MAX);
         if self.from.is_some_and(|from| from <= lowest) {
-            self.blocks.retain(|(tip, _)| tip.height <= height);
+            self.blocks.retain(|(tip, _)| tip.height <= lowest);
         } else {
             self.from = Some(lowest);
             self.blocks.clear();

@@ -70,6 +70,25 @@ fn what_is_seen_is_not_sent_and_what_was_sent_is_sent_again_only_later() {
     assert_eq!(payouts.unsaid().len(), 1);
 }
 
+#[test]
+fn a_settled_payout_that_the_chain_has_undone_is_sent_again() {
+    let mut payouts = Payouts::new(Arc::new(|| Some(2)), 10_000);
+    let settled = Payout {
+        settled: true,
+        settled_txid: vec![7; 32],
+        ..ready(&[2])
+    };
+    payouts.told(settled.clone());
+    assert!(payouts.take_due(50_000).is_empty(), "it is in the chain");
+    payouts.told(Payout {
+        frozen: true,
+        ..settled
+    });
+    let orders = payouts.take_due(60_000);
+    assert_eq!(orders.len(), 1);
+    assert_eq!(orders[0].txid, [7; 32]);
+}
+
 /// A payout that spends `coin` by a transaction of its own id.
 fn spending(number: u16, coin: Hash) -> Payout {
     let mut payout = ready(&[2]);
@@ -336,4 +355,25 @@ fn a_node_that_begins_behind_that_reads_the_deposit_in_the_block_that_is_gone() 
     payouts.told(payout);
     payouts.look(&chain).unwrap();
     assert_eq!(payouts.unsaid()[0].1.txid, replacement.0);
+}
+
+#[test]
+fn a_node_that_hears_of_a_payout_behind_that_looks_at_blocks_again_that_it_knows() {
+    let (mut chain, coin, payout) = chain_with_a_deposit();
+    let mut payouts = Payouts::new(Arc::new(|| Some(2)), 10_000);
+    payouts.told(Payout {
+        chain_height: payout.chain_height,
+        ..spending(2, Hash([9; 32]))
+    });
+    let replacement = replace_deposit(&mut chain, coin);
+    payouts.look(&chain).unwrap();
+    // Proposed by a ledger that has not seen the reorganisation yet.
+    payouts.told(Payout {
+        sign_from_ms: 0,
+        ..payout
+    });
+    payouts.look(&chain).unwrap();
+    let said = payouts.unsaid();
+    let named: Vec<&[u8]> = said.iter().map(|(_, one)| &one.txid[..]).collect();
+    assert_eq!(named, [&replacement.0[..]]);
 }
