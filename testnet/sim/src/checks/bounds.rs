@@ -35,7 +35,12 @@ impl Bounds {
                 // Its own share, and what events of others need of it.
                 2 * nodes * limits.orphan_events_max,
             ),
-            ("pool bytes", summary.pool_bytes, limits.pool_bytes_max),
+            (
+                "pool bytes",
+                summary.pool_bytes,
+                // And what own events of an epoch that was sealed had in them.
+                limits.pool_bytes_max + limits.layer_events_max as usize * limits.event_bytes_max,
+            ),
             ("events of chains", of_chains, in_layers),
             (
                 "events of branches",

@@ -271,7 +271,7 @@ impl World {
         for copayer in 0..COPAYERS {
             let id = copayer_id(copayer);
             let signed = version.signers.iter().any(|one| one.member_id == id);
-            if signed || right != self.is_honest(copayer) || !self.chance.chance(500) {
+            if signed || right != self.is_honest(copayer) || !self.chance.chance(250) {
                 continue;
             }
             let Ok(mut psbt) = Psbt::deserialize(&version.psbt) else {

@@ -9,8 +9,10 @@ use crate::scenario::{Cast, Failures, Links, MILLISECOND, SECOND, pick};
 
 /// How many runs have copayers who pay out, in thousandths.
 const PAYOUTS_CHANCE: u64 = 400;
-/// Where they do, no deeper reorganisation loses transactions.
-const DROP_DEPTH_MAX: u32 = 5;
+/// Where they do, no deeper reorganisation loses transactions: here nothing shows
+/// what has taken their place, and until nodes have looked, the ledger counts the
+/// new blocks above the old ones.
+const DROP_DEPTH_MAX: u32 = 2;
 
 /// How much a run holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
