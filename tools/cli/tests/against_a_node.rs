@@ -144,19 +144,23 @@ fn an_address_that_the_federation_did_not_certify_is_never_shown() {
     }
 }
 
-#[test]
-fn a_refusal_names_rule_and_field_and_exits_with_3() {
+/// A node that refuses every action.
+fn refuses() -> String {
     let refusal = Refusal::field(
         RefusalCode::Precond,
         "slot.stock",
         "slot",
         "slot A3 is empty",
     );
-    let node = url(serve(Script {
+    url(serve(Script {
         refusal: Some(refusal),
         ..Script::default()
-    }));
-    let folder = folder(&federation().genesis, &[node]);
+    }))
+}
+
+#[test]
+fn a_refusal_names_rule_and_field_and_exits_with_3() {
+    let folder = folder(&federation().genesis, &[refuses()]);
     let shown = dctrl(folder.path(), &[QUOTE.as_slice(), &["--json"]].concat());
     assert_eq!(shown.status.code(), Some(3));
     assert_eq!(
@@ -171,17 +175,7 @@ fn a_refusal_names_rule_and_field_and_exits_with_3() {
 
 #[test]
 fn a_node_that_refuses_a_repeated_request_says_nothing_of_the_first() {
-    let refusal = Refusal::field(
-        RefusalCode::Precond,
-        "slot.stock",
-        "slot",
-        "slot A3 is empty",
-    );
-    let node = url(serve(Script {
-        refusal: Some(refusal),
-        ..Script::default()
-    }));
-    let folder = folder(&federation().genesis, &[node]);
+    let folder = folder(&federation().genesis, &[refuses()]);
     let id = "019e00000000000000000000000000ff";
     let shown = dctrl(
         folder.path(),
