@@ -19,7 +19,9 @@ use crate::machine::Sending;
 
 /// How long a node may take to take an action.
 const SUBMIT_TIMEOUT: Duration = Duration::from_secs(4);
-/// A stop lets a receipt and an acceptance go out for so long. They are said
+/// What a machine says of an order.
+const ANSWERS: [&str; 2] = ["machine.accept", "machine.receipt"];
+/// A stop lets a receipt and an acceptance go out for so long. A receipt is said
 /// again after the next start anyway.
 const FAREWELL: Duration = Duration::from_secs(3);
 /// How often it is looked whether everything has come that there was.
@@ -87,34 +89,53 @@ pub(crate) fn submit(
     thread::spawn(move || {
         let mut farewell = None;
         for sending in actions {
-            let name = sending.name;
             let mut timeout = SUBMIT_TIMEOUT;
             if stop.load(Ordering::Relaxed) {
                 let until = *farewell.get_or_insert_with(|| Instant::now() + FAREWELL);
                 timeout = until.saturating_duration_since(Instant::now());
-                if timeout.is_zero() || !["machine.receipt", "machine.accept"].contains(&name) {
+                if timeout.is_zero() || !ANSWERS.contains(&sending.name) {
                     continue;
                 }
             }
             if sending.another {
                 door.prefer_next();
             }
-            match door.submit(&sending.action, timeout) {
-                Ok(submitted) => {
-                    let refusal = submitted.receipt.and_then(|receipt| receipt.refusal);
-                    if let Some(refusal) = refusal {
-                        tracing::warn!(name, %refusal, "the federation refused an action");
-                    } else {
-                        tracing::debug!(name, "a node took an action");
-                    }
-                }
-                Err(DoorError::Refused(refusal)) => {
-                    // One node's word: the next one is asked the next time.
-                    tracing::warn!(name, %refusal, "a node refused an action");
-                    door.prefer_next();
-                }
-                Err(error) => tracing::warn!(name, %error, "an action was not handed in"),
-            }
+            hand_in(&door, &sending, timeout);
         }
     })
+}
+
+/// A refusal is one node's word, and one that is behind the others does not know
+/// the order yet that is answered: each node is asked then until one takes it. With
+/// anything else the next node is asked the next time.
+fn hand_in(door: &Door, sending: &Sending, timeout: Duration) {
+    let name = sending.name;
+    let deadline = Instant::now() + timeout;
+    let nodes = if ANSWERS.contains(&name) {
+        door.nodes()
+    } else {
+        1
+    };
+    for _ in 0..nodes {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match door.submit(&sending.action, left) {
+            Ok(submitted) => {
+                let refusal = submitted.receipt.and_then(|receipt| receipt.refusal);
+                if let Some(refusal) = refusal {
+                    tracing::warn!(name, %refusal, "the federation refused an action");
+                } else {
+                    tracing::debug!(name, "a node took an action");
+                }
+                return;
+            }
+            Err(DoorError::Refused(refusal)) => {
+                tracing::warn!(name, %refusal, "a node refused an action");
+                door.prefer_next();
+            }
+            Err(error) => {
+                tracing::warn!(name, %error, "an action was not handed in");
+                return;
+            }
+        }
+    }
 }

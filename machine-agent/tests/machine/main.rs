@@ -135,6 +135,18 @@ fn a_node_that_swallows_what_the_machine_says_cannot_silence_it() {
 }
 
 #[test]
+fn what_nodes_refuse_that_are_behind_is_handed_to_the_next() {
+    let world = World::new();
+    let _agent = world.agent(&[]);
+    world.until_ready();
+    world.ledger.lock().unwrap().behind = 3;
+    world.issue(1);
+    assert_eq!(world.receipt(1).outcome(), Outcome::Dispensed);
+    let ledger = world.ledger.lock().unwrap();
+    assert_eq!((ledger.behind, ledger.accepts), (0, 1));
+}
+
+#[test]
 fn an_agent_without_its_journal_refuses_the_old_orders() {
     let world = World::new();
     let agent = world.agent(&[]);

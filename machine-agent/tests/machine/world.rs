@@ -15,7 +15,7 @@ use dctrl_proto::order::{ORDER_DOMAIN, receipt_hash};
 use dctrl_proto::v1::bus_body::Event;
 use dctrl_proto::v1::{
     self, ActionBody, Beacon, MachineChanged, MachineHeartbeat, MachineReceipt, MachineReport,
-    MachineReported, Order, Slot,
+    MachineReported, Order, Refusal, RefusalCode, Slot,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -30,6 +30,9 @@ pub(crate) struct Ledger {
     pub(crate) machine: v1::Machine,
     pub(crate) heartbeats: Vec<MachineHeartbeat>,
     pub(crate) accepts: usize,
+    /// So many times what answers an order is refused, as by a node that does not
+    /// know the order yet.
+    pub(crate) behind: usize,
     pub(crate) receipts: BTreeMap<u64, Vec<u8>>,
     pub(crate) reports: Vec<MachineReport>,
 }
@@ -71,7 +74,15 @@ impl World {
         fake.on_submit(Box::new(move |action| {
             let body = ActionBody::decode(action.body.as_slice()).unwrap();
             assert!(body.expires_at_ms > wall_ms());
-            let outputs = books.lock().unwrap().apply(&body);
+            let mut books = books.lock().unwrap();
+            let answers = ["machine.accept", "machine.receipt"].contains(&body.name.as_str());
+            if answers && books.behind > 0 {
+                books.behind -= 1;
+                let code = RefusalCode::Precond;
+                return Some(Refusal::rule(code, "machine.sequence", "no such order"));
+            }
+            let outputs = books.apply(&body);
+            drop(books);
             if let Some(fake) = weak.upgrade() {
                 fake.commit(wall_ms(), outputs);
             }

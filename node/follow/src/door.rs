@@ -211,6 +211,14 @@ impl Door {
         }
     }
 
+    /// How many nodes it asks.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.move_on();
+        links.links.len()
+    }
+
     /// Asks another node first from now on, for a caller who doubts the last
     /// answer.
     pub fn prefer_next(&self) {
