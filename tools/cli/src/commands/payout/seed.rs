@@ -226,8 +226,12 @@ mod tests {
         assert_eq!(opened(&sealed, b"correct horse").unwrap(), b"the seed");
         assert_eq!(opened(&sealed, b"correct house"), None);
         assert!(!sealed.sealed.contains(&hex::encode("seed")));
-        let other = if sealed.sealed.starts_with('0') { "1" } else { "0" };
-        sealed.sealed.replace_range(0..1, other);
+        let changed = if sealed.sealed.starts_with('0') {
+            "1"
+        } else {
+            "0"
+        };
+        sealed.sealed.replace_range(0..1, changed);
         assert_eq!(opened(&sealed, b"correct horse"), None);
     }
 }
