@@ -101,7 +101,7 @@ fn a_connection_that_swallows_everything_is_dialled_anew() {
     let dialling = start_with(dialling);
     dialling.send(b"before");
     assert_eq!(listening.inbox.recv_timeout(PATIENCE).unwrap().1, b"before");
-    assert_eq!(dialling.stats().peers[0].lost, 0);
+    let (lost, connections) = (dialling.stats().peers[0].lost, relay.connections());
     relay.swallow();
     eventually("a message arrives by another connection", || {
         dialling.send(b"again");
@@ -110,8 +110,8 @@ fn a_connection_that_swallows_everything_is_dialled_anew() {
             .recv_timeout(Duration::from_millis(50))
             .is_ok()
     });
-    assert!(relay.connections() > 1);
-    assert!(dialling.stats().peers[0].lost >= 1);
+    assert!(relay.connections() > connections);
+    assert!(dialling.stats().peers[0].lost > lost);
 }
 
 /// libzmq takes such an answer for a reason never to connect there again.
