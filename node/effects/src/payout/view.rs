@@ -2,7 +2,9 @@
 //! of each: everything of the effect that needs no socket, thread or clock. The
 //! simulator drives it, too.
 //!
-//! A settled payout is watched until the chain can hardly undo it any more.
+//! A settled payout is watched until the chain can hardly undo it any more. While
+//! the chain has the block that the ledger found it in, no more of it is looked for,
+//! however long ago that was.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +19,7 @@ use super::{
 };
 use crate::{
     Seat,
-    chain::{ChainError, ChainSource, Hash},
+    chain::{ChainError, ChainSource, Hash, Tip},
 };
 
 /// An output: its transaction, and its position there.
@@ -48,6 +50,8 @@ struct Watched {
     payout: Payout,
     /// What the backend shows.
     seen: Option<PayoutSpend>,
+    /// Whether the walk looks for what spends its inputs.
+    walked: bool,
     /// What was last said, in this run or an earlier one.
     said: Option<PayoutSpend>,
     /// When which transaction was handed in last.
@@ -95,8 +99,8 @@ impl Payouts {
         let vote = payout.votes.iter().find(|vote| Some(vote.node) == own);
         let said = vote.and_then(|vote| vote.spend.clone());
         if let Some(known) = self.open.get_mut(&payout.id) {
-            let inputs = |payout: &Payout| payout.versions.len();
-            if inputs(&known.payout) < inputs(&payout) {
+            let before: BTreeSet<Place> = inputs(&known.payout).collect();
+            if inputs(&payout).any(|input| !before.contains(&input)) {
                 // A later transaction may spend more coins.
                 self.walk.back_to(payout.chain_height);
             }
@@ -107,11 +111,11 @@ impl Payouts {
             tracing::error!(payout = payout.id, "too many payouts: not watched");
             return false;
         }
-        self.walk.back_to(lowest_spend(&payout));
         let id = payout.id.clone();
         let watched = Watched {
             payout,
             seen: None,
+            walked: false,
             said,
             sent: None,
         };
@@ -135,25 +139,30 @@ impl Payouts {
     /// # Errors
     /// The backend gives no answer; then nothing has changed here.
     pub fn look(&mut self, adaptor: &dyn ChainSource) -> Result<(), ChainError> {
+        let tip = adaptor.tip()?;
         let mut wanted: BTreeSet<Place> = BTreeSet::new();
-        for watched in self.open.values() {
+        for watched in self.open.values_mut() {
+            if let Some(settled) = in_its_block(&watched.payout, tip, adaptor)? {
+                watched.seen = Some(settled);
+                watched.walked = false;
+                continue;
+            }
             wanted.extend(inputs(&watched.payout));
-            if self.lineage.learn(&watched.payout, adaptor) {
+            if self.lineage.learn(&watched.payout, adaptor) || !watched.walked {
                 // What was looked through without knowing it is looked through again.
                 self.walk.back_to(lowest_spend(&watched.payout));
+                watched.walked = true;
             }
         }
         adaptor.watch_coins(&wanted)?;
         wanted.extend(self.lineage.coins());
         self.walk.on(adaptor, &wanted)?;
-        for watched in self.open.values_mut() {
+        for watched in self.open.values_mut().filter(|one| one.walked) {
             watched.seen = place(&watched.payout, &self.walk, &self.lineage, adaptor)?;
         }
-        if let Some(tip) = self.walk.tip() {
-            self.open.retain(|_, one| !is_buried(one, tip.height));
-            let left = self.open.values().map(|one| &one.payout);
-            self.lineage.retain(left);
-        }
+        self.open.retain(|_, one| !is_buried(one, tip.height));
+        let left = self.open.values().map(|one| &one.payout);
+        self.lineage.retain(left);
         Ok(())
     }
 
@@ -246,6 +255,32 @@ fn lowest_spend(payout: &Payout) -> u32 {
     } else {
         payout.chain_height.saturating_sub(WATCHED_DEPTH)
     }
+}
+
+/// A settled payout where the ledger has it, if the backend's chain has that block.
+/// A quorum has seen it there, and the hash says that the block is the same; so it
+/// is found at any age, also behind what is walked and what a backend keeps.
+///
+/// # Errors
+/// The backend gives no answer.
+fn in_its_block(
+    payout: &Payout,
+    tip: Tip,
+    adaptor: &dyn ChainSource,
+) -> Result<Option<PayoutSpend>, ChainError> {
+    let rests = payout.settled && !payout.frozen;
+    let seen = payout.seen.as_ref().filter(|_| rests);
+    let block =
+        seen.filter(|seen| seen.view() == PaymentView::InBlock && seen.block_height <= tip.height);
+    let Some(seen) = block else {
+        return Ok(None);
+    };
+    let here = adaptor.hash_at(seen.block_height)?.0[..] == seen.block_hash[..];
+    // A vote counts no confirmations.
+    Ok(here.then(|| PayoutSpend {
+        confirmations: 0,
+        ..seen.clone()
+    }))
 }
 
 /// Where the transaction was settled, as the ledger saw it last.

@@ -80,11 +80,6 @@ impl Walk {
         Ok(())
     }
 
-    /// The newest block that was looked through, or all before is of no interest.
-    pub(super) fn tip(&self) -> Option<Tip> {
-        self.blocks.last().map(|(tip, _)| *tip)
-    }
-
     /// All that was found, in the order of the chain.
     pub(super) fn found(&self) -> impl Iterator<Item = &Found> {
         self.blocks.iter().flat_map(|(_, found)| found)

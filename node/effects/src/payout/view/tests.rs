@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use dctrl_proto::v1::{Outpoint, PaymentDoubts, PayoutInput, PayoutOrigin};
+use dctrl_proto::v1::{Outpoint, PaymentDoubts, PayoutInput, PayoutOrigin, PayoutVote};
 
 use super::*;
 use crate::chain::{Block, Output, Tip, Transaction, model::SimChain};
@@ -192,6 +192,62 @@ fn a_settled_payout_is_watched_until_a_hundred_blocks_bury_it() {
     chain.mine(1).unwrap();
     payouts.look(&chain).unwrap();
     assert!(payouts.is_empty(), "100 confirmations");
+}
+
+/// A chain in which a payout is settled, and the payout as the ledger tells it to a
+/// node that has voted for it.
+fn chain_with_a_settled_payout() -> (SimChain, Payout) {
+    let (mut chain, coin) = chain_with_a_coin();
+    chain.submit(spend(transaction_of(1), coin)).unwrap();
+    let block = chain.mine(1).unwrap();
+    chain.mine(5).unwrap();
+    let mut payout = settled(spending(1, coin), block.height);
+    payout.settled_txid = transaction_of(1).0.to_vec();
+    if let Some(seen) = &mut payout.seen {
+        seen.block_hash = block.hash.0.to_vec();
+        payout.votes.push(PayoutVote {
+            node: 2,
+            spend: Some(PayoutSpend {
+                confirmations: 0,
+                ..seen.clone()
+            }),
+        });
+    }
+    (chain, payout)
+}
+
+#[test]
+fn a_node_that_begins_again_finds_a_settled_payout_however_old_it_is() {
+    let (mut chain, payout) = chain_with_a_settled_payout();
+    chain.mine(50).unwrap();
+    let mut payouts = Payouts::new(Arc::new(|| Some(2)), 10_000);
+    payouts.told(payout.clone());
+    payouts.look(&chain).unwrap();
+    assert!(payouts.unsaid().is_empty());
+    assert!(!payouts.is_empty(), "not buried yet");
+    for _ in 0..3 {
+        chain.mine(800).unwrap();
+    }
+    let mut payouts = Payouts::new(Arc::new(|| Some(2)), 10_000);
+    payouts.told(payout);
+    payouts.look(&chain).unwrap();
+    assert!(payouts.unsaid().is_empty());
+    assert!(payouts.is_empty(), "buried");
+}
+
+#[test]
+fn a_settled_payout_whose_block_is_gone_is_looked_for_again() {
+    let (mut chain, payout) = chain_with_a_settled_payout();
+    let mut payouts = Payouts::new(Arc::new(|| Some(2)), 10_000);
+    payouts.told(payout);
+    payouts.look(&chain).unwrap();
+    assert!(payouts.unsaid().is_empty());
+    chain.reorganise(7, true).unwrap();
+    chain.mine(7).unwrap();
+    payouts.look(&chain).unwrap();
+    let said = payouts.unsaid();
+    assert_eq!(said.len(), 1);
+    assert_eq!(said[0].1.view(), PaymentView::Absent);
 }
 
 #[test]
