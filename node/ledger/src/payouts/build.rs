@@ -116,8 +116,10 @@ fn next(
     let mut version = loop {
         terms.fee_sats_min = outbids + fee_sats(size, INCREMENT_RATE);
         if cancels {
-            // Whatever a version before was made to pay, it can be taken back.
+            // Whatever a version before was made to pay, it can be taken back, if
+            // not always as fast.
             terms.fee_sats_max = rules.fee_sats_max.max(terms.fee_sats_min);
+            terms.fee_rate = fee_rate.min(rate_within(terms.fee_sats_max, size));
         }
         let version = match (&payout.parent, &must[..]) {
             (Some(parent), [change]) => child::make(view, parent, *change, &terms)?,
@@ -133,8 +135,17 @@ fn next(
     let listed = u32::try_from(payout.versions.len()).expect("a payout has few versions");
     version.number = listed + payout.versions_dropped + 1;
     version.set_kind(kind);
-    version.fee_note = fee_note;
+    version.fee_note = if terms.fee_rate < fee_rate {
+        "the highest fee that taking back may have".to_owned()
+    } else {
+        fee_note
+    };
     Ok(version)
+}
+
+/// The highest rate at which so many virtual bytes cost no more than this.
+fn rate_within(fee_sats: u64, size: u64) -> u64 {
+    fee_sats.saturating_mul(1000) / size
 }
 
 /// Refuses more transactions than a payout may have, or more bytes of them. The
@@ -150,7 +161,7 @@ fn require_another(payout: &Payout, cancels: bool) -> Result<(), Refusal> {
     ensure(cancels || fits, || {
         let message = format!(
             "Its transactions have {bytes} bytes already, since they spend many coins: \
-             cancel it, or lift it by a child."
+             lift it by a child, or cancel it where it pays somebody."
         );
         exhausted("payout.versions", message)
     })

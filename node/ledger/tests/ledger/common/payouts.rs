@@ -24,6 +24,8 @@ pub(crate) const SMALL: u64 = 100_000;
 pub(crate) const LARGE: u64 = 1_000_000;
 pub(crate) const DAY: u64 = 1_500_000;
 pub(crate) const DELAY_MS: u64 = 5_000;
+/// Highest fee of a payout, sats.
+pub(crate) const FEE_SATS_MAX: u64 = 50_000;
 pub(crate) const PROPOSAL_MS: u64 = 3_600_000;
 
 /// The master key of the copayer with this number.
@@ -62,7 +64,7 @@ fn rules() -> PayoutRules {
         day_sats_max: DAY,
         fee_rate_min: 1_000,
         fee_rate_max: 100_000,
-        fee_sats_max: 50_000,
+        fee_sats_max: FEE_SATS_MAX,
         fee_bps_max: 5_000,
         proposal_ms: PROPOSAL_MS,
         ..PayoutRules::default()

@@ -25,7 +25,7 @@ fn rule<T>(result: Result<T, Refusal>) -> String {
     result.map(|_| ()).unwrap_err().rule
 }
 
-fn fee_rate(federation: &mut Federation, fee_rate: u64) {
+pub(super) fn fee_rate(federation: &mut Federation, fee_rate: u64) {
     for node in NODES {
         federation.submit(node, &FeeObserve { fee_rate }).unwrap();
     }

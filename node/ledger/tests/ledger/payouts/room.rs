@@ -11,7 +11,10 @@ use dctrl_wallet::SIGNED_BYTES_MAX;
 use prost::Message;
 
 use super::chain::{bump, cancel};
-use crate::common::payouts::{CAROL, DAVE, DELAY_MS, ERIN, master, newest, with_payouts};
+use super::consolidation::fee_rate;
+use crate::common::payouts::{
+    CAROL, DAVE, DELAY_MS, ERIN, FEE_SATS_MAX, master, newest, with_payouts,
+};
 use crate::common::{Federation, NODES, in_block, payment};
 
 /// What a message may have.
@@ -103,6 +106,21 @@ fn a_higher_fee_also_pays_for_the_coins_that_it_takes() {
     // BIP-125: what the one before pays, and a satoshi for each virtual byte.
     let needed = first.fee_sats + u64::from(second.virtual_size);
     assert!(second.fee_sats >= needed, "{} {needed}", second.fee_sats);
+}
+
+#[test]
+fn what_pays_almost_the_highest_fee_can_be_taken_back_for_the_highest() {
+    let mut federation = with_coins(84, 10_000);
+    fee_rate(&mut federation, 5_000);
+    let payout = large(&mut federation, 790_000);
+    let (paid, size) = (newest(&payout).fee_sats, newest(&payout).virtual_size);
+    assert!(paid * 5 / 4 > FEE_SATS_MAX, "a quarter more is too much");
+    cancel(&mut federation, &payout.id).unwrap();
+    let back = newest(&federation.payout(&payout.id)).clone();
+    let passed_on = paid + u64::from(size);
+    assert!(back.fee_sats > passed_on, "nodes pass it on");
+    assert!(back.fee_sats <= FEE_SATS_MAX.max(passed_on + 400));
+    assert_eq!(back.fee_note, "the highest fee that taking back may have");
 }
 
 #[test]
