@@ -16,7 +16,25 @@ use crate::{migrate, options, records};
 /// second user only by the text of an error.
 pub(crate) const LOCK_FILE: &str = "dctrl.lock";
 
-pub(crate) fn lock(folder: &Path) -> Result<File, StoreError> {
+/// The lock on a folder, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    /// Unlocks by itself. The lock is the open file's, and a child that another
+    /// thread is just forking has that open too until it begins its own program.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::debug!(%error, "the lock goes with its file");
+        }
+    }
+}
+
+/// Takes a folder for this process.
+///
+/// # Errors
+/// Another one has it, or it cannot be made.
+pub(crate) fn lock(folder: &Path) -> Result<Lock, StoreError> {
     let error = |source| StoreError::Folder {
         folder: folder.to_owned(),
         source,
@@ -26,7 +44,7 @@ pub(crate) fn lock(folder: &Path) -> Result<File, StoreError> {
     options.create(true).write(true).truncate(false);
     let file = options.open(folder.join(LOCK_FILE)).map_err(error)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
             folder: folder.to_owned(),
         }),
@@ -203,5 +221,22 @@ pub(crate) fn read_pruned(db: &DB) -> Result<(u64, u64), StoreError> {
         Some(Some(row)) => Ok((row.batch, row.segment)),
         Some(None) => Err(damaged(columns::META, 0)),
         None => Ok((0, 0)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_free_again_although_a_child_has_inherited_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = lock(folder.path()).unwrap();
+        // What a fork makes of it, until the child begins its own program.
+        let inherited = held.0.try_clone().unwrap();
+        assert!(matches!(lock(folder.path()), Err(StoreError::InUse { .. })));
+        drop(held);
+        lock(folder.path()).unwrap();
+        drop(inherited);
     }
 }

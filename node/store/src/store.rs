@@ -1,6 +1,5 @@
 //! Open a node's folder, and write to it.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -15,7 +14,7 @@ use crate::journal::{self, BlockRow, Journal, Long, Record, Segments, entry_byte
 use crate::limits::{BATCH_BYTES_MAX, UNFLUSHED_SEGMENTS_MAX};
 use crate::migrate;
 use crate::open::{
-    check_schema, last_number, live_state, lock, read_mark, read_number, read_pruned,
+    Lock, check_schema, last_number, live_state, lock, read_mark, read_number, read_pruned,
     refuse_foreign, refuse_headless, replay,
 };
 use crate::options::{self, Options};
@@ -44,7 +43,7 @@ struct Inner {
     flushed: AtomicU64,
     flushing: AtomicBool,
     history_bytes: u64,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// Which column family holds the state.
