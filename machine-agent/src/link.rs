@@ -112,7 +112,8 @@ fn hand_in(door: &Door, sending: &Sending, timeout: Duration) {
     let name = sending.name;
     let deadline = Instant::now() + timeout;
     let nodes = if ANSWERS.contains(&name) {
-        door.nodes()
+        // Without any the door says so.
+        door.nodes().max(1)
     } else {
         1
     };

@@ -33,7 +33,10 @@ pub(super) fn list(list: &RefundList) -> String {
     }
     let rows = list.refunds.iter();
     let open = rows.filter(|one| one.state() == RefundState::RefundOpen);
-    let (count, all) = open.fold((0, 0), |(count, all), one| (count + 1, all + one.sats));
+    // A node may say anything.
+    let (count, all) = open.fold((0, 0u64), |(count, all), one| {
+        (count + 1, all.saturating_add(one.sats))
+    });
     format!(
         "{table}of these {count} open, {}\nat height {}\n{}",
         sats(all),
