@@ -143,7 +143,9 @@ fn what_nodes_refuse_that_are_behind_is_handed_to_the_next() {
     world.issue(1);
     assert_eq!(world.receipt(1).outcome(), Outcome::Dispensed);
     let ledger = world.ledger.lock().unwrap();
-    assert_eq!((ledger.behind, ledger.accepts), (0, 1));
+    assert_eq!(ledger.behind, 0);
+    // Two, where one that is slow to answer had taken it.
+    assert!((1..=2).contains(&ledger.accepts), "{}", ledger.accepts);
 }
 
 #[test]
@@ -186,7 +188,9 @@ fn an_agent_without_its_journal_refuses_an_old_order_that_all_nodes_first_withhe
     all(true);
     let count = world.ledger.lock().unwrap().heartbeats.len();
     let _agent = world.agent(&[]);
-    world.until("a heartbeat", |ledger| ledger.heartbeats.len() > count);
+    // By then the slowest node has answered, too.
+    let beats = count + 3;
+    world.until("heartbeats", |ledger| ledger.heartbeats.len() >= beats);
     all(false);
     world.until_ready();
     // It names the one before it, so that one comes to light and is fetched.

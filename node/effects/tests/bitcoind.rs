@@ -35,9 +35,10 @@ fn program(programs: &Path, name: &str) -> Command {
     Command::new(programs.join(name))
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+/// Free ports, no two the same: all are held until the last one is found.
+fn free_ports<const N: usize>() -> [u16; N] {
+    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    held.each_ref().map(|one| one.local_addr().unwrap().port())
 }
 
 impl Bitcoind {
@@ -46,7 +47,7 @@ impl Bitcoind {
             .expect("DCTRL_BITCOIND is not set: run this test by `cargo xtask test`");
         let programs = PathBuf::from(programs);
         let data = tempfile::tempdir().unwrap();
-        let (rpc_port, zmq_port) = (free_port(), free_port());
+        let [rpc_port, zmq_port] = free_ports();
         let child = spawn(&programs, data.path(), rpc_port, zmq_port);
         let bitcoind = Self {
             programs,

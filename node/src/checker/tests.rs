@@ -51,9 +51,9 @@ fn bad(node: u16) -> Message {
     Message::Signatures(all)
 }
 
-/// Puts all of it in, takes until all is done, and returns what came out of
-/// each node, in order.
-fn checked(threads: usize, sent: &[(u16, Message)]) -> Vec<Vec<Message>> {
+/// Puts all of it in, takes until so many have come and nothing more does, and
+/// returns what came out of each node, in order.
+fn checked(threads: usize, sent: &[(u16, Message)], good: usize) -> Vec<Vec<Message>> {
     let out = Arc::new(Mutex::new(vec![Vec::new(); usize::from(NODES)]));
     let note = |out: &Mutex<Vec<Vec<Message>>>, from: PublicKey, message: &VerifiedMessage| {
         let mut taken = out.lock().expect("nobody panicked");
@@ -82,7 +82,14 @@ fn checked(threads: usize, sent: &[(u16, Message)]) -> Vec<Vec<Message>> {
             Left::More => continue,
             Left::NothingFor(patience) => patience,
         };
-        let waits = patience.unwrap_or(Duration::from_millis(500));
+        let came: usize = out
+            .lock()
+            .expect("nobody panicked")
+            .iter()
+            .map(Vec::len)
+            .sum();
+        let rest = Duration::from_millis(if came < good { 20_000 } else { 500 });
+        let waits = patience.unwrap_or(rest);
         if wakes.recv_timeout(waits).is_err() && patience.is_none() {
             break;
         }
@@ -106,7 +113,7 @@ fn each_peers_messages_come_out_in_their_order_short_or_long() {
             sent.push((node, signatures(node, number, count)));
         }
     }
-    let out = checked(4, &sent);
+    let out = checked(4, &sent, sent.len());
     for node in 0..NODES {
         let expected: Vec<_> = sent.iter().filter(|(from, _)| *from == node).collect();
         let came = &out[usize::from(node)];
@@ -129,7 +136,7 @@ fn what_does_not_hold_is_refused_and_takes_no_honest_message_with_it() {
         };
         sent.push((2, Message::Known(other_roster)));
     }
-    let out = checked(2, &sent);
+    let out = checked(2, &sent, 40);
     assert_eq!(out[0].len(), 40);
     assert_eq!((out[1].len(), out[2].len()), (0, 0));
 }

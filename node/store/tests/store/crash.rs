@@ -10,7 +10,7 @@ use dctrl_proto::v1::BlockPayload;
 use dctrl_store::{Options, Part, Store, StoreError};
 use prost::Message;
 
-use crate::support::{KEYS, body, certificate, commit_block, genesis, open, state_of};
+use crate::support::{KEYS, body, certificate, commit_block, genesis, open, reopened, state_of};
 
 /// Names the folder for the child that writes until it is killed.
 const FOLDER: &str = "DCTRL_STORE_CRASH_FOLDER";
@@ -223,7 +223,7 @@ fn pruned_records_and_old_blocks_free_their_segments_and_nothing_else_is_lost() 
     }
     assert!(segments() <= 8, "{} segments are left", segments());
     drop(store);
-    let store = Store::open(folder.path(), &options).unwrap();
+    let store = reopened(folder.path(), &options);
     let records: Vec<u64> = store.records().unwrap().map(|it| it.unwrap().0).collect();
     assert_eq!(records, [next - 2, next - 1, next]);
     let snapshot = store.snapshot();

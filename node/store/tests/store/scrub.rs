@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use dctrl_store::check::Finding;
-use dctrl_store::{Options, Scrub, Scrubbed, Store, StoreError};
+use dctrl_store::{Options, Scrub, Scrubbed, Store};
 use tempfile::TempDir;
 
 use crate::chain::{Chain, SEAL};
+use crate::support::{PATIENCE, reopened};
 
 const HEIGHT: u64 = 9;
 
@@ -19,9 +19,6 @@ const STEP_BYTES: usize = 100;
 
 /// More steps than any pass here takes.
 const STEPS_MAX: usize = 100_000;
-
-/// Longer than files take to be written.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Segments so short that several are full.
 fn options() -> Options {
@@ -39,19 +36,8 @@ fn grown() -> (TempDir, Store) {
     store.checkpoint().unwrap();
     chain.grow(&store, HEIGHT);
     drop(store);
-    let store = reopened(folder.path());
+    let store = reopened(folder.path(), &options());
     (folder, store)
-}
-
-/// Opens it again as soon as the thread that writes RocksDB's files lets go.
-fn reopened(folder: &Path) -> Store {
-    let begun = Instant::now();
-    loop {
-        match Store::open(folder, &options()) {
-            Err(StoreError::InUse { .. }) if begun.elapsed() < PATIENCE => thread::yield_now(),
-            opened => return opened.unwrap(),
-        }
-    }
 }
 
 /// One pass.

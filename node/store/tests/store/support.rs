@@ -2,20 +2,36 @@
 //! signatures: who signed is not the store's to know.
 
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use dctrl_consensus::certificate::HEADER_VERSION;
 use dctrl_consensus::{BlockHeader, Certificate, ClusterId, Digest, Timestamp, merkle};
 use dctrl_ledger::ChangeSet;
 use dctrl_proto::v1::BusBody;
-use dctrl_store::{Options, Store};
+use dctrl_store::{Options, Store, StoreError};
 use prost::Message;
 use tempfile::TempDir;
 
 /// State keys that every block of [`commit_block`] sets to its height.
 pub(crate) const KEYS: u8 = 20;
 
+/// Longer than files take to be written.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
 pub(crate) fn open(folder: &Path) -> Store {
     Store::open(folder, &Options::default()).unwrap()
+}
+
+/// Opens it again as soon as the thread that writes RocksDB's files lets go.
+pub(crate) fn reopened(folder: &Path, options: &Options) -> Store {
+    let begun = Instant::now();
+    loop {
+        match Store::open(folder, options) {
+            Err(StoreError::InUse { .. }) if begun.elapsed() < PATIENCE => thread::yield_now(),
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 pub(crate) fn genesis(store: &Store) {
