@@ -1,7 +1,7 @@
 //! A fake federation, as much of a ledger as one machine needs, and the real
 //! binary.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -29,7 +29,8 @@ const DEADLINE: Duration = Duration::from_secs(20);
 pub(crate) struct Ledger {
     pub(crate) machine: v1::Machine,
     pub(crate) heartbeats: Vec<MachineHeartbeat>,
-    pub(crate) accepts: usize,
+    /// By their request: a copy of one changes nothing.
+    pub(crate) accepts: BTreeSet<Vec<u8>>,
     /// So many times what answers an order is refused, as by a node that does not
     /// know the order yet.
     pub(crate) behind: usize,
@@ -211,7 +212,7 @@ impl Ledger {
                 vec![(topic("beacon"), beacon), self.status()]
             }
             "machine.accept" => {
-                self.accepts += 1;
+                self.accepts.insert(body.request_id.clone());
                 Vec::new()
             }
             "machine.receipt" => {
